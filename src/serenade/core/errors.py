@@ -1,0 +1,162 @@
+"""Every error Serenade raises on purpose, and the exit code of each.
+
+::
+
+    SerenadeError                 1   something failed; the message says what, where, found, expected, way out
+    ├── UsageError                2   the call itself is off: an option, a name, a setting
+    │   ├── SettingsError         2   a settings file or override is not valid
+    │   └── UnknownNameError      2   a model, corpus, metric, ... that no table knows
+    ├── MissingExtraError         2   an optional package is needed; names the extra to install
+    ├── AudioError                1   a recording cannot be read or holds nothing usable
+    ├── CorpusError               1   a corpus cannot be read where the user says it is
+    ├── SplitError                1   folds that cannot be made or are not valid
+    │   └── LeakError             1   train and test share what they must not
+    ├── CheckpointError           1   a model folder that is damaged, of another version or of another kind
+    ├── StorageError              1   the disk: full, read-only, not permitted
+    ├── TrainingError             1   training cannot go on: a loss that is not finite, nothing to train on
+    └── PartialFailure            3   the work is done but for the inputs named
+
+An interrupted command (Ctrl-C) ends with 130.
+"""
+
+from collections.abc import Sequence
+
+__all__ = [
+    "AudioError",
+    "CheckpointError",
+    "CorpusError",
+    "LeakError",
+    "MissingExtraError",
+    "PartialFailure",
+    "SerenadeError",
+    "SettingsError",
+    "SplitError",
+    "StorageError",
+    "TrainingError",
+    "UnknownNameError",
+    "UsageError",
+]
+
+
+class SerenadeError(Exception):
+    """An error whose message tells a user what failed, where, what was found and expected, and what to do.
+
+    Args:
+        what: what failed, as a sentence without the full stop.
+        where: file, utterance, key or line.
+        found: what is there.
+        expected: what should be there.
+        hint: what the user can do now.
+    """
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: object = None,
+        found: object = None,
+        expected: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.what, self.where, self.found, self.expected, self.hint = what, where, found, expected, hint
+        super().__init__(what, where, found, expected, hint)
+
+    def __str__(self) -> str:
+        parts = [self.what if self.where is None else f"{self.what}: {self.where}"]
+        if self.found is not None:
+            parts.append(f"Found: {self.found}")
+        if self.expected is not None:
+            parts.append(f"Expected: {self.expected}")
+        if self.hint is not None:
+            parts.append(self.hint)
+        return " ".join(part.rstrip(".") + "." for part in parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), dict(self.__dict__)))
+
+
+def _rebuild(kind: type[SerenadeError], fields: dict[str, object]) -> SerenadeError:
+    """Rebuild an error that crossed a process boundary."""
+    error = kind.__new__(kind)
+    error.__dict__.update(fields)
+    return error
+
+
+class UsageError(SerenadeError):
+    """The call itself is off."""
+
+    exit_code = 2
+
+
+class SettingsError(UsageError):
+    """A settings file or override is not valid."""
+
+
+class UnknownNameError(UsageError):
+    """A name that the table asked does not hold."""
+
+
+class MissingExtraError(SerenadeError):
+    """An optional package is not installed.
+
+    Args:
+        package: the import name that failed.
+        extra: the extra of Serenade that brings it.
+        purpose: what it is needed for.
+    """
+
+    exit_code = 2
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed",
+            hint=f'Install it with: pip install "serenade[{extra}]"',
+        )
+
+
+class AudioError(SerenadeError):
+    """A recording cannot be read or holds nothing usable."""
+
+
+class CorpusError(SerenadeError):
+    """A corpus cannot be read where the user says it is."""
+
+
+class SplitError(SerenadeError):
+    """Folds that cannot be made or are not valid."""
+
+
+class LeakError(SplitError):
+    """Train and test share what they must not."""
+
+
+class CheckpointError(SerenadeError):
+    """A model folder that is damaged, of another version or of another kind."""
+
+
+class StorageError(SerenadeError):
+    """The disk is full, read-only or not permitted."""
+
+
+class TrainingError(SerenadeError):
+    """Training cannot go on."""
+
+
+class PartialFailure(SerenadeError):
+    """The work is done but for the inputs named.
+
+    Args:
+        what: what was being done.
+        failures: one error per lost input.
+        done: how many inputs were finished.
+    """
+
+    exit_code = 3
+
+    def __init__(self, what: str, *, failures: Sequence[SerenadeError], done: int) -> None:
+        self.failures, self.done = tuple(failures), done
+        listed = "; ".join(f"{error.where}: {error.what}" for error in self.failures[:5])
+        more = f"; and {len(self.failures) - 5} more" if len(self.failures) > 5 else ""
+        super().__init__(f"{what}: {len(self.failures)} failed, {done} done", found=f"{listed}{more}")

@@ -1,0 +1,92 @@
+"""Files written whole or not at all, and the user's cache folder."""
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from serenade.core.errors import StorageError
+
+__all__ = ["cache_folder", "read_json", "storage_errors", "write_bytes", "write_json", "write_text"]
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOTDIR: "a part of the path is a file, not a folder",
+}
+
+
+def cache_folder() -> Path:
+    """Where Serenade keeps what it can make again: $SERENADE_CACHE, else $XDG_CACHE_HOME/serenade, else ~/.cache/serenade."""
+    named = os.environ.get("SERENADE_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "serenade"
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the system's refusals to write into a `StorageError` that names the path and the way out."""
+    try:
+        yield
+    except OSError as error:
+        reason = _REASONS.get(error.errno or 0)
+        if reason is None:
+            raise
+        raise StorageError(
+            f"cannot write, {reason}",
+            where=path,
+            hint="Free some space or choose another folder; what was finished before is kept",
+        ) from error
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Raises:
+        StorageError: the disk is full or refuses.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or refuses.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all; NaN and infinity are refused.
+
+    Raises:
+        StorageError: the disk is full or refuses.
+        ValueError: the value holds NaN or infinity.
+    """
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))

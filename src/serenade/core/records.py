@@ -1,0 +1,249 @@
+"""The records that rooms hand to each other: utterances, what was left out, folds, scores, predictions, runs.
+
+All are frozen. Time is float seconds. `to_json` gives plain dictionaries, `from_json` reads them back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+__all__ = [
+    "Fold",
+    "LeftOut",
+    "LeftOutReason",
+    "Listing",
+    "Prediction",
+    "RunRecord",
+    "Score",
+    "Split",
+    "Utterance",
+]
+
+LeftOutReason = Literal[
+    "missing",
+    "empty",
+    "undecodable",
+    "silent",
+    "not finite",
+    "duplicate",
+    "unreadable name",
+    "unknown label",
+    "no label",
+    "bad span",
+    "not in the label set",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One stretch of one person's speech and what is known about it.
+
+    Args:
+        id: unique within its corpus and stable across machines (no absolute path in it).
+        audio: the recording.
+        corpus: the corpus's name.
+        speaker: the person who talks (not the dialogue), unique within the corpus.
+        emotion: the class, in the words of `core.labels` where the table knows it; None for unlabelled speech.
+        start_s: where it begins in the recording.
+        end_s: where it ends; None for the end of the recording.
+        gender: "female", "male", or what the corpus says; None where unknown.
+        language: ISO 639-1 code, None where unknown.
+        group: recording group (session, dialogue) that must not straddle train and test; None where there is none.
+        sentence: identifies the words spoken; equal for equal words, None where unknown.
+        text: the words.
+        split: the user's own part ("train", "validation", "test").
+        fold: the user's own fold name.
+        extra: further facts of the corpus by name, such as intensity.
+        duration_s: length of the stretch; None before the file was examined.
+        content: hash of the file's bytes plus the span; None before the file was examined.
+    """
+
+    id: str
+    audio: Path
+    corpus: str
+    speaker: str
+    emotion: str | None
+    start_s: float = 0.0
+    end_s: float | None = None
+    gender: str | None = None
+    language: str | None = None
+    group: str | None = None
+    sentence: str | None = None
+    text: str | None = None
+    split: str | None = None
+    fold: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+    duration_s: float | None = None
+    content: str | None = None
+
+    def with_(self, **changes: Any) -> "Utterance":
+        """A changed copy."""
+        return replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values only."""
+        return {**asdict(self), "audio": str(self.audio), "extra": dict(self.extra)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Utterance":
+        """The inverse of `to_json`."""
+        return cls(**{**values, "audio": Path(values["audio"])})
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Something found in a corpus that is not used, and why.
+
+    Args:
+        where: file or table line, relative to the corpus root where possible.
+        reason: one of a fixed list of reasons.
+        detail: what was found.
+    """
+
+    where: str
+    reason: LeftOutReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a corpus holds: usable utterances, sorted by id, and everything left out."""
+
+    utterances: tuple[Utterance, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Utterance ids of one fold. Validation is taken from the training side; parts share no id."""
+
+    name: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Named folds over one list of utterances.
+
+    Args:
+        name: the protocol, such as "loso".
+        folds: at least one.
+        leaky: why the split is not speaker-independent or not honest; None where it is both. Shown wherever a number
+            of it is shown.
+        select_on_test: whether the epoch is picked on the test part (the published way; always leaky).
+    """
+
+    name: str
+    folds: tuple[Fold, ...]
+    leaky: str | None = None
+    select_on_test: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values only."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Split":
+        """The inverse of `to_json`."""
+        folds = tuple(
+            Fold(f["name"], tuple(f["train"]), tuple(f["validation"]), tuple(f["test"])) for f in values["folds"]
+        )
+        return cls(values["name"], folds, values["leaky"], values["select_on_test"])
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a model says of one test utterance.
+
+    Args:
+        id: the utterance.
+        truth: its class name.
+        probabilities: one per class, in label order; they sum to 1.
+        segments: how many segments the score is the mean of.
+    """
+
+    id: str
+    truth: str
+    probabilities: tuple[float, ...]
+    segments: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One training run (one fold, one seed): the primary result from which all figures are computed.
+
+    Args:
+        system: name of the system.
+        fold: name of the fold.
+        seed: the run's seed.
+        labels: class names in index order.
+        scores: test utterances, sorted by id.
+        epochs: one entry per epoch: epoch, learning_rate, losses, validation figures, seconds.
+        chosen_epoch: the epoch whose weights were tested (1-based).
+        settings: the resolved settings of the system.
+        versions: versions of serenade, python, torch, numpy.
+        data: fingerprint of the utterances and their contents.
+        timing: wall and CPU seconds, share of wall time spent in the network.
+        embeddings: file name of the (N, D) float32 array of test utterances beside the record, in the order of
+            scores; None where there is none.
+    """
+
+    system: str
+    fold: str
+    seed: int
+    labels: tuple[str, ...]
+    scores: tuple[Score, ...]
+    epochs: tuple[Mapping[str, Any], ...]
+    chosen_epoch: int
+    settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    data: str
+    timing: Mapping[str, float]
+    embeddings: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values only."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "RunRecord":
+        """The inverse of `to_json`."""
+        scores = tuple(Score(s["id"], s["truth"], tuple(s["probabilities"]), s["segments"]) for s in values["scores"])
+        return cls(
+            **{
+                **values,
+                "labels": tuple(values["labels"]),
+                "scores": scores,
+                "epochs": tuple(values["epochs"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The emotion of a file or of a stretch of it.
+
+    Args:
+        file: the path as the user gave it; None for audio in memory.
+        start_s: where the stretch begins.
+        end_s: where it ends.
+        label: the most probable class.
+        score: its probability.
+        scores: probability of every class, in label order.
+        speaker: who talks; None where unknown.
+    """
+
+    file: str | None
+    start_s: float
+    end_s: float
+    label: str
+    score: float
+    scores: Mapping[str, float]
+    speaker: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values only."""
+        return asdict(self)

@@ -1,0 +1,140 @@
+"""What the training loop and the recogniser know of a system: examples in, losses and outputs out.
+
+The loop adds weighted losses and knows nothing of emotion, modality or corpus; a system knows nothing of folds and
+files.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self, runtime_checkable
+
+from torch import Generator, Tensor, device, nn
+
+from serenade.core.labels import LabelSet
+from serenade.core.records import Utterance
+from serenade.core.settings import Settings
+from serenade.signal.segments import SegmentSettings
+
+__all__ = ["Batch", "Example", "FittedSystem", "Outputs", "SegmentSystem", "System"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An utterance (or one segment of it) with its network inputs.
+
+    Args:
+        utterance: where it comes from.
+        inputs: name to tensor; the first axis counts segments: ``audio: (N, F, L)``.
+        target: class index; None for unlabelled speech.
+    """
+
+    utterance: Utterance
+    inputs: Mapping[str, Tensor]
+    target: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Examples put together; segments of all examples follow each other along the first axis.
+
+    Args:
+        inputs: name to tensor, ``audio: (sum of lengths, F, L)``.
+        lengths: (B,) int64, segments per example.
+        targets: (B,) int64 class indices; -1 for unlabelled.
+        ids: utterance ids.
+    """
+
+    inputs: Mapping[str, Tensor]
+    lengths: Tensor
+    targets: Tensor
+    ids: tuple[str, ...]
+
+    def to(self, where: device) -> "Batch":
+        """The same batch on a device."""
+        inputs = {name: tensor.to(where, non_blocking=True) for name, tensor in self.inputs.items()}
+        return Batch(inputs, self.lengths.to(where), self.targets.to(where), self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a system says of a batch.
+
+    Args:
+        probabilities: (B, K) float32, one row per example.
+        embeddings: (B, D) float32, the vector the classifier sees, averaged over segments.
+    """
+
+    probabilities: Tensor
+    embeddings: Tensor
+
+
+@runtime_checkable
+class System(Protocol):
+    """A published system: front end, networks, losses, and how examples become batches.
+
+    Constructed as ``System(settings, labels)``; `settings_class` is the class of the settings.
+    """
+
+    settings_class: type[Settings]
+    settings: Settings
+    labels: LabelSet
+
+    @property
+    def network(self) -> nn.Module:
+        """Everything with weights or fitted buffers (normaliser included): what a checkpoint stores."""
+        ...
+
+    def cache_key(self, *, training: bool) -> str:
+        """Names everything that `extract` depends on besides the waveform."""
+        ...
+
+    def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
+        """Network inputs of one utterance from its (T,) waveform at 16 kHz; deterministic, as it is cached."""
+        ...
+
+    def fit_inputs(self, train: Sequence[Example]) -> None:
+        """Fit whatever is fitted to inputs (the normaliser) on the training part of a fold."""
+        ...
+
+    def training_items(self, examples: Sequence[Example], generator: Generator) -> Sequence[Example]:
+        """What one epoch goes through, in order of the examples: segments, or whole utterances."""
+        ...
+
+    def collate(self, items: Sequence[Example]) -> Batch:
+        """Put items together."""
+        ...
+
+    def losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
+        """Named scalar losses, already weighted; their sum is minimised."""
+        ...
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Probabilities and embeddings in evaluation mode; independent of what else is in the batch."""
+        ...
+
+
+@runtime_checkable
+class FittedSystem(System, Protocol):
+    """A system that is fitted in one step instead of by epochs, such as a logistic regression."""
+
+    def fit(self, train: Sequence[Example], seed: int) -> None:
+        """Fit on the training part of a fold."""
+        ...
+
+
+@runtime_checkable
+class SegmentSystem(System, Protocol):
+    """A system that scores fixed-length segments and averages them: it can score a stream of any length."""
+
+    @property
+    def evaluation_segments(self) -> SegmentSettings:
+        """How a recording is cut for scoring."""
+        ...
+
+    def segment_logits(self, waveforms: Tensor) -> Tensor:
+        """Scores (N, K), before the softmax, of (N, T) waveforms; an utterance's are their mean."""
+        ...
+
+    def to(self, where: device) -> Self:
+        """The system with its network and front end on a device."""
+        ...
