@@ -24,7 +24,10 @@ _REASONS = {
 
 
 def cache_folder() -> Path:
-    """Where Serenade keeps what it can make again: $SERENADE_CACHE, else $XDG_CACHE_HOME/serenade, else ~/.cache/serenade."""
+    """Where Serenade keeps what it can make again.
+
+    $SERENADE_CACHE, else $XDG_CACHE_HOME/serenade, else ~/.cache/serenade.
+    """
     named = os.environ.get("SERENADE_CACHE")
     if named:
         return Path(named)
