@@ -1,0 +1,161 @@
+"""GLAM: multi-scale convolution and a global-aware fusion block on MFCC.
+
+W. Zhu, X. Li, "Speech Emotion Recognition with Global-Aware Fusion on Multi-scale Feature Representation",
+ICASSP 2022, doi 10.1109/ICASSP43922.2022.9747517. Figure 1 and section 2; where the drawing leaves something open the
+authors' released network decides, and the drawing's reading is an option of `GlamNetworkSettings`.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from serenade.core.errors import UsageError
+from serenade.core.settings import Settings
+
+__all__ = ["Glam", "GlamNetworkSettings", "GlobalAwareBlock", "MultiScaleBlock"]
+
+STEM_CHANNELS = 16
+TOP_CHANNELS = 128
+GATE_INIT_RANGE = 1e-3  # the spatial gating unit starts as a nearly constant gate (Liu et al., gMLP, 2021)
+
+
+class GlamNetworkSettings(Settings):
+    """Choices inside the network."""
+
+    stem_kernel: Literal[3, 5] = 3
+    gate: Literal["tanh", "identity"] = "tanh"
+    multi_scale_relu: bool = True
+    fusion_relu: bool = True
+
+
+class MultiScaleBlock(nn.Module):
+    """Convolve at two scales, add the input to each, join on channels, normalise (Figure 1, "Multi-scale block").
+
+    ``out = ReLU(BN(concat(conv3x3(x) + x, conv5x5(x) + x)))``: (B, C, H, W) to (B, 2C, H, W).
+
+    Args:
+        channels: C.
+        relu: whether the normalised sum passes a ReLU; the drawing shows none.
+    """
+
+    def __init__(self, channels: int, *, relu: bool = True) -> None:
+        super().__init__()
+        self.conv3 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv5 = nn.Conv2d(channels, channels, 5, padding=2)
+        self.norm = nn.BatchNorm2d(2 * channels)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, 2C, H, W)."""
+        out: Tensor = self.norm(torch.cat([self.conv3(x) + x, self.conv5(x) + x], dim=1))
+        return functional.relu(out) if self.relu else out
+
+
+class GlobalAwareBlock(nn.Module):
+    """One gMLP block over channels: every channel sees every other through a learned gate (section 2.3).
+
+    With rows = channels and f = 4 ``width``::
+
+        V  = GELU(LayerNorm(X) W1 + b1)        (B, rows, f), split in halves V1, V2
+        G  = S LayerNorm(V2) + s               mixes rows
+        Y  = X + (phi(G) * V1) W2 + b2
+
+    Args:
+        rows: number of channels.
+        width: values per channel.
+        gate: phi; tanh in the released network, none drawn in the paper.
+    """
+
+    def __init__(self, rows: int, width: int, *, gate: Literal["tanh", "identity"] = "tanh") -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.project_in = nn.Linear(width, 4 * width)
+        self.gate_norm = nn.LayerNorm(2 * width)
+        self.gate_weight = nn.Parameter(torch.empty(rows, rows))
+        self.gate_bias = nn.Parameter(torch.ones(rows))
+        self.project_out = nn.Linear(2 * width, width)
+        self.gate = gate
+        bound = GATE_INIT_RANGE / rows
+        nn.init.uniform_(self.gate_weight, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, rows, width) to the same shape."""
+        value, gate = functional.gelu(self.project_in(self.norm(x))).chunk(2, dim=-1)  # each (B, rows, 2 width)
+        gate = torch.matmul(self.gate_weight, self.gate_norm(gate)) + self.gate_bias[:, None]
+        if self.gate == "tanh":
+            gate = torch.tanh(gate)
+        out: Tensor = x + self.project_out(gate * value)
+        return out
+
+
+class Glam(nn.Module):
+    """The whole network: two-branch stem, three multi-scale blocks, 5x5 convolution, global-aware block, classifier.
+
+    Tied to its input size: the global-aware block and the classifier have one weight per cell.
+
+    Args:
+        num_classes: K.
+        height: F, feature axis of the input (26 for MFCC).
+        width: L, frames of the input (57 for 1.8 s).
+        settings: choices inside the network.
+
+    Raises:
+        UsageError: the input is too small to be pooled twice.
+    """
+
+    def __init__(self, num_classes: int, height: int, width: int, settings: GlamNetworkSettings | None = None) -> None:
+        super().__init__()
+        settings = settings if settings is not None else GlamNetworkSettings()
+        cells = (height // 2) * (width // 4)
+        if cells < 1:
+            raise UsageError("GLAM needs an input of at least 2 x 4", found=f"{height} x {width}")
+        kernel = settings.stem_kernel
+        self.height, self.width, self.embedding_dim = height, width, TOP_CHANNELS * cells
+        self.stem_a = nn.Conv2d(1, STEM_CHANNELS, (kernel, 1), padding=(kernel // 2, 0))
+        self.stem_a_norm = nn.BatchNorm2d(STEM_CHANNELS)
+        self.stem_b = nn.Conv2d(1, STEM_CHANNELS, (1, kernel), padding=(0, kernel // 2))
+        self.stem_b_norm = nn.BatchNorm2d(STEM_CHANNELS)
+        self.block1 = MultiScaleBlock(STEM_CHANNELS, relu=settings.multi_scale_relu)
+        self.block2 = MultiScaleBlock(2 * STEM_CHANNELS, relu=settings.multi_scale_relu)
+        self.block3 = MultiScaleBlock(4 * STEM_CHANNELS, relu=settings.multi_scale_relu)
+        self.top = nn.Conv2d(TOP_CHANNELS, TOP_CHANNELS, 5, padding=2)
+        self.top_norm = nn.BatchNorm2d(TOP_CHANNELS)
+        self.fusion = GlobalAwareBlock(TOP_CHANNELS, cells, gate=settings.gate)
+        self.fusion_relu = settings.fusion_relu
+        self.classifier = nn.Linear(self.embedding_dim, num_classes)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The classifier's input.
+
+        Args:
+            x: (B, 1, F, L) features of the size the network was made for.
+
+        Returns:
+            (B, D) with D = 128 * floor(F/2) * floor(L/4).
+
+        Raises:
+            UsageError: the input has another size.
+        """
+        if x.shape[1:] != (1, self.height, self.width):
+            raise UsageError(
+                "the input does not fit this GLAM network, which is tied to its input size",
+                found=tuple(x.shape),
+                expected=f"(B, 1, {self.height}, {self.width})",
+            )
+        a = functional.relu(self.stem_a_norm(self.stem_a(x)))  # (B, 16, F, L)
+        b = functional.relu(self.stem_b_norm(self.stem_b(x)))
+        x = self.block1(torch.cat([a, b], dim=2))  # (B, 32, 2F, L)
+        x = self.block2(functional.max_pool2d(x, 2))  # (B, 64, F, L//2)
+        x = self.block3(functional.max_pool2d(x, 2))  # (B, 128, F//2, L//4)
+        x = functional.relu(self.top_norm(self.top(x)))
+        x = self.fusion(x.flatten(2))  # (B, 128, d)
+        if self.fusion_relu:
+            x = functional.relu(x)
+        return x.flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, F, L) features to (B, K) logits."""
+        out: Tensor = self.classifier(self.embed(x))
+        return out
