@@ -71,7 +71,7 @@ class SerenadeError(Exception):
             parts.append(f"Expected: {self.expected}")
         if self.hint is not None:
             parts.append(self.hint)
-        return " ".join(part.rstrip(".") + "." for part in parts)
+        return " ".join(part if part.endswith("?") else part.rstrip(".") + "." for part in parts)
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), dict(self.__dict__)))
