@@ -20,9 +20,11 @@ An interrupted command (Ctrl-C) ends with 130.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 __all__ = [
     "AudioError",
+    "AudioErrorReason",
     "CheckpointError",
     "CorpusError",
     "LeakError",
@@ -36,6 +38,8 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
 ]
+
+AudioErrorReason = Literal["missing", "empty", "undecodable", "silent", "not finite", "bad span"]
 
 
 class SerenadeError(Exception):
@@ -117,7 +121,29 @@ class MissingExtraError(SerenadeError):
 
 
 class AudioError(SerenadeError):
-    """A recording cannot be read or holds nothing usable."""
+    """A recording cannot be read or holds nothing usable.
+
+    Args:
+        what: what failed, as a sentence without the full stop.
+        reason: the kind of failure, in the words that corpora use for what they leave out.
+        where: file, utterance or "audio in memory".
+        found: what is there.
+        expected: what should be there.
+        hint: what the user can do now.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        reason: AudioErrorReason,
+        where: object = None,
+        found: object = None,
+        expected: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.reason = reason
+        super().__init__(what, where=where, found=found, expected=expected, hint=hint)
 
 
 class CorpusError(SerenadeError):
