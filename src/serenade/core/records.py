@@ -17,8 +17,11 @@ __all__ = [
     "RunRecord",
     "Score",
     "Split",
+    "UNKNOWN_SPEAKER",
     "Utterance",
 ]
+
+UNKNOWN_SPEAKER = "unknown"  # the speaker of an utterance when nobody said who talks
 
 LeftOutReason = Literal[
     "missing",
@@ -32,6 +35,7 @@ LeftOutReason = Literal[
     "no label",
     "bad span",
     "not in the label set",
+    "other material",
 ]
 
 
@@ -43,7 +47,7 @@ class Utterance:
         id: unique within its corpus and stable across machines (no absolute path in it).
         audio: the recording.
         corpus: the corpus's name.
-        speaker: the person who talks (not the dialogue), unique within the corpus.
+        speaker: the person who talks (not the dialogue), unique within the corpus; `UNKNOWN_SPEAKER` where unknown.
         emotion: the class, in the words of `core.labels` where the table knows it; None for unlabelled speech.
         start_s: where it begins in the recording.
         end_s: where it ends; None for the end of the recording.
@@ -134,12 +138,14 @@ class Split:
         leaky: why the split is not speaker-independent or not honest; None where it is both. Shown wherever a number
             of it is shown.
         select_on_test: whether the epoch is picked on the test part (the published way; always leaky).
+        notes: what a reader must know besides, such as list entries that have no recording here.
     """
 
     name: str
     folds: tuple[Fold, ...]
     leaky: str | None = None
     select_on_test: bool = False
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values only."""
@@ -151,7 +157,7 @@ class Split:
         folds = tuple(
             Fold(f["name"], tuple(f["train"]), tuple(f["validation"]), tuple(f["test"])) for f in values["folds"]
         )
-        return cls(values["name"], folds, values["leaky"], values["select_on_test"])
+        return cls(values["name"], folds, values["leaky"], values["select_on_test"], tuple(values["notes"]))
 
 
 @dataclass(frozen=True, slots=True)
