@@ -1,0 +1,56 @@
+"""One file per corpus, `table` for the user's own data, `synthetic` for generated voices, and their validation.
+
+A corpus is read where it lies and never modified. ``read_corpus`` gives the utterances that can be used, sorted by id,
+and everything that was left out, with the reason.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from serenade.core.labels import LabelSet
+from serenade.core.names import NameTable
+from serenade.core.records import Listing
+from serenade.corpora.corpus import Corpus, Examine
+
+__all__ = ["CORPORA", "Corpus", "read_corpus"]
+
+CORPORA: NameTable[Corpus] = NameTable(
+    "corpus",
+    [
+        ("emodb", "serenade.corpora.emodb:CORPUS"),
+        ("ravdess", "serenade.corpora.ravdess:CORPUS"),
+        ("table", "serenade.corpora.table:CORPUS"),
+        ("synthetic", "serenade.corpora.synthetic:CORPUS"),
+    ],
+)
+
+
+def read_corpus(
+    name: str,
+    root: Path,
+    *,
+    examine: Examine,
+    labels: LabelSet | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int | None = None,
+) -> Listing:
+    """The usable utterances of a corpus, and what was left out and why.
+
+    Args:
+        name: a name of `CORPORA`.
+        root: where the corpus lies, as its page says.
+        examine: decodes one recording: `serenade.signal.audio.examine`.
+        labels: keep these classes only; None keeps everything, also unlabelled speech.
+        progress: called with the number of recordings examined so far and in all.
+        workers: threads that decode; None takes what the process may use.
+
+    Raises:
+        UnknownNameError: there is no such corpus.
+        CorpusError: the corpus does not lie there, or its table cannot be read.
+    """
+    from serenade.corpora.validation import select_labels, validate
+
+    listing = CORPORA.resolve(name).list_files(Path(root))
+    if labels is not None:
+        listing = select_labels(listing, labels)
+    return validate(listing, examine=examine, root=Path(root), progress=progress, workers=workers)

@@ -1,0 +1,102 @@
+"""Finding sound files below a folder, and telling a user who is one level off which folder to give."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from serenade.core.errors import CorpusError
+from serenade.core.names import nearest
+
+__all__ = ["SOUND_SUFFIXES", "is_sound", "require_root", "walk_files"]
+
+# fmt: off
+SOUND_SUFFIXES = frozenset((
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64",
+    ".sph", ".m4a", ".mp4", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".ac3", ".mov", ".avi",
+))
+# fmt: on
+_MOST_CHILDREN = 500  # subfolders looked into when a root is off
+
+
+def is_sound(path: Path) -> bool:
+    """Whether the name ends as sound (or video with sound) does."""
+    return path.suffix.lower() in SOUND_SUFFIXES
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, sorted; links are followed, but no folder is entered twice; hidden names are not seen.
+
+    Hidden are names that begin with a dot (also the ``._x.wav`` files that a Mac leaves, which hold no sound) and
+    ``__MACOSX``.
+    """
+    seen: set[str] = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not _is_hidden(name))
+        for name in sorted(names):
+            if not _is_hidden(name):
+                yield Path(parent) / name
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def require_root(root: Path, looks_right: Callable[[Path], bool], *, title: str, expected: str) -> None:
+    """Pass where a corpus lies; elsewhere say which folder near it to give.
+
+    Args:
+        root: what the user gave.
+        looks_right: whether a folder is the root of the corpus.
+        title: the corpus in people's words.
+        expected: the layout in words.
+
+    Raises:
+        CorpusError: the corpus does not lie there; the message names the folder one level up or down where it does.
+    """
+    if root.is_dir() and looks_right(root):
+        return
+    if not root.exists():
+        raise CorpusError(f"the folder of {title} is not there", where=root, expected=expected, hint=_similar(root))
+    if not root.is_dir():
+        raise CorpusError(f"{title} is read from a folder, and this is a file", where=root, expected=expected)
+    there = _better_root(root, looks_right)
+    raise CorpusError(
+        f"this is not the folder of {title}",
+        where=root,
+        found=_contents(root),
+        expected=expected,
+        hint=f"The corpus lies in {there}: give that folder" if there is not None else None,
+    )
+
+
+def _better_root(root: Path, looks_right: Callable[[Path], bool]) -> Path | None:
+    """The folder one level up or down that looks right."""
+    resolved = root.resolve()
+    near = [resolved.parent, *_subfolders(root)[:_MOST_CHILDREN]]
+    return next((folder for folder in near if looks_right(folder)), None)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+
+
+def _contents(folder: Path) -> str:
+    """The first few names in a folder."""
+    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
+    if not names:
+        return "an empty folder"
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    return ", ".join(names[:4]) + more
+
+
+def _similar(root: Path) -> str | None:
+    """A hint at the neighbour whose name is closest to one that is not there."""
+    if not root.parent.is_dir():
+        return None
+    close = nearest(root.name, [path.name for path in _subfolders(root.parent)])
+    return f"Did you mean {root.parent / close}?" if close else None

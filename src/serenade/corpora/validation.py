@@ -1,0 +1,179 @@
+"""Looking at every recording of a listing before anyone trusts it: what cannot be used is left out with its reason."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice, pairwise
+from pathlib import Path
+
+from serenade.core.devices import cpu_budget
+from serenade.core.errors import AudioError, CorpusError
+from serenade.core.labels import LabelSet
+from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
+from serenade.corpora.corpus import Examine, Facts
+from serenade.corpora.memo import FactsMemo
+
+__all__ = ["DAMAGE", "select_labels", "validate"]
+
+DAMAGE: frozenset[LeftOutReason] = frozenset(
+    ("missing", "empty", "undecodable", "silent", "not finite", "bad span", "unreadable name", "unknown label")
+)
+"""Reasons that mean something is wrong with the corpus; the others are a choice."""
+
+_SILENT_PEAK = 1e-4  # -80 dB of full scale: three steps of 16 bit, below the noise of any microphone
+_SPAN_TOLERANCE_S = 0.05  # tables round their times
+_CHUNK = 256  # recordings between two visits to the memo; an interrupt loses no more than these
+
+
+def select_labels(listing: Listing, labels: LabelSet) -> Listing:
+    """The listing without unlabelled utterances and without classes that the label set does not hold."""
+    kept, left_out = [], list(listing.left_out)
+    for utterance in listing.utterances:
+        if utterance.emotion is None:
+            left_out.append(LeftOut(utterance.id, "no label"))
+        elif utterance.emotion not in labels:
+            left_out.append(LeftOut(utterance.id, "not in the label set", utterance.emotion))
+        else:
+            kept.append(utterance)
+    return Listing(tuple(kept), tuple(left_out))
+
+
+def validate(
+    listing: Listing,
+    *,
+    examine: Examine,
+    root: Path,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int | None = None,
+) -> Listing:
+    """The utterances whose sound can be used, with duration and content; the rest is left out with its reason.
+
+    What `examine` says of a file is kept on disk under its path, size and time of change, so that a corpus is decoded
+    once. Of recordings with the same content and span the first by id stays.
+
+    Args:
+        listing: utterances by name.
+        examine: decodes one recording.
+        root: what paths in the report are relative to.
+        progress: called with the number of recordings examined so far and in all.
+        workers: threads that decode (the decoders release the interpreter lock); None takes what the process may use.
+
+    Raises:
+        CorpusError: two utterances have one id.
+    """
+    base = root if root.is_dir() else root.parent
+    utterances = sorted(listing.utterances, key=lambda utterance: utterance.id)
+    _require_unique(utterances)
+    paths = sorted({utterance.audio for utterance in utterances})
+    facts = _examine_all(paths, examine, progress, cpu_budget() if workers is None else workers)
+    left_out = list(listing.left_out)
+    kept: dict[str, Utterance] = {}
+    for utterance in utterances:
+        found = _judge(utterance, facts[utterance.audio], _where(utterance, base))
+        if isinstance(found, Utterance) and found.content in kept:
+            found = LeftOut(_where(utterance, base), "duplicate", _compare(kept[str(found.content)], found))
+        if isinstance(found, LeftOut):
+            left_out.append(found)
+        else:
+            kept[str(found.content)] = found
+    return Listing(tuple(kept.values()), tuple(sorted(left_out, key=lambda item: (item.where, item.reason))))
+
+
+def _require_unique(utterances: Sequence[Utterance]) -> None:
+    for first, second in pairwise(utterances):
+        if first.id == second.id:
+            raise CorpusError("two utterances have one id", where=first.id, found=f"{first.audio}, {second.audio}")
+
+
+def _where(utterance: Utterance, base: Path) -> str:
+    """The recording as a person would look for it: relative to the corpus, with its line in the user's table."""
+    path = utterance.audio
+    shown = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+    return f"{shown} (line {utterance.extra['line']})" if "line" in utterance.extra else shown
+
+
+def _examine_all(
+    paths: Sequence[Path], examine: Examine, progress: Callable[[int, int], None] | None, workers: int
+) -> dict[Path, Facts | AudioError]:
+    """What `examine` says of every path, from the memo where the file has not changed."""
+    facts: dict[Path, Facts | AudioError] = {}
+    with FactsMemo(examine) as memo, ThreadPoolExecutor(max(1, workers)) as pool:
+        facts.update(memo.recall(paths))
+        if progress is not None:
+            progress(len(facts), len(paths))
+        unknown = iter([path for path in paths if path not in facts])
+        while chunk := list(islice(unknown, _CHUNK)):
+            states = {path: memo.state(path) for path in chunk}
+            try:
+                for path, found in zip(chunk, pool.map(lambda path: _try(examine, path), chunk), strict=True):
+                    facts[path] = found
+                    if progress is not None:
+                        progress(len(facts), len(paths))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            finally:
+                memo.remember(_pairs(chunk, states, facts))
+    return facts
+
+
+def _pairs(
+    chunk: Iterable[Path], states: dict[Path, tuple[int, int] | None], facts: dict[Path, Facts | AudioError]
+) -> Iterable[tuple[Path, tuple[int, int], Facts]]:
+    """What is worth remembering; failures are not, since they may pass (a package installed, a disk mounted)."""
+    for path in chunk:
+        state, found = states[path], facts.get(path)
+        if state is not None and found is not None and not isinstance(found, AudioError):
+            yield path, state, found
+
+
+def _try(examine: Examine, path: Path) -> Facts | AudioError:
+    try:
+        return examine(path)
+    except AudioError as error:
+        return error
+
+
+def _judge(utterance: Utterance, facts: Facts | AudioError, where: str) -> Utterance | LeftOut:
+    """The utterance with what is known of its sound, or why it cannot be used."""
+    if isinstance(facts, AudioError):
+        return LeftOut(where, facts.reason, _detail(facts, utterance.audio))
+    if facts.duration_s <= 0:
+        return LeftOut(where, "empty", "no samples")
+    if facts.peak < _SILENT_PEAK:
+        return LeftOut(where, "silent", f"largest sample {facts.peak:.1e}")
+    end_s = facts.duration_s if utterance.end_s is None else utterance.end_s
+    if utterance.start_s < 0 or utterance.start_s >= end_s or end_s > facts.duration_s + _SPAN_TOLERANCE_S:
+        span = f"{utterance.start_s:g} s to {end_s:g} s"
+        return LeftOut(where, "bad span", f"{span} of a recording of {facts.duration_s:.3f} s")
+    end_s = min(end_s, facts.duration_s)
+    if utterance.start_s >= end_s:
+        return LeftOut(where, "bad span", f"begins at the end of a recording of {facts.duration_s:.3f} s")
+    whole = utterance.start_s == 0 and end_s == facts.duration_s
+    content = facts.content if whole else f"{facts.content}@{utterance.start_s:.3f}-{end_s:.3f}"
+    return replace(utterance, duration_s=end_s - utterance.start_s, content=content)
+
+
+def _detail(error: AudioError, path: Path) -> str:
+    detail = "; ".join(str(part) for part in (error.what, error.found) if part is not None)
+    if not path.exists() and path.parent.is_dir():
+        twins = sorted(other.name for other in path.parent.glob(f"{_escape(path.stem)}.*"))
+        detail += f"; but {twins[0]} is there" if twins else ""
+    return detail
+
+
+def _escape(name: str) -> str:
+    """A name that `glob` takes literally."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def _compare(first: Utterance, second: Utterance) -> str:
+    """How two utterances with the same sound differ."""
+    parts = [f"the same sound as {first.id}"]
+    for name, there, here in (
+        ("labelled", first.emotion, second.emotion),
+        ("spoken by", first.speaker, second.speaker),
+    ):
+        if there != here:
+            parts.append(f"{name} {there} there and {here} here")
+    return ", ".join(parts)
