@@ -1,0 +1,174 @@
+"""How predictions are written: row by row, so that any number fits in memory and an interruption keeps what is done.
+
+=======  ==============================================================================================
+table    aligned text for people: emotion, probability of every class, start, end, file
+json     one array of objects: file, start, end, speaker, label, score, scores
+jsonl    one such object a line
+csv      file, start, end, speaker, label, score, then the probability of every class
+hf       what a Hugging Face classification pipeline returns: a list of {label, score}, best first;
+         of several rows a list of such lists
+=======  ==============================================================================================
+
+Probabilities have 6 decimals, times (seconds) 3. Names that are not valid UTF-8 stay what they are.
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from serenade.core.records import Prediction
+
+__all__ = [
+    "CSV_COLUMNS",
+    "CsvWriter",
+    "HuggingFaceWriter",
+    "JsonLinesWriter",
+    "JsonWriter",
+    "RowWriter",
+    "TableWriter",
+    "to_row",
+]
+
+CSV_COLUMNS = ("file", "start", "end", "speaker", "label", "score")
+
+
+def to_row(prediction: Prediction) -> dict[str, Any]:
+    """A prediction in the words of the formats, rounded as they show it."""
+    return {
+        "file": prediction.file,
+        "start": round(prediction.start_s, 3),
+        "end": round(prediction.end_s, 3),
+        "speaker": prediction.speaker,
+        "label": prediction.label,
+        "score": round(prediction.score, 6),
+        "scores": {name: round(score, 6) for name, score in prediction.scores.items()},
+    }
+
+
+class RowWriter:
+    """Writes predictions to a text stream, used as a context; leaving it completes the output also after an error.
+
+    Args:
+        stream: where to; it is flushed after every row and not closed.
+        labels: the classes, in the order of the columns.
+        resumed: rows stand there already, so nothing is written before the next one.
+    """
+
+    def __init__(self, stream: TextIO, labels: Sequence[str], *, resumed: bool = False) -> None:
+        self._stream, self._labels = stream, tuple(labels)
+        self._rows = 0
+        if not resumed:
+            self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, OSError):  # the stream is gone: writing more would hide why
+            self._end()
+            self._stream.flush()
+
+    def write(self, prediction: Prediction) -> None:
+        """Write one row."""
+        self._write(to_row(prediction))
+        self._rows += 1
+        self._stream.flush()
+
+    def _begin(self) -> None: ...
+
+    def _write(self, row: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def _end(self) -> None: ...
+
+
+class TableWriter(RowWriter):
+    """Aligned text; the file stands last, because its length is not known beforehand."""
+
+    def _begin(self) -> None:
+        self._label_width = max(len(name) for name in (*self._labels, "emotion"))
+        cells = [f"{'emotion':{self._label_width}}", *(f"{name:>{_width(name)}}" for name in self._labels)]
+        self._stream.write("  ".join([*cells, f"{'start':>8}", f"{'end':>8}", "file"]) + "\n")
+
+    def _write(self, row: dict[str, Any]) -> None:
+        cells = [f"{row['label']:{self._label_width}}"]
+        cells += [f"{row['scores'][name]:>{_width(name)}.2f}" for name in self._labels]
+        cells += [f"{row['start']:8.2f}", f"{row['end']:8.2f}", _printable(row["file"])]
+        self._stream.write("  ".join(cells) + "\n")
+
+
+class JsonLinesWriter(RowWriter):
+    """One object a line."""
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self._stream.write(_json(row) + "\n")
+
+
+class JsonWriter(RowWriter):
+    """One array; it is closed also when the work is interrupted."""
+
+    def _begin(self) -> None:
+        self._stream.write("[")
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self._stream.write((",\n " if self._rows else "\n ") + _json(row))
+
+    def _end(self) -> None:
+        self._stream.write("\n]\n" if self._rows else "]\n")
+
+
+class CsvWriter(RowWriter):
+    """Comma-separated values with a header."""
+
+    def _begin(self) -> None:
+        self._put([*CSV_COLUMNS, *self._labels])
+
+    def _write(self, row: dict[str, Any]) -> None:
+        self._put([*(row[name] for name in CSV_COLUMNS), *(row["scores"][name] for name in self._labels)])
+
+    def _put(self, cells: Sequence[object]) -> None:
+        csv.writer(self._stream, lineterminator="\n").writerow(cells)
+
+
+class HuggingFaceWriter(RowWriter):
+    """Lists of {label, score}; the first row is held back until it is known whether it is the only one."""
+
+    _first: str | None = None
+
+    def _write(self, row: dict[str, Any]) -> None:
+        best_first = sorted(row["scores"].items(), key=lambda item: -item[1])
+        text = json.dumps([{"label": label, "score": score} for label, score in best_first], ensure_ascii=False)
+        if self._rows == 0:
+            self._first = text
+            return
+        if self._rows == 1:
+            self._stream.write(f"[{self._first}")
+        self._stream.write(f",\n {text}")
+
+    def _end(self) -> None:
+        self._stream.write("]\n" if self._rows > 1 else f"{self._first or '[]'}\n")
+
+
+def _width(label: str) -> int:
+    return max(4, len(label))
+
+
+def _json(row: dict[str, Any]) -> str:
+    """JSON in readable UTF-8; in escapes where a file name is not UTF-8, so that the output always is."""
+    text = json.dumps(row, ensure_ascii=False)
+    return text if text.isascii() or _is_utf8(text) else json.dumps(row)
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _printable(name: str | None) -> str:
+    """A file name that cannot move the cursor or break the line."""
+    if name is None:
+        return "-"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -1,0 +1,168 @@
+"""From a recording to the pieces that are scored (the whole of it, or windows), each cut into segments.
+
+What holds no speech is refused here, so that no emotion is made up for it:
+
+* shorter than `SHORTEST_S`: "too short" (the last bit of a windowed recording is left out instead);
+* no sample above `SILENCE`: "silent" (a silent window gets no row, a recording of nothing else is refused);
+* NaN or infinity: "not finite".
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from serenade.core.errors import AudioError, UsageError
+from serenade.signal.segments import SegmentSettings, stream_segments
+
+__all__ = ["SAMPLE_RATE", "SHORTEST_S", "SILENCE", "Chunk", "Windows", "cut_windows", "read_pieces"]
+
+SAMPLE_RATE = 16_000
+SHORTEST_S = 0.1  # half a syllable
+SILENCE = 1e-4  # -80 dB below full scale: under the noise of any microphone, above the dither of a 16-bit file
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How a long recording is divided.
+
+    Args:
+        window_s: length of a window.
+        hop_s: from the start of one to the start of the next; None puts them side by side.
+
+    Raises:
+        UsageError: a length that is not positive, or windows too short to hear anything in.
+    """
+
+    window_s: float
+    hop_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.window_s >= SHORTEST_S:
+            raise UsageError("the window is too short", found=f"{self.window_s} s", expected=f"{SHORTEST_S} s or more")
+        if self.hop_s is not None and not self.hop_s * SAMPLE_RATE >= 1:
+            raise UsageError("the hop must be positive", found=f"{self.hop_s} s")
+
+    @property
+    def samples(self) -> tuple[int, int]:
+        """Window and hop in samples."""
+        hop_s = self.window_s if self.hop_s is None else self.hop_s
+        return round(self.window_s * SAMPLE_RATE), round(hop_s * SAMPLE_RATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some segments of a piece.
+
+    Args:
+        segments: (n, T) waveforms; n may be 0.
+        span_s: start and end of the piece if it ends here, else None.
+    """
+
+    segments: Tensor
+    span_s: tuple[float, float] | None
+
+
+def read_pieces(
+    blocks: Iterable[Tensor], settings: SegmentSettings | None, windows: Windows | None, *, group: int
+) -> Iterator[Chunk]:
+    """The segments of every piece of a recording, piece by piece.
+
+    Args:
+        blocks: consecutive stretches of the waveform, each (n,) at 16 kHz.
+        settings: how a piece is cut; None for not at all, the piece is one segment.
+        windows: None for one piece, the whole recording.
+        group: at most this many segments in a chunk.
+
+    Raises:
+        AudioError: nothing in the recording can be scored.
+    """
+    level = _Level()
+    checked = level.watch(blocks)
+    if windows is None:
+        for segments in _segments(checked, settings, group):
+            yield Chunk(segments, None)
+        level.require_speech()
+        yield Chunk(torch.empty(0, 0), (0.0, level.samples / SAMPLE_RATE))
+        return
+    pieces = 0
+    for start, samples in cut_windows(checked, *windows.samples):
+        if len(samples) < SHORTEST_S * SAMPLE_RATE or _peak(samples) < SILENCE:
+            continue
+        pieces += 1
+        for segments in _segments([samples], settings, group):
+            yield Chunk(segments, None)
+        yield Chunk(torch.empty(0, 0), (start / SAMPLE_RATE, (start + len(samples)) / SAMPLE_RATE))
+    if pieces == 0:
+        level.require_speech()
+
+
+def _segments(blocks: Iterable[Tensor], settings: SegmentSettings | None, group: int) -> Iterator[Tensor]:
+    if settings is not None:
+        yield from stream_segments(blocks, settings, group=group)
+        return
+    held = list(blocks)
+    if held:
+        yield torch.cat(held).unsqueeze(0)  # (1, T)
+
+
+def cut_windows(blocks: Iterable[Tensor], window: int, hop: int) -> Iterator[tuple[int, Tensor]]:
+    """Windows of a stream: (first sample, samples).
+
+    All are full but the last, which ends where the recording ends; no window lies wholly inside the one before it.
+    """
+    held, first, start = torch.empty(0), 0, 0  # `held` begins at sample `first`; the next window at `start`
+    covered = 0
+    for block in blocks:
+        held = torch.cat([held, block])
+        while start + window <= first + len(held):
+            yield start, held[start - first : start - first + window]
+            covered, start = start + window, start + hop
+            skipped = min(start - first, len(held))
+            held, first = held[skipped:], first + skipped
+    end = first + len(held)
+    if start < end and covered < end:
+        yield start, held[start - first :]
+
+
+class _Level:
+    """Watches a stream go by: how long it was and how loud."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.peak = 0.0
+
+    def watch(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for block in blocks:
+            peak = _peak(block)
+            if not peak < float("inf"):  # NaN is not below either
+                raise AudioError(
+                    "the recording holds samples that are not finite (NaN or infinity)",
+                    reason="not finite",
+                    hint="It was damaged when it was written; export it again",
+                )
+            self.samples += len(block)
+            self.peak = max(self.peak, peak)
+            yield block
+
+    def require_speech(self) -> None:
+        length_s = self.samples / SAMPLE_RATE
+        if self.samples == 0:
+            raise AudioError("the recording is empty, it holds no samples", reason="empty")
+        if length_s < SHORTEST_S:
+            raise AudioError(
+                "the recording is too short",
+                reason="empty",
+                found=f"{length_s:.4f} s",
+                expected=f"at least {SHORTEST_S} s of speech",
+            )
+        if self.peak < SILENCE:
+            raise AudioError(
+                "the recording is silent", reason="silent", found=f"no sample above {SILENCE:g} of full scale"
+            )
+
+
+def _peak(samples: Tensor) -> float:
+    """The largest magnitude; NaN if there is one among them, 0 of nothing."""
+    return float(samples.abs().max()) if len(samples) else 0.0
