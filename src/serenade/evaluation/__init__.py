@@ -1,13 +1,16 @@
 """Metrics, intervals, significance tests, calibration, splits and the leak check: pure functions."""
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from serenade.core.names import NameTable
+from serenade.core.records import Split, Utterance
 
 if TYPE_CHECKING:
     from serenade.evaluation.metrics import Metric
+    from serenade.evaluation.splits import SplitSettings
 
-__all__ = ["METRICS"]
+__all__ = ["METRICS", "SPLITS"]
 
 METRICS: "NameTable[Metric]" = NameTable(
     "metric",
@@ -17,5 +20,18 @@ METRICS: "NameTable[Metric]" = NameTable(
         ("macro_f1", "serenade.evaluation.metrics:macro_f1"),
         ("weighted_f1", "serenade.evaluation.metrics:weighted_f1"),
         ("micro_f1", "serenade.evaluation.metrics:micro_f1"),
+    ],
+)
+
+SPLITS: "NameTable[Callable[[Sequence[Utterance], SplitSettings], Split]]" = NameTable(
+    "split",
+    [
+        ("loso", "serenade.evaluation.splits:leave_one_speaker_out"),
+        ("session", "serenade.evaluation.splits:leave_one_group_out"),
+        ("kfold", "serenade.evaluation.splits:grouped_kfold"),
+        ("emobox", "serenade.evaluation.lists:from_emobox"),
+        ("columns", "serenade.evaluation.lists:from_columns"),
+        ("random82_best_test", "serenade.evaluation.splits:random_82_best_test"),
+        ("random811", "serenade.evaluation.splits:random_811"),
     ],
 )
