@@ -59,11 +59,9 @@ def _walk(folder: Path, *, recursive: bool) -> Iterator[Path | AudioError]:
             if name.startswith("."):
                 continue
             path = current / name
-            if path.suffix.lower() in SUFFIXES:
-                if not path.is_dir():
-                    yield path
-                    continue
-            if recursive and path.is_dir():
+            if path.suffix.lower() in SUFFIXES and not path.is_dir():
+                yield path
+            elif recursive and path.is_dir():
                 folders.append(path)
         waiting.extend(reversed(folders))
 

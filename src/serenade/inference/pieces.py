@@ -3,8 +3,7 @@
 What holds no speech is refused here, so that no emotion is made up for it:
 
 * shorter than `SHORTEST_S`: "too short" (the last bit of a windowed recording is left out instead);
-* no sample above `SILENCE`: "silent" (a silent window gets no row, a recording of nothing else is refused);
-* NaN or infinity: "not finite".
+* no sample above `SILENCE`: "silent" (a silent window gets no row, a recording of nothing else is refused).
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,11 +13,11 @@ import torch
 from torch import Tensor
 
 from serenade.core.errors import AudioError, UsageError
+from serenade.signal.audio import SAMPLE_RATE
 from serenade.signal.segments import SegmentSettings, stream_segments
 
-__all__ = ["SAMPLE_RATE", "SHORTEST_S", "SILENCE", "Chunk", "Windows", "cut_windows", "read_pieces"]
+__all__ = ["SHORTEST_S", "SILENCE", "Chunk", "Windows", "cut_windows", "read_pieces"]
 
-SAMPLE_RATE = 16_000
 SHORTEST_S = 0.1  # half a syllable
 SILENCE = 1e-4  # -80 dB below full scale: under the noise of any microphone, above the dither of a 16-bit file
 
@@ -135,15 +134,8 @@ class _Level:
 
     def watch(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
         for block in blocks:
-            peak = _peak(block)
-            if not peak < float("inf"):  # NaN is not below either
-                raise AudioError(
-                    "the recording holds samples that are not finite (NaN or infinity)",
-                    reason="not finite",
-                    hint="It was damaged when it was written; export it again",
-                )
             self.samples += len(block)
-            self.peak = max(self.peak, peak)
+            self.peak = max(self.peak, _peak(block))
             yield block
 
     def require_speech(self) -> None:
@@ -164,5 +156,5 @@ class _Level:
 
 
 def _peak(samples: Tensor) -> float:
-    """The largest magnitude; NaN if there is one among them, 0 of nothing."""
+    """The largest magnitude; 0 of nothing."""
     return float(samples.abs().max()) if len(samples) else 0.0

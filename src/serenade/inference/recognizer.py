@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from serenade.core.devices import choose_device
-from serenade.core.errors import AudioError, UsageError
+from serenade.core.errors import AudioError, SerenadeError, UsageError
 from serenade.core.labels import LabelSet, canonical_emotion
 from serenade.core.records import UNKNOWN_SPEAKER, Prediction, Utterance
 from serenade.inference.pieces import Chunk, Windows, read_pieces
@@ -87,6 +87,7 @@ class Recognizer:
 
         Raises:
             AudioError: it cannot be read, or holds nothing that could be scored.
+            MissingExtraError: its format needs PyAV.
             UsageError: an array without its rate, or a file with one.
         """
         return next(self._one(source, sample_rate, None))
@@ -106,13 +107,14 @@ class Recognizer:
 
         Raises:
             AudioError: it cannot be read, or holds nothing that could be scored.
+            MissingExtraError: its format needs PyAV.
             UsageError: a window or hop that is not positive, an array without its rate.
         """
         return self._one(source, sample_rate, Windows(window_s, hop_s))
 
     def predict_files(
         self, paths: Iterable[str | Path], *, window_s: float | None = None, hop_s: float | None = None
-    ) -> Iterator[Prediction | AudioError]:
+    ) -> Iterator[Prediction | SerenadeError]:
         """The emotions of many files, in their order; a file that fails gives its error instead, and the rest go on.
 
         Files are read ahead in threads and their segments scored together. The paths are taken one at a time, so
@@ -131,10 +133,12 @@ class Recognizer:
         windows = None if window_s is None else Windows(window_s, hop_s)
         return self._predict_files(paths, windows)
 
-    def _predict_files(self, paths: Iterable[str | Path], windows: Windows | None) -> Iterator[Prediction | AudioError]:
+    def _predict_files(
+        self, paths: Iterable[str | Path], windows: Windows | None
+    ) -> Iterator[Prediction | SerenadeError]:
         recordings = prefetch(paths, partial(self._read, windows=windows), threads=_READERS)
         for path, result in score_pieces(recordings, self._scorer.logits, batch=self._scorer.batch):
-            if isinstance(result, AudioError):
+            if isinstance(result, SerenadeError):
                 yield _placed(result, str(path))
             else:
                 yield self._prediction(str(path), *result)
@@ -143,12 +147,12 @@ class Recognizer:
         name = str(source) if isinstance(source, str | Path) else None
         chunks = self._read(_checked(source, sample_rate), windows)
         for _, result in score_pieces([(name, chunks)], self._scorer.logits, batch=self._scorer.batch):
-            if isinstance(result, AudioError):
+            if isinstance(result, SerenadeError):
                 raise _placed(result, name)
             yield self._prediction(name, *result)
 
     def _read(self, source: str | Path | bytes | Tensor, windows: Windows | None) -> Iterator[Chunk]:
-        blocks = [source] if isinstance(source, Tensor) else stream_audio(source)
+        blocks = [source] if isinstance(source, Tensor) else _disk_errors(stream_audio(source))
         return read_pieces(blocks, self._scorer.segments, windows, group=self._scorer.batch)
 
     def _prediction(self, file: str | None, start_s: float, end_s: float, logits: Tensor) -> Prediction:
@@ -220,10 +224,19 @@ def _checked(source: Source, sample_rate: int | None) -> str | Path | bytes | Te
         raise UsageError(
             "an array needs its sample rate", expected="recognizer(array, 44100)", hint="Or give the path of a file"
         )
-    return from_array(source, sample_rate)
+    waveform: Tensor = from_array(source, sample_rate)
+    return waveform
 
 
-def _placed(error: AudioError, where: str | None) -> AudioError:
+def _disk_errors(blocks: Iterator[Tensor]) -> Iterator[Tensor]:
+    """The same blocks; a disk that fails while one is read loses this recording and not the rest."""
+    try:
+        yield from blocks
+    except OSError as error:
+        raise AudioError("the recording cannot be read", reason="undecodable", found=error.strerror) from error
+
+
+def _placed(error: SerenadeError, where: str | None) -> SerenadeError:
     """The error with the file as the user gave it."""
     if where is not None:
         error.where = where

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from serenade.core.errors import AudioError
+from serenade.core.errors import AudioError, SerenadeError
 from serenade.inference.pieces import Chunk
 
 __all__ = ["score_pieces"]
@@ -26,7 +26,7 @@ class _Tally:
     waiting: int = 0
     scored: int = 0
     span_s: tuple[float, float] | None = None
-    error: AudioError | None = None
+    error: SerenadeError | None = None
 
     @property
     def done(self) -> bool:
@@ -38,7 +38,7 @@ class _Tally:
         self.waiting -= len(logits)
         self.scored += len(logits)
 
-    def result(self) -> Scored | AudioError:
+    def result(self) -> Scored | SerenadeError:
         if self.error is not None:
             return self.error
         if self.span_s is None or self.total is None:
@@ -80,17 +80,19 @@ class _Batches:
             missing -= len(segments)
         self._count -= count
         logits = self._logits(torch.cat([segments for _, segments in taken]))
-        for (tally, _), part in zip(taken, logits.split([len(segments) for _, segments in taken]), strict=True):
-            tally.add(part)
+        first = 0
+        for tally, segments in taken:
+            tally.add(logits[first : first + len(segments)])
+            first += len(segments)
 
 
 def score_pieces(
     recordings: Iterable[tuple[N, Iterable[Chunk]]], logits: Callable[[Tensor], Tensor], *, batch: int
-) -> Iterator[tuple[N, Scored | AudioError]]:
+) -> Iterator[tuple[N, Scored | SerenadeError]]:
     """Score the pieces of recordings.
 
     Args:
-        recordings: the name of each and its chunks; iterating over chunks may raise `AudioError`.
+        recordings: the name of each and its chunks; iterating over chunks may raise `SerenadeError`.
         logits: scores (n, K) of segments (n, T).
         batch: segments that go through the network at a time.
 
@@ -101,7 +103,7 @@ def score_pieces(
     batches = _Batches(logits, batch)
     order: deque[tuple[N, _Tally]] = deque()
 
-    def finished() -> Iterator[tuple[N, Scored | AudioError]]:
+    def finished() -> Iterator[tuple[N, Scored | SerenadeError]]:
         while order and order[0][1].done:
             name, tally = order.popleft()
             yield name, tally.result()
@@ -117,7 +119,7 @@ def score_pieces(
                 if chunk.span_s is not None:
                     tally.span_s, tally = chunk.span_s, None
                 yield from finished()
-        except AudioError as error:
+        except SerenadeError as error:
             if tally is None:
                 tally = _Tally()
                 order.append((name, tally))

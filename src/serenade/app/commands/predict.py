@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serenade.app.console import Progress, say
-from serenade.core.errors import AudioError, PartialFailure, UsageError
+from serenade.core.errors import PartialFailure, SerenadeError, UsageError
 
 if TYPE_CHECKING:
     from serenade.inference.recognizer import Recognizer
@@ -96,7 +96,7 @@ class _Job:
 
     def __init__(self, named: Iterable[Path], recursive: bool, window_s: float | None, hop_s: float | None) -> None:
         self.window_s, self.hop_s = window_s, hop_s
-        self.failures: list[AudioError] = []
+        self.failures: list[SerenadeError] = []
         self.skipped = 0
         self._named, self._recursive = named, recursive
 
@@ -105,7 +105,7 @@ class _Job:
         from serenade.inference.files import find_recordings
 
         for found in find_recordings(self._named, recursive=self._recursive):
-            if isinstance(found, AudioError):
+            if isinstance(found, SerenadeError):
                 self.failures.append(found)
             elif str(found) in finished:
                 self.skipped += 1
@@ -143,7 +143,7 @@ def _run(
         Progress("Predicting", quiet=quiet) as progress,
     ):
         for result in recognizer.predict_files(job.recordings(finished), window_s=job.window_s, hop_s=job.hop_s):
-            if isinstance(result, AudioError):
+            if isinstance(result, SerenadeError):
                 job.failures.append(result)
                 progress.advance()
                 continue
