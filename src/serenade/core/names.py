@@ -13,9 +13,10 @@ T = TypeVar("T")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name closest in spelling to `name`, or None where nothing is close."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return matches[0] if matches else None
+    """The known name closest in spelling to `name`, upper and lower case alike, or None where nothing is close."""
+    spellings = {candidate.lower(): candidate for candidate in known}
+    matches = difflib.get_close_matches(name.lower(), spellings, n=1, cutoff=0.5)
+    return spellings[matches[0]] if matches else None
 
 
 class NameTable(Generic[T]):
