@@ -75,15 +75,15 @@ class SerenadeError(Exception):
             parts.append(f"Expected: {self.expected}")
         if self.hint is not None:
             parts.append(self.hint)
-        return " ".join(part if part.endswith("?") else part.rstrip(".") + "." for part in parts)
+        return " ".join(part if part.endswith((".", "?", "!")) else part + "." for part in parts)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), dict(self.__dict__)))
+        return (_rebuild, (type(self), self.args, dict(self.__dict__)))
 
 
-def _rebuild(kind: type[SerenadeError], fields: dict[str, object]) -> SerenadeError:
+def _rebuild(kind: type[SerenadeError], args: tuple[object, ...], fields: dict[str, object]) -> SerenadeError:
     """Rebuild an error that crossed a process boundary."""
-    error = kind.__new__(kind)
+    error = kind.__new__(kind, *args)
     error.__dict__.update(fields)
     return error
 
