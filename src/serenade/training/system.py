@@ -112,6 +112,10 @@ class System(Protocol):
         """Probabilities and embeddings in evaluation mode; independent of what else is in the batch."""
         ...
 
+    def to(self, where: device) -> Self:
+        """The system with its network and front end on a device."""
+        ...
+
 
 @runtime_checkable
 class FittedSystem(System, Protocol):
@@ -133,8 +137,4 @@ class SegmentSystem(System, Protocol):
 
     def segment_logits(self, waveforms: Tensor) -> Tensor:
         """Scores (N, K), before the softmax, of (N, T) waveforms; an utterance's are their mean."""
-        ...
-
-    def to(self, where: device) -> Self:
-        """The system with its network and front end on a device."""
         ...

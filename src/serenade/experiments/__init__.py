@@ -1,0 +1,1 @@
+"""Folds × seeds as resumable jobs, run records, summaries, comparison."""

@@ -1,0 +1,100 @@
+"""The data of a run: corpora read and checked, features extracted once, utterances as examples."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+
+from torch import Tensor
+
+from serenade.core.errors import CorpusError
+from serenade.core.labels import LabelSet
+from serenade.core.records import Listing, Utterance
+from serenade.corpora import read_corpus
+from serenade.experiments.settings import CorpusSettings
+from serenade.signal.audio import examine, read_audio
+from serenade.training.cache import FeatureCache
+from serenade.training.system import Example, System
+
+__all__ = ["data_fingerprint", "make_examples", "read_corpora"]
+
+ProgressCallback = Callable[[int, int], None]
+
+
+def read_corpora(
+    corpora: Sequence[CorpusSettings], labels: Sequence[str] | None, progress: ProgressCallback | None = None
+) -> Listing:
+    """All corpora of a run as one listing; with several, ids and speakers carry the corpus's name.
+
+    Raises:
+        CorpusError: a corpus is not there, or nothing usable is left.
+    """
+    wanted = LabelSet.parse(labels) if labels is not None else None
+    listings = [
+        read_corpus(corpus.name, corpus.root, examine=examine, labels=wanted, progress=progress) for corpus in corpora
+    ]
+    if len(listings) > 1:
+        listings = [_with_corpus_names(listing) for listing in listings]
+    utterances = sorted((u for listing in listings for u in listing.utterances), key=lambda u: u.id)
+    labelled = [u for u in utterances if u.emotion is not None]
+    left_out = tuple(item for listing in listings for item in listing.left_out)
+    if len({u.emotion for u in labelled}) < 2:
+        raise CorpusError(
+            "there is nothing to train on",
+            where=", ".join(str(corpus.root) for corpus in corpora),
+            found=f"{len(labelled)} labelled utterances of {len({u.emotion for u in labelled})} classes, "
+            f"{len(left_out)} left out",
+            hint="Run `serenade corpus check` on it to see why",
+        )
+    return Listing(tuple(labelled), left_out)
+
+
+def _with_corpus_names(listing: Listing) -> Listing:
+    renamed = tuple(
+        u.with_(
+            id=f"{u.corpus}/{u.id}",
+            speaker=f"{u.corpus}/{u.speaker}",
+            group=None if u.group is None else f"{u.corpus}/{u.group}",
+            sentence=None if u.sentence is None else f"{u.corpus}/{u.sentence}",
+        )
+        for u in listing.utterances
+    )
+    return Listing(renamed, listing.left_out)
+
+
+def data_fingerprint(utterances: Iterable[Utterance]) -> str:
+    """A hash that changes when an utterance, its sound, its class or its speaker changes."""
+    digest = hashlib.sha256()
+    for u in utterances:
+        digest.update(f"{u.id}\t{u.content}\t{u.emotion}\t{u.speaker}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def make_examples(
+    utterances: Iterable[Utterance],
+    system: System,
+    cache: FeatureCache,
+    *,
+    training: bool,
+    progress: Callable[[], None] | None = None,
+) -> list[Example]:
+    """Utterances with their network inputs, from the cache where they were extracted before.
+
+    Utterances that give no segment (``segments.short = "drop"``) are left out; the caller counts them.
+
+    Raises:
+        AudioError: a recording cannot be read any more.
+    """
+    examples = []
+    for utterance in utterances:
+        key = f"{utterance.content}|{system.cache_key(training=training)}"
+        inputs = cache.get(key, lambda u=utterance: _extract(u, system, training))  # type: ignore[misc] # bound now
+        target = None if utterance.emotion is None else system.labels.index(utterance.emotion)
+        if all(len(tensor) for tensor in inputs.values()):
+            examples.append(Example(utterance, inputs, target))
+        if progress is not None:
+            progress()
+    return examples
+
+
+def _extract(utterance: Utterance, system: System, training: bool) -> dict[str, Tensor]:
+    waveform = read_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
+    return dict(system.extract(waveform, training=training))

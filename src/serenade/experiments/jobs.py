@@ -1,0 +1,186 @@
+"""One job: train on one fold with one seed, score its test part once, write the record.
+
+All it needs is the run's folder.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from serenade.core.devices import choose_device
+from serenade.core.errors import SplitError
+from serenade.core.files import write_bytes, write_json
+from serenade.core.labels import LabelSet
+from serenade.core.records import Fold, RunRecord, Score, Utterance
+from serenade.core.seeding import derive_seed
+from serenade.experiments.data import data_fingerprint, make_examples
+from serenade.experiments.folder import JobKey, RunFolder
+from serenade.experiments.settings import ExperimentSettings
+from serenade.systems import PRESETS, make_system, save_checkpoint
+from serenade.training.batches import num_segments
+from serenade.training.cache import FeatureCache
+from serenade.training.checkpoints import versions
+from serenade.training.loop import Scored, Trained, score, train
+from serenade.training.settings import TrainingSettings
+from serenade.training.system import Example, System
+from serenade.training.tracking import TensorBoardTracker
+
+__all__ = ["Job", "run_job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job to do, small enough to be sent anywhere the run's folder can be seen.
+
+    Args:
+        run: the run's folder.
+        key: fold and seed.
+    """
+
+    run: Path
+    key: JobKey
+
+
+def run_job(job: Job) -> None:
+    """Train and test one fold with one seed; a finished job is left alone, an interrupted one is taken up.
+
+    Raises:
+        SerenadeError: see `training.loop.train` and `experiments.data.make_examples`.
+    """
+    run = RunFolder(job.run)
+    if run.is_done(job.key):
+        return
+    settings = run.read_settings()
+    torch.set_num_threads(settings.threads)
+    device = choose_device(settings.device)
+    utterances = run.read_utterances()
+    split = run.read_split()
+    fold = next(fold for fold in split.folds if fold.name == job.key.fold)
+    system = _fresh_system(settings, LabelSet.of(str(u.emotion) for u in utterances), job.key.seed).to(device)
+    training, selection, test = _parts(fold, utterances, system, split.select_on_test)
+    folder = run.job(job.key)
+    with _tracker(settings, folder) as tracker:
+        trained = train(
+            system,
+            training,
+            selection,
+            _training_settings(system),
+            seed=job.key.seed,
+            device=device,
+            folder=folder,
+            key=_state_key(system, settings, fold, job.key.seed, utterances),
+            on_epoch=tracker,
+        )
+    scored = score(system, test, device)
+    save_checkpoint(system, PRESETS[settings.preset], folder / "model", _about(settings, job.key, utterances))
+    _write_record(folder, job.key, settings, system, test, scored, trained, data_fingerprint(utterances))
+    (folder / "state.safetensors").unlink(missing_ok=True)
+
+
+def _fresh_system(settings: ExperimentSettings, labels: LabelSet, seed: int) -> System:
+    torch.manual_seed(derive_seed(seed, "weights"))
+    return make_system(PRESETS[settings.preset], settings.system, labels)
+
+
+def _tracker(settings: ExperimentSettings, folder: Path) -> AbstractContextManager[TensorBoardTracker | None]:
+    return TensorBoardTracker(folder / "tensorboard") if settings.tensorboard else nullcontext()
+
+
+def _training_settings(system: System) -> TrainingSettings:
+    return cast(TrainingSettings, system.settings.training)  # type: ignore[attr-defined] # every system has them
+
+
+def _parts(
+    fold: Fold, utterances: Sequence[Utterance], system: System, select_on_test: bool
+) -> tuple[list[Example], list[Example], list[Example]]:
+    """Examples of the three parts: to train on, to choose the epoch on, to test once."""
+    by_id = {u.id: u for u in utterances}
+    cache = FeatureCache()
+
+    def examples(ids: Sequence[str], training: bool) -> list[Example]:
+        return make_examples((by_id[name] for name in ids), system, cache, training=training)
+
+    test = examples(fold.test, training=False)
+    if not test:
+        raise SplitError("no test utterance gives a segment", where=f"fold {fold.name}", hint="Set segments.short=pad")
+    selection = test if select_on_test else examples(fold.validation, training=False)
+    return examples(fold.train, training=True), selection, test
+
+
+def _state_key(
+    system: System, settings: ExperimentSettings, fold: Fold, seed: int, utterances: Sequence[Utterance]
+) -> str:
+    """Names all that a training state depends on."""
+    parts = [
+        settings.preset,
+        system.settings.model_dump_json(),
+        ",".join(system.labels.names),
+        json.dumps([fold.name, fold.train, fold.validation, fold.test]),
+        str(seed),
+        data_fingerprint(utterances),
+        versions()["serenade"],
+        versions()["torch"],
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _about(settings: ExperimentSettings, key: JobKey, utterances: Sequence[Utterance]) -> dict[str, Any]:
+    return {
+        "preset": settings.preset,
+        "corpora": sorted({u.corpus for u in utterances}),
+        "fold": key.fold,
+        "seed": key.seed,
+        "data": data_fingerprint(utterances),
+    }
+
+
+def _write_record(
+    folder: Path,
+    key: JobKey,
+    settings: ExperimentSettings,
+    system: System,
+    test: Sequence[Example],
+    scored: Scored,
+    trained: Trained,
+    data: str,
+) -> None:
+    order = sorted(range(len(test)), key=lambda index: test[index].utterance.id)
+    scores = tuple(
+        Score(
+            id=test[index].utterance.id,
+            truth=str(test[index].utterance.emotion),
+            probabilities=tuple(float(value) for value in scored.probabilities[index]),
+            segments=num_segments(test[index]),
+        )
+        for index in order
+    )
+    _write_array(folder / "embeddings.npy", scored.embeddings[order])
+    record = RunRecord(
+        system=settings.preset,
+        fold=key.fold,
+        seed=key.seed,
+        labels=system.labels.names,
+        scores=scores,
+        epochs=trained.epochs,
+        chosen_epoch=trained.chosen_epoch,
+        settings=cast(Mapping[str, Any], system.settings.model_dump(mode="json")),
+        versions=versions(),
+        data=data,
+        timing=trained.timing,
+        embeddings="embeddings.npy",
+    )
+    write_json(folder / "record.json", record.to_json())
+
+
+def _write_array(path: Path, array: np.ndarray) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, array.astype(np.float32))
+    write_bytes(path, buffer.getvalue())

@@ -1,0 +1,185 @@
+"""A whole run: read and check the data, make and check the folds, extract features, do the jobs, keep the records."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from serenade.core.devices import cpu_budget
+from serenade.core.errors import PartialFailure, SerenadeError, UsageError
+from serenade.core.labels import LabelSet
+from serenade.core.records import Listing, Split, Utterance
+from serenade.core.settings import dump_toml
+from serenade.evaluation.leaks import LeakReport, check_split
+from serenade.evaluation.splits import make_split
+from serenade.experiments.data import make_examples, read_corpora
+from serenade.experiments.executor import run_all
+from serenade.experiments.folder import JobKey, RunFolder
+from serenade.experiments.jobs import Job, run_job
+from serenade.experiments.settings import ExperimentSettings
+from serenade.systems import PRESETS, make_system, system_settings
+from serenade.training.cache import FeatureCache
+
+__all__ = ["Plan", "Watcher", "prepare", "run_experiment"]
+
+EXTRACTION_CHUNK = 32  # utterances per extraction job: small enough for a smooth progress bar
+
+
+class Watcher:
+    """Is told how a run goes; the default is silent."""
+
+    def stage(self, title: str, total: int, unit: str) -> None:
+        """A stage of the run begins, of so many steps."""
+
+    def done(self, count: int, detail: str = "") -> None:
+        """So many steps of the stage are done in all."""
+
+    def warn(self, message: str) -> None:
+        """Something the user should read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run that is ready to be done.
+
+    Args:
+        settings: resolved: the system's settings are complete.
+        listing: the data.
+        split: the folds.
+        leaks: what the check of the folds found.
+    """
+
+    settings: ExperimentSettings
+    listing: Listing
+    split: Split
+    leaks: LeakReport
+
+    @property
+    def jobs(self) -> list[JobKey]:
+        """Fold by fold within each seed."""
+        return [JobKey(fold.name, seed) for seed in range(self.settings.seeds) for fold in self.split.folds]
+
+
+def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Plan:
+    """Read the data, make the folds, and check both before anything is trained.
+
+    Raises:
+        CorpusError: the data is not there or not usable.
+        SettingsError: the system's settings are not valid.
+        LeakError: parts share what they must not, and the split is not declared leaky.
+    """
+    watcher = watcher if watcher is not None else Watcher()
+    system = system_settings(settings.preset, settings.system)
+    resolved = settings.model_copy(update={"system": system.model_dump(mode="json", exclude_none=True)})
+    watcher.stage("Reading the corpus", 0, "files")
+    listing = read_corpora(resolved.corpora, resolved.labels, lambda done, total: watcher.done(done))
+    split = make_split(listing.utterances, resolved.split)
+    leaks = check_split(split, listing.utterances)
+    leaks.raise_if_leaking(split)
+    return Plan(resolved, listing, split, leaks)
+
+
+def run_experiment(plan: Plan, out: Path, *, workers: int | None = None, watcher: Watcher | None = None) -> RunFolder:
+    """Do all jobs of a plan that are not done yet.
+
+    Args:
+        plan: from `prepare`.
+        out: the run's folder; an interrupted run of the same plan is taken up.
+        workers: processes; None takes as many as there are processors for the jobs' threads.
+        watcher: is told how it goes.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UsageError: the folder holds another run.
+        PartialFailure: some jobs failed; the others are done.
+    """
+    watcher = watcher if watcher is not None else Watcher()
+    run = RunFolder(out)
+    _take_folder(run, plan)
+    todo = [Job(out, key) for key in plan.jobs if not run.is_done(key)]
+    if not todo:
+        return run
+    workers = workers if workers is not None else max(1, cpu_budget() // plan.settings.threads)
+    # Threads of the linear algebra libraries are fixed when a process loads them: told to the workers beforehand.
+    os.environ.setdefault("OMP_NUM_THREADS", str(plan.settings.threads))
+    _extract_features(out, plan, workers, watcher)
+    _do_jobs(run, plan, todo, min(workers, len(todo)), watcher)
+    return run
+
+
+def _take_folder(run: RunFolder, plan: Plan) -> None:
+    """Write the set-up, or make sure that the one there is the same."""
+    if run.settings_file.is_file():
+        same = dump_toml(plan.settings.model_dump(mode="json")) == run.settings_file.read_text(encoding="utf-8")
+        if same and run.read_utterances() == list(plan.listing.utterances):
+            return
+        raise UsageError(
+            "the folder holds another run",
+            where=run.path,
+            found="other data" if same else "other settings",
+            hint="Give another folder with --out, or remove this one",
+        )
+    run.write_setup(plan.settings, plan.listing.utterances, plan.listing.left_out, plan.split, plan.leaks.to_json())
+
+
+@dataclass(frozen=True, slots=True)
+class _Extraction:
+    """Utterances whose features are wanted."""
+
+    settings: ExperimentSettings
+    labels: LabelSet
+    utterances: tuple[Utterance, ...]
+
+
+def _extract(task: _Extraction) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    system = make_system(PRESETS[task.settings.preset], task.settings.system, task.labels)
+    cache = FeatureCache()
+    for training in dict.fromkeys([True, False]):
+        make_examples(task.utterances, system, cache, training=training)
+
+
+def _extract_features(out: Path, plan: Plan, workers: int, watcher: Watcher) -> None:
+    """Fill the feature cache, each utterance once, before the jobs want them all at the same time."""
+    utterances = plan.listing.utterances
+    labels = LabelSet.of(str(u.emotion) for u in utterances)
+    tasks = [
+        _Extraction(plan.settings, labels, utterances[start : start + EXTRACTION_CHUNK])
+        for start in range(0, len(utterances), EXTRACTION_CHUNK)
+    ]
+    watcher.stage("Extracting features", len(utterances), "utterances")
+    done = 0
+    for task, error in run_all(_extract, tasks, workers=workers):
+        if error is not None:
+            raise error
+        done += len(task.utterances)
+        watcher.done(done)
+
+
+def _do_jobs(run: RunFolder, plan: Plan, todo: Sequence[Job], workers: int, watcher: Watcher) -> None:
+    epochs = int(plan.settings.system["training"]["epochs"])
+    watcher.stage("Training", epochs * len(todo), "epochs")
+    finished: list[Job] = []
+    failures: list[SerenadeError] = []
+
+    def report(detail: str = "") -> None:
+        open_epochs = sum(run.epochs_done(job.key) for job in todo if job not in finished)
+        watcher.done(len(finished) * epochs + open_epochs, detail)
+
+    for job, error in run_all(run_job, todo, workers=workers, on_tick=report):
+        finished.append(job)
+        if error is not None:
+            failures.append(_of_job(error, job))
+            watcher.warn(f"fold {job.key.fold}, seed {job.key.seed} failed: {error}")
+        report(f"{len(finished)} of {len(todo)} jobs done")
+    if failures:
+        raise PartialFailure("training", failures=failures, done=len(finished) - len(failures))
+
+
+def _of_job(error: SerenadeError, job: Job) -> SerenadeError:
+    """The error with the job as its place."""
+    return SerenadeError(str(error), where=f"fold {job.key.fold}, seed {job.key.seed}")

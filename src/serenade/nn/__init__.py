@@ -1,0 +1,1 @@
+"""Torch blocks and losses that more than one network or system uses."""

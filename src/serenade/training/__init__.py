@@ -1,0 +1,1 @@
+"""Batches, the System protocol, the feature cache, the loop, checkpoints."""

@@ -1,0 +1,72 @@
+"""Segments into batches and back: the parts that all segment-scoring systems share."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Generator, Tensor
+
+from serenade.training.system import Batch, Example
+
+__all__ = ["batches", "collate", "draw_segments", "mean_over_segments", "split_segments"]
+
+
+def split_segments(examples: Sequence[Example]) -> list[Example]:
+    """One example per segment, in order."""
+    return [_one_segment(example, index) for example in examples for index in range(num_segments(example))]
+
+
+def draw_segments(examples: Sequence[Example], count: int, generator: Generator) -> list[Example]:
+    """At most `count` different segments per utterance, drawn at random, as one-segment examples."""
+    return [
+        _one_segment(example, index)
+        for example in examples
+        for index in torch.randperm(num_segments(example), generator=generator)[:count].tolist()
+    ]
+
+
+def num_segments(example: Example) -> int:
+    """Segments of an example."""
+    return len(next(iter(example.inputs.values())))
+
+
+def _one_segment(example: Example, index: int) -> Example:
+    inputs = {name: tensor[index : index + 1] for name, tensor in example.inputs.items()}
+    return Example(example.utterance, inputs, example.target)
+
+
+def collate(items: Sequence[Example]) -> Batch:
+    """Put examples together along the segment axis."""
+    inputs = {name: torch.cat([item.inputs[name] for item in items]) for name in items[0].inputs}
+    return Batch(
+        inputs=inputs,
+        lengths=torch.tensor([num_segments(item) for item in items]),
+        targets=torch.tensor([-1 if item.target is None else item.target for item in items]),
+        ids=tuple(item.utterance.id for item in items),
+    )
+
+
+def mean_over_segments(values: Tensor, lengths: Tensor) -> Tensor:
+    """Mean of the segments of each example.
+
+    Args:
+        values: (N, D) one row per segment, examples following each other.
+        lengths: (B,) int64 segments per example, at least 1 each.
+
+    Returns:
+        (B, D).
+    """
+    owner = torch.repeat_interleave(torch.arange(len(lengths), device=values.device), lengths)
+    sums = values.new_zeros(len(lengths), values.shape[1]).index_add_(0, owner, values)
+    return sums / lengths[:, None]
+
+
+def batches(items: Sequence[Example], batch_size: int, order: Sequence[int]) -> Iterator[list[Example]]:
+    """Items in the order given, cut into batches; a last batch of one joins the one before.
+
+    Batch normalisation cannot be trained on a single segment, and a batch of one would drift its statistics.
+    """
+    starts = list(range(0, len(order), batch_size))
+    if len(starts) > 1 and len(order) - starts[-1] == 1:
+        starts.pop()
+    for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
+        yield [items[index] for index in order[start:stop]]

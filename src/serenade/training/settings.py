@@ -1,0 +1,28 @@
+"""The settings of the training loop, shared by all systems; a system's preset sets its paper's values."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from serenade.core.settings import Settings
+
+__all__ = ["TrainingSettings"]
+
+
+class TrainingSettings(Settings):
+    """How a network is trained."""
+
+    epochs: int = Field(50, ge=1, le=10_000)
+    batch_size: int = Field(32, ge=2, description="items per step; a last batch of one is joined to the one before")
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(1e-6, ge=0, description="L2 in the gradient (Adam), not decoupled")
+    learning_rate_decay: float = Field(0.95, gt=0, le=1, description="factor after every epoch")
+    min_learning_rate: float = Field(1e-6, ge=0, description="no decay below this")
+    selection: Literal["validation", "last"] = Field(
+        "validation", description="weights kept: the best epoch on the validation part, or those of the last epoch"
+    )
+    patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation score")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="arithmetic of training; scoring is always float32"
+    )
+    channels_last: bool = Field(True, description="memory layout of the convolutions")

@@ -1,0 +1,38 @@
+"""Segments into batches and back, against plain loops."""
+
+import torch
+from tests.training.toy import toy_examples
+
+from serenade.training.batches import batches, collate, draw_segments, mean_over_segments, num_segments, split_segments
+
+
+def test_mean_over_segments_equals_a_loop() -> None:
+    values, lengths = torch.randn(9, 4, dtype=torch.float64), torch.tensor([2, 1, 6])
+    expected = torch.stack([part.mean(dim=0) for part in values.split(lengths.tolist())])
+    torch.testing.assert_close(mean_over_segments(values, lengths), expected)
+
+
+def test_split_then_collate_keeps_every_segment_in_order() -> None:
+    examples = toy_examples(5)
+    segments = split_segments(examples)
+    assert len(segments) == sum(map(num_segments, examples))
+    batch = collate(segments)
+    torch.testing.assert_close(batch.inputs["audio"], torch.cat([e.inputs["audio"] for e in examples]))
+    assert batch.lengths.tolist() == [1] * len(segments)
+
+
+def test_drawn_segments_are_different_segments_of_their_utterance() -> None:
+    examples = toy_examples(12)
+    drawn = draw_segments(examples, 2, torch.Generator().manual_seed(0))
+    for example in examples:
+        mine = [d.inputs["audio"] for d in drawn if d.utterance.id == example.utterance.id]
+        assert len(mine) == min(2, num_segments(example))
+        assert len({tuple(m.flatten().tolist()) for m in mine}) == len(mine)
+        assert all(any(torch.equal(m[0], s) for s in example.inputs["audio"]) for m in mine)
+
+
+def test_a_last_batch_of_one_is_joined_to_the_one_before() -> None:
+    items = split_segments(toy_examples(20))[:17]
+    assert [len(chunk) for chunk in batches(items, 8, list(range(17)))] == [8, 9]
+    assert [len(chunk) for chunk in batches(items, 8, list(range(16)))] == [8, 8]
+    assert [len(chunk) for chunk in batches(items, 8, [0])] == [1]

@@ -1,0 +1,127 @@
+"""The loop: it learns, repeats itself, resumes to the same result, and chooses its epoch on the right part."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.training.toy import LABELS, ToySystem, toy_examples
+
+from serenade.core.errors import TrainingError
+from serenade.training.loop import Trained, learning_rate, score, train
+from serenade.training.settings import TrainingSettings
+
+CPU = torch.device("cpu")
+SETTINGS = TrainingSettings(epochs=6, batch_size=8, learning_rate=0.01)
+
+
+def run(folder: Path | None = None, settings: TrainingSettings = SETTINGS, seed: int = 1) -> tuple[ToySystem, Trained]:
+    system = ToySystem(LABELS, seed)
+    trained = train(
+        system, toy_examples(), toy_examples(12, seed=5), settings, seed=seed, device=CPU, folder=folder, key="toy"
+    )
+    return system, trained
+
+
+def weights(system: ToySystem) -> list[torch.Tensor]:
+    return list(system.network.state_dict().values())
+
+
+def without_times(trained: Trained) -> list[dict[str, object]]:
+    return [{k: v for k, v in entry.items() if not k.endswith("seconds")} for entry in trained.epochs]
+
+
+class Killed(Exception):
+    pass
+
+
+def test_training_separates_two_clouds() -> None:
+    system, _ = run(settings=TrainingSettings(epochs=30, batch_size=8, learning_rate=0.02))
+    assert score(system, toy_examples(40, seed=9), CPU).ua > 0.85
+
+
+def test_same_seed_gives_identical_weights_and_another_seed_does_not() -> None:
+    first, second, other = run()[0], run()[0], run(seed=2)[0]
+    assert all(torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(weights(first), weights(other), strict=True))
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 5])
+def test_killed_and_resumed_run_ends_like_an_unbroken_one(tmp_path: Path, killed_after: int) -> None:
+    whole, expected = run()
+
+    def kill(entry: object) -> None:
+        if entry["epoch"] == killed_after:  # type: ignore[index] # a mapping
+            raise Killed
+
+    system = ToySystem(LABELS, 1)
+    with pytest.raises(Killed):
+        train(
+            system,
+            toy_examples(),
+            toy_examples(12, seed=5),
+            SETTINGS,
+            seed=1,
+            device=CPU,
+            folder=tmp_path,
+            key="toy",
+            on_epoch=kill,
+        )
+    resumed, trained = run(tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
+    assert without_times(trained) == without_times(expected)
+    assert trained.chosen_epoch == expected.chosen_epoch
+    assert (tmp_path / "log.jsonl").read_text().count("\n") == SETTINGS.epochs
+
+
+def test_state_of_another_run_or_a_damaged_one_is_not_taken_up(tmp_path: Path) -> None:
+    run(tmp_path)
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:100])
+    _, trained = run(tmp_path)
+    assert len(trained.epochs) == SETTINGS.epochs
+
+
+def test_validation_selection_keeps_the_best_epoch(tmp_path: Path) -> None:
+    system, trained = run()
+    merits = [(e["selection"]["wa"] + e["selection"]["ua"], -e["selection"]["loss"]) for e in trained.epochs]
+    assert trained.chosen_epoch == 1 + merits.index(max(merits))
+    again = score(system, toy_examples(12, seed=5), CPU)
+    assert again.ua == pytest.approx(trained.epochs[trained.chosen_epoch - 1]["selection"]["ua"])
+
+
+def test_last_epoch_is_kept_when_asked_for() -> None:
+    _, trained = run(settings=SETTINGS.model_copy(update={"selection": "last"}))
+    assert trained.chosen_epoch == SETTINGS.epochs
+
+
+def test_patience_stops_early() -> None:
+    settings = TrainingSettings(epochs=50, batch_size=8, learning_rate=0.02, patience=3)
+    _, trained = run(settings=settings)
+    assert len(trained.epochs) == trained.chosen_epoch + 3 < 50
+
+
+def test_score_of_an_utterance_does_not_depend_on_its_batch() -> None:
+    system, _ = run()
+    examples = toy_examples(20, seed=3)
+    together = score(system, examples, CPU).probabilities
+    alone = np.concatenate([score(system, [example], CPU).probabilities for example in examples])
+    np.testing.assert_allclose(together, alone, atol=1e-6)
+
+
+def test_learning_rate_in_the_50th_epoch_is_the_papers() -> None:
+    assert learning_rate(TrainingSettings(), 1) == 1e-3
+    assert learning_rate(TrainingSettings(), 50) == pytest.approx(8.1e-5, rel=0.01)
+    assert learning_rate(TrainingSettings(min_learning_rate=5e-4), 500) >= 5e-4 * 0.95
+
+
+def test_no_validation_part_is_an_error_unless_the_last_epoch_is_kept() -> None:
+    with pytest.raises(TrainingError, match="no validation part to choose the epoch on"):
+        train(ToySystem(LABELS), toy_examples(), [], SETTINGS, seed=0, device=CPU)
+
+
+def test_a_loss_that_is_not_finite_stops_training() -> None:
+    examples = toy_examples()
+    examples[3].inputs["audio"].fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"emotion loss is not finite.*epoch 1.*learning_rate"):
+        train(ToySystem(LABELS), examples, toy_examples(4), SETTINGS, seed=0, device=CPU)
