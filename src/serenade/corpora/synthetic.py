@@ -15,15 +15,15 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from serenade.core.errors import CorpusError, UsageError
-from serenade.core.files import read_json, write_bytes, write_json, write_text
+from serenade.core.errors import CorpusError, StorageError, UsageError
+from serenade.core.files import read_json, storage_errors, write_bytes, write_json, write_text
 from serenade.core.records import LeftOut, Listing, Utterance
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.expression import Speaker, draw_delivery, draw_speaker, random_stream
 from serenade.corpora.layout import require_root
 from serenade.corpora.voices import SAMPLE_RATE, Delivery, synthesise
 
-__all__ = ["CORPUS", "DEFAULT_CLASSES", "SENTENCES", "generate", "list_files"]
+__all__ = ["CORPUS", "DEFAULT_CLASSES", "SENTENCES", "generate", "list_files", "long_recording"]
 
 _MARK, _TABLE = "synthetic.json", "synthetic.csv"
 _COLUMNS = ("file", "speaker", "gender", "emotion", "text")
@@ -81,9 +81,11 @@ def _record(take: _Take, seed: int) -> NDArray[np.int16]:
 
 
 def _background(samples: int, level_db: float, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Noise that falls off like a quiet room's: white noise averaged over 8 samples."""
-    white = generator.normal(size=samples + 7).astype(np.float32)
-    room = np.convolve(white, np.full(8, 8**-0.5, np.float32), mode="valid")
+    """Noise that falls off towards high frequencies like a quiet room's, by 19 dB from 0 to 8 kHz."""
+    kernel = np.float32(0.8) ** np.arange(24, dtype=np.float32)
+    kernel /= np.sqrt(np.sum(kernel**2))
+    white = generator.normal(size=samples + len(kernel) - 1).astype(np.float32)
+    room = np.convolve(white, kernel, mode="valid")
     return np.asarray(room * np.float32(10 ** (level_db / 20)), np.float32)
 
 
@@ -267,3 +269,97 @@ CORPUS = Corpus(
     layout=f"a folder written by Serenade, with {_TABLE} and a folder of recordings per speaker",
     notes="Synthetic: a score shows that the software works and says nothing about people's emotions.",
 )
+
+
+# ------------------------------------------------------------------------------------------------ long recordings
+
+_TURN_SPEAKERS = 4
+_TURN_TAKES = 3  # 4 speakers x 4 emotions x 3: at most 48 turns are synthesised, 3.5 MB, and used again and again
+_PAUSE_S = (0.1, 0.6)
+_SHORTEST_S, _LONGEST_S = 5.0, 24 * 3600.0
+
+
+def long_recording(path: Path, duration_s: float, *, seed: int = 0) -> tuple[Utterance, ...]:
+    """Write one long recording of turns with changing speaker and emotion, for benchmarks and tests.
+
+    It is streamed to the disk: memory does not grow with the length. The file appears when it is whole.
+
+    Args:
+        path: its suffix says the format, .flac or .wav; 16 kHz, one channel, 16 bit.
+        duration_s: length in seconds, 5 to 86,400.
+        seed: the same seed makes the same recording.
+
+    Returns:
+        The turns in order, with start, end, speaker and emotion; pauses lie between them.
+
+    Raises:
+        StorageError: the disk is full or refuses.
+        UsageError: a length or suffix that is not possible.
+    """
+    if not _SHORTEST_S <= duration_s <= _LONGEST_S:
+        raise UsageError(
+            "cannot make a recording of this length",
+            found=f"{duration_s} s",
+            expected=f"{_SHORTEST_S:.0f} to {_LONGEST_S:.0f} s",
+        )
+    if path.suffix not in (".flac", ".wav"):
+        raise UsageError("cannot write this kind of file", where=path, expected="a name that ends in .flac or .wav")
+    partial = path.with_name(f".{path.stem}.part{path.suffix}")
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with soundfile.SoundFile(partial, "w", SAMPLE_RATE, 1, subtype="PCM_16") as file:
+                turns = _write_turns(file, path, round(duration_s * SAMPLE_RATE), seed)
+            partial.replace(path)
+        except soundfile.LibsndfileError as error:
+            raise StorageError("cannot write the recording", where=path, found=str(error)) from error
+        finally:
+            partial.unlink(missing_ok=True)
+    return turns
+
+
+def _write_turns(file: soundfile.SoundFile, path: Path, samples: int, seed: int) -> tuple[Utterance, ...]:
+    generator = random_stream(seed, "long recording")
+    room = np.rint(32767 * _background(SAMPLE_RATE, -60.0, generator)).astype(np.int16)
+    made: dict[str, NDArray[np.int16]] = {}
+    turns: list[Utterance] = []
+    written = 0
+    while True:
+        take = _next_turn(turns, generator, seed)
+        if take.file not in made:
+            made[take.file] = _record(take, seed)
+        start = written + round(SAMPLE_RATE * generator.uniform(*_PAUSE_S))
+        end = start + len(made[take.file])
+        if end > samples:
+            file.write(np.resize(room, samples - written))
+            return tuple(turns)
+        file.write(room[: start - written])
+        file.write(made[take.file])
+        turns.append(_turn(take, path, len(turns), start / SAMPLE_RATE, end / SAMPLE_RATE))
+        written = end
+
+
+def _next_turn(turns: Sequence[Utterance], generator: np.random.Generator, seed: int) -> _Take:
+    """A turn whose speaker or emotion is another than that of the turn before."""
+    while True:
+        speaker, number = (int(generator.integers(1, most + 1)) for most in (_TURN_SPEAKERS, _TURN_TAKES))
+        emotion = DEFAULT_CLASSES[int(generator.integers(len(DEFAULT_CLASSES)))]
+        take = _draw_take(draw_speaker(speaker, seed), emotion, number, seed)
+        if not turns or (turns[-1].speaker, turns[-1].emotion) != (take.speaker.name, emotion):
+            return take
+
+
+def _turn(take: _Take, path: Path, number: int, start_s: float, end_s: float) -> Utterance:
+    return Utterance(
+        id=f"{path.stem}-{number:05d}",
+        audio=path,
+        corpus="synthetic",
+        speaker=take.speaker.name,
+        emotion=take.emotion,
+        start_s=start_s,
+        end_s=end_s,
+        gender=take.speaker.gender,
+        sentence=take.text,
+        text=take.text,
+        duration_s=end_s - start_s,
+    )

@@ -314,7 +314,8 @@ def formant_response(frequencies: Floats, bandwidths: Floats, bins: Floats) -> C
         a, b = first[:, column, None], second[:, column, None]
         product *= 1 - a * delay + b * delay_twice
     gain = np.prod(1 - first + second, axis=1, dtype=np.float32)
-    return (gain[:, None] / product).astype(np.complex64)
+    response: Complexes = (gain[:, None] / product).astype(np.complex64)
+    return response
 
 
 def _tract(tracks: _Tracks, at: Floats, delivery: Delivery, bins: Floats) -> Complexes:
@@ -454,7 +455,8 @@ def synthesise(text: str, delivery: Delivery, generator: np.random.Generator) ->
     loudness = _rms(voiced)
     speech = voiced / loudness
     speech += aspiration * (10 ** (delivery.breath_db / 20) / max(1e-9, _rms(aspiration)))
-    speech += 2.0 * frication  # a vowel lies about 6 dB above the mean of the utterance
+    # a vowel lies about 6 dB above the mean of the utterance; a lax voice comes with weaker consonants
+    speech += 2.0 * frication * 10 ** (0.5 * (8.0 - delivery.tilt_db) / 20)
     return (speech * (10 ** (delivery.level_db / 20) / _rms(speech))).astype(np.float32)
 
 
