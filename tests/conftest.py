@@ -1,7 +1,9 @@
 """Fixtures for all tests."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 
@@ -18,3 +20,126 @@ def shared() -> Path:
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has its own cache folder."""
     monkeypatch.setenv("SERENADE_CACHE", str(tmp_path / "cache"))
+
+
+RunMaker = Callable[..., Path]
+"""Makes a run folder as `serenade run` leaves it, with scores drawn instead of learnt."""
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> RunMaker:
+    """A maker of run folders: leave-one-speaker-out folds x seeds, validation figures, embeddings, sound files."""
+
+    def make(
+        name: str = "run",
+        *,
+        speakers: int = 3,
+        per_speaker: int = 12,
+        labels: Sequence[str] = ("angry", "neutral", "sad"),
+        seeds: int = 2,
+        skill: float = 2.0,
+        noise_seed: int = 0,
+        epochs: int = 4,
+        embedding_dim: int | None = 6,
+        leaky: str | None = None,
+        corpus: str = "emodb",
+        missing: Sequence[tuple[str, int]] = (),
+        audio: bool = False,
+    ) -> Path:
+        from serenade.core.files import write_json
+        from serenade.core.records import Fold, LeftOut, RunRecord, Score, Split, Utterance
+        from serenade.experiments.folder import JobKey, RunFolder
+        from serenade.experiments.settings import CorpusSettings, ExperimentSettings
+
+        root = tmp_path / f"{name}-audio"
+        names = [f"{speaker:02d}" for speaker in range(1, speakers + 1)]
+        utterances = [
+            Utterance(
+                id=f"{speaker}-{place:02d}",
+                audio=root / f"{speaker}-{place:02d}.wav",
+                corpus=corpus,
+                speaker=speaker,
+                emotion=labels[place % len(labels)],
+                gender=("female", "male")[int(speaker) % 2],
+                text="Der Lappen liegt auf dem Eisschrank.",
+                duration_s=1.5,
+                content=f"{speaker}{place}",
+            )
+            for speaker in names
+            for place in range(per_speaker)
+        ]
+        if audio:
+            _write_tones(root, [utterance.audio for utterance in utterances])
+        ids = {speaker: tuple(u.id for u in utterances if u.speaker == speaker) for speaker in names}
+        folds = tuple(
+            Fold(
+                name=speaker,
+                train=tuple(i for other in names for i in ids[other] if other not in (speaker, names[place - 1])),
+                validation=ids[names[place - 1]] if names[place - 1] != speaker else (),
+                test=ids[speaker],
+            )
+            for place, speaker in enumerate(names)
+        )
+        run = RunFolder(tmp_path / name)
+        settings = ExperimentSettings(corpora=(CorpusSettings(name=corpus, root=root),), seeds=seeds)
+        left_out = [LeftOut("wav/x.wav", "unknown label", "humming")]
+        run.write_setup(settings, utterances, left_out, Split("loso", folds, leaky=leaky), _LEAKS)
+        classes = {u.id: labels.index(str(u.emotion)) for u in utterances}
+        for seed in range(seeds):
+            for fold in folds:
+                if (fold.name, seed) in missing:
+                    continue
+                generator = np.random.default_rng([noise_seed, seed, int(fold.name)])
+                truth = np.array([classes[i] for i in fold.test])
+                logits = generator.normal(size=(len(truth), len(labels))) + skill * np.eye(len(labels))[truth]
+                rows = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+                record = RunRecord(
+                    system="glam",
+                    fold=fold.name,
+                    seed=seed,
+                    labels=tuple(labels),
+                    scores=tuple(
+                        Score(i, labels[t], tuple(map(float, row)), segments=2)
+                        for i, t, row in zip(fold.test, truth, rows, strict=True)
+                    ),
+                    epochs=tuple(_epoch(number, seed) for number in range(1, epochs + 1)),
+                    chosen_epoch=max(1, epochs - 1),
+                    settings={"training": {"epochs": epochs, "batch_size": 32}, "dropout": 0.5},
+                    versions={"serenade": "0.1.0", "python": "3.11.7", "torch": "2.13.0+cpu", "numpy": "2.2.0"},
+                    data="0123456789abcdef",
+                    timing={"wall_s": 10.0, "cpu_s": 9.5, "network_share": 0.9},
+                    embeddings=None if embedding_dim is None else "embeddings.npy",
+                )
+                folder = run.job(JobKey(fold.name, seed))
+                write_json(folder / "record.json", record.to_json())
+                if embedding_dim is not None:
+                    centres = np.random.default_rng(7).normal(size=(len(labels), embedding_dim)) * skill
+                    vectors = centres[truth] + generator.normal(size=(len(truth), embedding_dim))
+                    np.save(folder / "embeddings.npy", vectors.astype(np.float32))
+        return run.path
+
+    return make
+
+
+_LEAKS = {"findings": []}
+
+
+def _epoch(number: int, seed: int) -> dict[str, object]:
+    return {
+        "epoch": number,
+        "learning_rate": 1e-3 * 0.95 ** (number - 1),
+        "steps": 10,
+        "losses": {"emotion": 1.0 / number + 0.05 * seed},
+        "selection": {"loss": 1.2 / number, "wa": 0.4 + 0.05 * number, "ua": 0.35 + 0.05 * number + 0.02 * seed},
+        "seconds": 2.0,
+        "network_seconds": 1.8,
+    }
+
+
+def _write_tones(root: Path, files: Sequence[Path]) -> None:
+    import soundfile
+
+    root.mkdir(exist_ok=True)
+    time_s = np.arange(24000) / 16000
+    for place, file in enumerate(files):
+        soundfile.write(file, 0.3 * np.sin(2 * np.pi * (200 + 10 * place) * time_s), 16000)
