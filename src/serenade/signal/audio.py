@@ -1,0 +1,446 @@
+"""Reading recordings of any rate, channels and common format as 16 kHz mono, whole or in blocks.
+
+wav, flac, ogg, opus, mp3 and aiff are decoded by soundfile; m4a, webm, mp4, wma and the like by PyAV (extra `media`).
+What a file is, its first bytes say and not its name. Every reader goes through one path: blocks of the file's own rate,
+mean over channels, soxr in high quality; so `read_audio` is the concatenation of `stream_audio`.
+"""
+
+import hashlib
+import math
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from logging import getLogger
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from serenade.core.errors import AudioError, UsageError
+from serenade.signal.media import open_media
+
+__all__ = ["SAMPLE_RATE", "AudioFacts", "examine", "from_array", "read_audio", "stream_audio"]
+
+SAMPLE_RATE = 16_000
+"""The one rate of all waveforms in Serenade, in Hz."""
+
+_RATES = (1_000, 1_000_000)  # what is outside is a damaged header; believing it could fill the memory
+_BLOCK_FRAMES = 65_536  # read at once, at the file's rate
+_SPAN_TOLERANCE_S = 0.01  # a table's times are often rounded to hundredths
+_MOST_CHANNELS = 64
+_LOUDEST = 256.0  # floats beyond are integers that were not scaled to [-1, 1]
+# Streaming writers put these (and sizes near 2 or 4 GiB) where the length is not known yet.
+_OPEN_END = 0x7FFF_0000
+
+_log = getLogger(__name__)
+
+Samples = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFacts:
+    """What a recording is, after all of it was decoded.
+
+    Args:
+        duration_s: length.
+        sample_rate: of the file, in Hz.
+        channels: of the file.
+        peak: largest magnitude of the mean over channels; 0 for digital silence.
+        content: first 32 hexadecimal digits of the SHA-256 of the file's bytes.
+    """
+
+    duration_s: float
+    sample_rate: int
+    channels: int
+    peak: float
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """An open recording: blocks of (n, C) samples at its own rate."""
+
+    sample_rate: int
+    channels: int
+    blocks: Iterator[Samples]
+
+
+def examine(path: Path | str) -> AudioFacts:
+    """Decode a whole recording, a block at a time, and say what it is.
+
+    Raises:
+        AudioError: it cannot be read, holds no samples, or some are not finite.
+        MissingExtraError: its format needs PyAV.
+    """
+    frames, peak = 0, 0.0
+    with _opened(path, 0.0, None) as recording:
+        for mono in _mono_blocks(recording, _name(path)):
+            frames += len(mono)
+            peak = max(peak, float(np.abs(mono).max()))
+        rate, channels = recording.sample_rate, recording.channels
+    with _file(path) as file:
+        content = hashlib.sha256()
+        while chunk := file.read(2**20):
+            content.update(chunk)
+    return AudioFacts(frames / rate, rate, channels, peak, content.hexdigest()[:32])
+
+
+def read_audio(source: Path | str | bytes, *, start_s: float = 0.0, end_s: float | None = None) -> Tensor:
+    """The samples of a recording, or of a span of it.
+
+    Args:
+        source: a path, or the bytes of a file.
+        start_s: where the span begins.
+        end_s: where it ends; None for the end of the recording.
+
+    Returns:
+        (T,) mean over channels at 16 kHz, T at least 1.
+
+    Raises:
+        AudioError: it cannot be read, holds no samples, some are not finite, or the span does not lie within it.
+        MissingExtraError: its format needs PyAV.
+    """
+    return torch.cat(list(stream_audio(source, start_s=start_s, end_s=end_s)))
+
+
+def stream_audio(
+    source: Path | str | bytes, *, block_s: float = 30.0, start_s: float = 0.0, end_s: float | None = None
+) -> Iterator[Tensor]:
+    """The samples of `read_audio` in blocks; memory does not grow with the recording.
+
+    Args:
+        source: a path, or the bytes of a file.
+        block_s: length of a block; the last one may be shorter.
+        start_s: where the span begins.
+        end_s: where it ends; None for the end of the recording.
+
+    Yields:
+        (T,) at 16 kHz.
+
+    Raises:
+        AudioError: as `read_audio`, while the blocks are drawn.
+        MissingExtraError: its format needs PyAV.
+        UsageError: `block_s` is not a positive length.
+    """
+    if not block_s * SAMPLE_RATE >= 1:
+        raise UsageError("block_s must be a positive length", found=block_s)
+    return _stream(source, round(block_s * SAMPLE_RATE), start_s, end_s)
+
+
+def _stream(source: Path | str | bytes, block: int, start_s: float, end_s: float | None) -> Iterator[Tensor]:
+    with _opened(source, start_s, end_s) as recording:
+        mono = _mono_blocks(recording, _name(source))
+        for samples in _blocks_of(block, _resampled(mono, recording.sample_rate)):
+            yield torch.from_numpy(samples)
+
+
+def from_array(array: Any, sample_rate: int) -> Tensor:
+    """Samples in memory as every reader gives them.
+
+    Args:
+        array: numpy array or tensor: (T,), (T, C) or (C, T). Of two axes the shorter one is the channels; a square is
+            (T, C). Floats lie in [-1, 1]; int16, int32, int8 and uint8 are scaled by their range.
+        sample_rate: rate of the array in Hz.
+
+    Returns:
+        (T,) mean over channels at 16 kHz; bit for bit what `read_audio` gives for a file of these samples.
+
+    Raises:
+        AudioError: the array is empty or not finite.
+        UsageError: another type, number of axes or scale, or not a rate.
+    """
+    if not (isinstance(sample_rate, int | np.integer) and _RATES[0] <= sample_rate <= _RATES[1]):
+        raise UsageError(
+            "not a sample rate", found=repr(sample_rate), expected=f"an integer, {_RATES[0]}-{_RATES[1]} Hz"
+        )
+    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else array
+    if not isinstance(values, np.ndarray):
+        raise UsageError("audio must be a numpy array or a tensor", found=type(array).__name__)
+    samples = _scaled(_time_first(values))
+    recording = _Recording(int(sample_rate), samples.shape[1], iter([samples]))
+    parts = list(_resampled(_mono_blocks(recording, "audio in memory"), recording.sample_rate))
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def _time_first(values: NDArray[Any]) -> NDArray[Any]:
+    """(T, C) from (T,), (T, C) or (C, T)."""
+    if values.size == 0:
+        raise AudioError("there are no samples", reason="empty", where="audio in memory", found=f"shape {values.shape}")
+    if values.ndim == 1:
+        return values[:, None]
+    if values.ndim != 2 or min(values.shape) > _MOST_CHANNELS:
+        raise UsageError(
+            "audio must have the shape (T,), (T, C) or (C, T)",
+            found=f"shape {values.shape}",
+            expected=f"at most {_MOST_CHANNELS} channels",
+        )
+    return values.T if values.shape[0] < values.shape[1] else values
+
+
+def _scaled(values: NDArray[Any]) -> Samples:
+    """Floats in [-1, 1] of any accepted type; the input is not modified."""
+    if values.dtype.kind == "f":
+        samples: Samples = values.astype(np.float32)
+        loudest = float(np.nanmax(np.abs(samples), initial=0.0))
+        if _LOUDEST < loudest < math.inf:
+            raise UsageError(
+                "audio as floats must lie in [-1, 1]",
+                found=f"a magnitude of {loudest:g}",
+                hint="Divide by the full scale, such as 32768 for 16 bit",
+            )
+        return samples
+    if values.dtype in (np.uint8, np.int8, np.int16, np.int32):
+        middle = 128 if values.dtype == np.uint8 else 0
+        full_scale = 2 ** (8 * values.dtype.itemsize - 1)
+        return np.asarray((values.astype(np.float64) - middle) / full_scale, dtype=np.float32)
+    raise UsageError(
+        "audio samples of a type that is not known",
+        found=values.dtype,
+        expected="float, int16, int32, int8 or uint8",
+    )
+
+
+def _mono_blocks(recording: _Recording, where: str) -> Iterator[Samples]:
+    """(n,) means over channels, each checked to be finite."""
+    position = 0
+    for block in recording.blocks:
+        mono = _mean(block)
+        finite = np.isfinite(mono)
+        if not finite.all():
+            at = (position + int(finite.argmin())) / recording.sample_rate
+            raise AudioError(
+                "samples are not finite",
+                reason="not finite",
+                where=where,
+                found=f"NaN or infinity first at {at:.3f} s",
+                hint="Write the file anew from its source",
+            )
+        position += len(mono)
+        yield mono
+
+
+def _mean(block: Samples) -> Samples:
+    """(n,) mean over channels, added in their order so that no sample depends on how long its block is."""
+    mono = block[:, 0].copy()
+    if block.shape[1] > 1:
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is reported by the caller
+            for channel in range(1, block.shape[1]):
+                mono += block[:, channel]
+            mono /= np.float32(block.shape[1])
+    return mono
+
+
+def _resampled(blocks: Iterable[Samples], sample_rate: int) -> Iterator[Samples]:
+    """The same sound at 16 kHz, in parts of any length, at least one sample in all."""
+    if sample_rate == SAMPLE_RATE:
+        yield from blocks
+        return
+    resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    given, first = 0, 0.0
+    for block in blocks:
+        first = first if given else float(block[0])
+        part = resampler.resample_chunk(block)
+        given += len(part)
+        if len(part):
+            yield part
+    part = resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+    if len(part):
+        yield part
+    elif given == 0:  # the recording is shorter than half a sample at 16 kHz
+        yield np.array([first], dtype=np.float32)
+
+
+def _blocks_of(length: int, parts: Iterable[Samples]) -> Iterator[Samples]:
+    """The same samples in blocks of one length; the last one may be shorter."""
+    held: list[Samples] = []
+    count = 0
+    for part in parts:
+        held.append(part)
+        count += len(part)
+        if count >= length:
+            joined = np.concatenate(held)
+            whole = count - count % length
+            for start in range(0, whole, length):
+                yield joined[start : start + length].copy()
+            held, count = [joined[whole:].copy()], count - whole
+    if count:
+        yield np.concatenate(held)
+
+
+def _name(source: Path | str | bytes) -> str:
+    return "audio in memory" if isinstance(source, bytes) else str(source)
+
+
+@contextmanager
+def _opened(source: Path | str | bytes, start_s: float, end_s: float | None) -> Iterator[_Recording]:
+    """Open a recording at a span."""
+    where = _name(source)
+    if not (0 <= start_s < math.inf) or (end_s is not None and not (start_s < end_s < math.inf)):
+        raise _bad_span(where, start_s, end_s, None)
+    with _file(source) as file:
+        try:
+            sound = soundfile.SoundFile(file)
+        except soundfile.LibsndfileError as error:
+            sound, problem = None, error.error_string
+        if sound is not None:
+            with sound:
+                _check_rate(sound.samplerate, where)
+                blocks = _sound_blocks(sound, where, start_s, end_s)
+                yield _Recording(sound.samplerate, sound.channels, blocks)
+            return
+        file.seek(0)
+        with open_media(file, where, problem) as media:
+            _check_rate(media.sample_rate, where)
+            blocks = _media_blocks(media.blocks, media.sample_rate, media.duration_s, where, start_s, end_s)
+            yield _Recording(media.sample_rate, media.channels, blocks)
+
+
+@contextmanager
+def _file(source: Path | str | bytes) -> Iterator[BinaryIO]:
+    """The bytes of a recording, checked to be a file that is not empty."""
+    if isinstance(source, bytes):
+        opened: BinaryIO = BytesIO(source)
+        size = len(source)
+    else:
+        opened = _open_path(Path(source))
+        size = os.fstat(opened.fileno()).st_size
+    with opened as file:
+        if size == 0:
+            raise AudioError("the recording is empty", reason="empty", where=_name(source), found="0 bytes")
+        yield file
+
+
+def _open_path(path: Path) -> BinaryIO:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISREG(mode):
+            # By descriptor, so that soundfile does not see the name: it would take x.raw for headerless samples.
+            return open(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), "rb")  # noqa: PTH123
+    except FileNotFoundError as error:
+        broken = path.is_symlink()
+        what = "the recording is a link to a file that is not there" if broken else "there is no such recording"
+        raise AudioError(what, reason="missing", where=path) from error
+    except PermissionError as error:
+        raise AudioError("reading is not permitted", reason="undecodable", where=path) from error
+    except (OSError, ValueError) as error:  # a loop of links, a name that is too long, a NUL in the name
+        text = error.strerror if isinstance(error, OSError) else str(error)
+        raise AudioError("the path leads to no file", reason="missing", where=path, found=text) from error
+    found = "a folder" if stat.S_ISDIR(mode) else "something that is not a file"
+    raise AudioError("not a recording", reason="undecodable", where=path, found=found, expected="an audio file")
+
+
+def _check_rate(rate: int, where: str) -> None:
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise AudioError(
+            "the sample rate in the header cannot be right",
+            reason="undecodable",
+            where=where,
+            found=f"{rate} Hz",
+            expected=f"{_RATES[0]}-{_RATES[1]} Hz",
+        )
+
+
+def _bad_span(where: str, start_s: float, end_s: float | None, duration_s: float | None) -> AudioError:
+    end = "the end" if end_s is None else f"{end_s:g} s"
+    within = "start_s >= 0 and end_s > start_s" if duration_s is None else f"within 0 and {duration_s:.3f} s"
+    return AudioError(
+        "the span does not lie in the recording",
+        reason="bad span",
+        where=where,
+        found=f"{start_s:g} s to {end}",
+        expected=within,
+    )
+
+
+def _cut_short(where: str, found_s: float, promised_s: float) -> AudioError:
+    return AudioError(
+        "the recording is cut short",
+        reason="undecodable",
+        where=where,
+        found=f"{found_s:.3f} s of sound",
+        expected=f"{promised_s:.3f} s, as its header says",
+        hint="Copy or download it again; to use what is there, convert it: ffmpeg -i OLD NEW.wav",
+    )
+
+
+def _sound_blocks(sound: soundfile.SoundFile, where: str, start_s: float, end_s: float | None) -> Iterator[Samples]:
+    """(n, C) blocks of a span of a soundfile."""
+    rate, frames = sound.samplerate, sound.frames
+    if frames == 0:
+        raise AudioError("the recording is empty", reason="empty", where=where, found="a header without samples")
+    _check_complete(sound, where)
+    start, stop = round(start_s * rate), frames if end_s is None else round(end_s * rate)
+    if start >= frames or stop <= start or stop - frames > _SPAN_TOLERANCE_S * rate:
+        raise _bad_span(where, start_s, end_s, frames / rate)
+    stop = min(stop, frames)
+    position = start
+    try:
+        if start:
+            sound.seek(start)
+        while position < stop:
+            block = sound.read(min(_BLOCK_FRAMES, stop - position), dtype="float32", always_2d=True)
+            if len(block) == 0:
+                break
+            position += len(block)
+            yield block
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            "the recording is damaged or cut short",
+            reason="undecodable",
+            where=where,
+            found=f"{error.error_string} after {position / rate:.3f} s of {frames / rate:.3f} s",
+            hint="Copy or download it again",
+        ) from error
+    if position < stop:
+        raise _cut_short(where, position / rate, frames / rate)
+
+
+_CLAIM = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
+
+
+def _check_complete(sound: soundfile.SoundFile, where: str) -> None:
+    """Refuse a wav, aiff or au whose header promises more than the file holds; libsndfile only notes it in its log."""
+    notes = sound.extra_info
+    claim = _CLAIM.search(notes)
+    if claim is not None:
+        promised, there = int(claim[1]), int(claim[2])
+        if 0 < promised < _OPEN_END and there < promised:
+            promised_s = sound.frames / sound.samplerate * promised / max(there, 1)
+            raise _cut_short(where, sound.frames / sound.samplerate, promised_s)
+    if "lacks an end-of-stream bit" in notes:  # also how a live stream ends that was recorded as it came
+        _log.warning("%s has no end mark: it may be cut short", where)
+
+
+def _media_blocks(
+    blocks: Iterable[Samples],
+    rate: int,
+    duration_s: float | None,
+    where: str,
+    start_s: float,
+    end_s: float | None,
+) -> Iterator[Samples]:
+    """(n, C) blocks of a span of what can only be decoded from its beginning, of a length known for sure at the end."""
+    start, stop = round(start_s * rate), None if end_s is None else round(end_s * rate)
+    position = 0
+    for block in blocks:
+        part = block[max(0, start - position) : None if stop is None else max(0, stop - position)]
+        position += len(block)
+        if len(part):
+            yield part
+        if stop is not None and position >= stop:
+            return
+    if position == 0:
+        raise AudioError("the recording is empty", reason="empty", where=where, found="a sound track without samples")
+    if stop is None and duration_s is not None and duration_s - position / rate > max(0.5, 0.02 * duration_s):
+        raise _cut_short(where, position / rate, duration_s)
+    if start >= position or (stop is not None and stop - position > _SPAN_TOLERANCE_S * rate):
+        raise _bad_span(where, start_s, end_s, position / rate)

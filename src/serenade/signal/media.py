@@ -1,0 +1,124 @@
+"""The sound of what soundfile cannot read (m4a, webm, mp4, wma, amr, ...), decoded by PyAV (extra `media`)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serenade.core.errors import AudioError, MissingExtraError
+
+__all__ = ["Media", "open_media"]
+
+# offset, bytes, FFmpeg's name of the container. PyAV is asked only for what is listed: left to guess, FFmpeg would also
+# open playlists, which name other files and addresses on the network.
+_CONTAINERS = (
+    (4, b"ftyp", "mov"),
+    (0, b"\x1a\x45\xdf\xa3", "matroska"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "asf"),
+    (0, b"#!AMR", "amr"),
+    (0, b"\xff\xf1", "aac"),
+    (0, b"\xff\xf9", "aac"),
+    (0, b"ID3", "mp3"),
+    (0, b"OggS", "ogg"),
+    (0, b"FLV", "flv"),
+    (0, b"caff", "caf"),
+    (0, b"wvpk", "wv"),
+    (0, b"MAC ", "ape"),
+    (0, b"TTA1", "tta"),
+    (0, b"\x00\x00\x01\xba", "mpeg"),
+    (8, b"AVI ", "avi"),
+    (8, b"WAVE", "wav"),
+    (8, b"AIFC", "aiff"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """An open sound track.
+
+    Args:
+        sample_rate: its rate in Hz.
+        channels: its channels.
+        duration_s: its length as the container gives it; None where it does not.
+        blocks: (n, C) samples.
+    """
+
+    sample_rate: int
+    channels: int
+    duration_s: float | None
+    blocks: Iterator[NDArray[np.float32]]
+
+
+@contextmanager
+def open_media(file: BinaryIO, where: str, problem: str) -> Iterator[Media]:
+    """Open the first sound track of a file.
+
+    Args:
+        file: the bytes, at their beginning.
+        where: what to call it in messages.
+        problem: why soundfile could not read it.
+
+    Raises:
+        AudioError: it is not media, has no sound, or is damaged (also while the blocks are drawn).
+        MissingExtraError: PyAV is not installed.
+    """
+    container_format = _container_of(file)
+    if container_format is None:
+        raise _undecodable(where, problem)
+    try:
+        import av
+    except ImportError as error:
+        raise MissingExtraError("av", extra="media", purpose=f"reading {where}") from error
+    try:
+        container = av.open(file, format=container_format)
+    except av.FFmpegError as error:
+        raise _undecodable(where, error.strerror) from error
+    with container:
+        if not container.streams.audio:
+            raise AudioError("there is no sound in it", reason="undecodable", where=where)
+        track = container.streams.audio[0]
+        duration = None if track.duration is None or track.time_base is None else track.duration * track.time_base
+        yield Media(
+            track.rate,
+            track.channels,
+            None if duration is None else float(duration),
+            _decoded(av, container, track, where),
+        )
+
+
+def _container_of(file: BinaryIO) -> str | None:
+    head = file.read(16)
+    file.seek(0)
+    matches = (name for offset, magic, name in _CONTAINERS if head[offset : offset + len(magic)] == magic)
+    return next(matches, None)
+
+
+def _undecodable(where: str, found: str | None) -> AudioError:
+    return AudioError(
+        "the file cannot be decoded as sound",
+        reason="undecodable",
+        where=where,
+        found=found,
+        expected="wav, flac, ogg, opus, mp3 or aiff, or with the extra `media` m4a, webm, mp4 and the like",
+    )
+
+
+def _decoded(av: Any, container: Any, track: Any, where: str) -> Iterator[NDArray[np.float32]]:
+    resampler = av.AudioResampler(format="fltp")  # only the sample format changes
+    try:
+        for frame in container.decode(track):
+            for part in resampler.resample(frame):
+                yield np.ascontiguousarray(part.to_ndarray().T)
+        for part in resampler.resample(None):
+            yield np.ascontiguousarray(part.to_ndarray().T)
+    except av.FFmpegError as error:
+        raise AudioError(
+            "the recording is damaged or cut short",
+            reason="undecodable",
+            where=where,
+            found=error.strerror,
+            hint="Copy or download it again",
+        ) from error
