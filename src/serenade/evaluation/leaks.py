@@ -1,0 +1,424 @@
+"""What the parts of a split share, found before anything is trained.
+
+How bad it is to share something depends on the parts. Test against train must share nothing but words. Validation
+picks the epoch, so a tested speaker or recording in it is an error too; a recording group is not, because published
+leave-one-speaker-out protocols validate on the partner of the tested speaker, just to keep him out of training. Train
+against validation makes the validation figures too good, not the tested ones.
+
+| shared               | train, test | validation, test | train, validation |
+| -------------------- | ----------- | ---------------- | ----------------- |
+| speaker              | error       | error            | warning           |
+| recording group      | error       | warning          | warning           |
+| file (disjoint spans)| error       | warning          | warning           |
+| content              | error       | error            | warning           |
+| sentence             | warning     |                  |                   |
+"""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from serenade.core.errors import LeakError, SplitError
+from serenade.core.records import UNKNOWN_SPEAKER, Fold, Split, Utterance
+
+__all__ = ["Finding", "LeakReport", "Offender", "SpeakerMajority", "check_split", "speaker_majority"]
+
+Kind = Literal[
+    "speaker",
+    "unknown_speaker",
+    "group",
+    "file",
+    "content",
+    "sentence",
+    "untrained_class",
+    "tested_twice",
+    "speaker_gives_label",
+]
+Severity = Literal["error", "warning", "note"]
+Part = Literal["train", "validation", "test"]
+
+_PAIRS: tuple[tuple[Part, Part], ...] = (("train", "test"), ("validation", "test"), ("train", "validation"))
+_SEVERITIES: dict[Kind, tuple[Severity | None, Severity | None, Severity | None]] = {
+    "speaker": ("error", "error", "warning"),
+    "group": ("error", "warning", "warning"),
+    "file": ("error", "warning", "warning"),
+    "content": ("error", "error", "warning"),
+    "sentence": ("warning", None, None),
+}
+_WORDS: dict[Kind, tuple[str, str]] = {
+    "speaker": ("speaker", "speakers"),
+    "group": ("recording group", "recording groups"),
+    "file": ("file", "files"),
+    "content": ("recording with the same sound", "recordings with the same sound"),
+    "sentence": ("sentence", "sentences"),
+}
+_SHOWN = 10  # offenders named in a message
+_KEPT = 50  # offenders kept of a warning; of an error all are
+_OVERLAP_S = 0.05  # spans of turns are rounded, so that neighbours touch
+_FAR_ABOVE_CHANCE = 0.25  # of the way from chance to a perfect score
+_PERMUTATIONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Offender:
+    """Something that two parts of a fold share.
+
+    Args:
+        name: the speaker, group, file, utterance or class.
+        fold: where.
+        counts: utterances per part.
+    """
+
+    name: str
+    fold: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One kind of thing that one pair of parts shares, over all folds.
+
+    Args:
+        kind: what is shared, or what else is wrong.
+        severity: an error stops a run unless the split is declared leaky.
+        parts: the parts concerned; empty where it is the whole corpus.
+        folds: names of the folds where it is so.
+        offenders: by name and fold; of warnings the first 50.
+        message: a sentence for people.
+    """
+
+    kind: Kind
+    severity: Severity
+    parts: tuple[str, ...]
+    folds: tuple[str, ...]
+    offenders: tuple[Offender, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerMajority:
+    """The score of naming, for every utterance, the most frequent class of its speaker.
+
+    Where it is far above chance the speaker gives the label away, and a model that knows voices looks like one that
+    knows emotions.
+
+    Args:
+        wa: accuracy.
+        ua: mean recall of the classes.
+        wa_by_chance: the mean accuracy if labels were dealt out at random (20 seeded shuffles), which also accounts for
+            speakers with few utterances.
+        ua_by_chance: the same for the mean recall.
+        speakers: how many there are.
+        one_label: how many of them have utterances of one class only.
+    """
+
+    wa: float
+    ua: float
+    wa_by_chance: float
+    ua_by_chance: float
+    speakers: int
+    one_label: int
+
+    @property
+    def gives_label(self) -> bool:
+        """Whether either score lies at least a quarter of the way from chance to perfect."""
+        pairs = ((self.wa, self.wa_by_chance), (self.ua, self.ua_by_chance))
+        return any(score - chance >= _FAR_ABOVE_CHANCE * (1 - chance) and chance < 1 for score, chance in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class LeakReport:
+    """What the check of a split found.
+
+    Args:
+        split: its name.
+        leaky: why it was declared leaky; None where it was not.
+        findings: errors first.
+        majority: what the speaker alone tells of the label.
+    """
+
+    split: str
+    leaky: str | None
+    findings: tuple[Finding, ...]
+    majority: SpeakerMajority
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings that make the numbers of the split dishonest."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    def raise_if_leaking(self, split: Split) -> None:
+        """Pass if nothing is shared that must not be, or if the split declares itself leaky.
+
+        Raises:
+            LeakError: names what is shared, by whom and in which folds.
+        """
+        if split.leaky is None and self.errors:
+            raise LeakError(
+                "parts share what they must not",
+                where=f"split {split.name}",
+                found="; ".join(finding.message for finding in self.errors),
+                expected="nothing of the test part in train or validation",
+                hint="Use a split that keeps them apart (loso, kfold), or declare this one with leaky=REASON; every "
+                "number is then marked",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values only."""
+        return asdict(self)
+
+
+def check_split(split: Split, utterances: Sequence[Utterance]) -> LeakReport:
+    """Compare the parts of every fold with each other.
+
+    Args:
+        split: from `make_split` or from elsewhere.
+        utterances: at least those that the split names.
+
+    Raises:
+        SplitError: the folds are not valid: unknown or repeated ids, an empty part, picking on test undeclared.
+    """
+    by_id = {utterance.id: utterance for utterance in utterances}
+    _require_valid(split, by_id)
+    parts = {fold.name: _parts(fold, by_id) for fold in split.folds}
+    several = len({utterance.corpus for utterance in utterances}) > 1
+    findings = list(_shared(parts, several_corpora=several))
+    findings += _unknown_speakers(parts)
+    findings += _untrained_classes(parts)
+    findings += _tested_twice(parts)
+    majority = speaker_majority(utterances)
+    findings += _label_giveaway(majority)
+    order: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
+    findings.sort(key=lambda finding: order[finding.severity])
+    return LeakReport(split.name, split.leaky, tuple(findings), majority)
+
+
+def speaker_majority(utterances: Sequence[Utterance]) -> SpeakerMajority:
+    """What the speaker alone tells of the label; unlabelled utterances are not looked at.
+
+    A corpus without labels scores 0.
+    """
+    labelled = [u for u in utterances if u.emotion is not None]
+    speakers = sorted({(u.corpus, u.speaker) for u in labelled})
+    classes = sorted({str(u.emotion) for u in labelled})
+    speaker_index = {speaker: place for place, speaker in enumerate(speakers)}
+    class_index = {name: place for place, name in enumerate(classes)}
+    voices = np.array([speaker_index[u.corpus, u.speaker] for u in labelled], dtype=np.int64)  # (N,)
+    labels = np.array([class_index[str(u.emotion)] for u in labelled], dtype=np.int64)  # (N,)
+    if not labelled:
+        return SpeakerMajority(0.0, 0.0, 0.0, 0.0, 0, 0)
+    shape = (len(speakers), len(classes))
+    wa, ua, counts = _majority_scores(voices, labels, shape)
+    generator = np.random.default_rng(0)
+    chance = [_majority_scores(voices, generator.permutation(labels), shape)[:2] for _ in range(_PERMUTATIONS)]
+    wa_chance, ua_chance = (float(value) for value in np.mean(chance, axis=0))
+    one_label = int(((counts > 0).sum(axis=1) == 1).sum())
+    return SpeakerMajority(wa, ua, wa_chance, ua_chance, len(speakers), one_label)
+
+
+def _majority_scores(
+    voices: "np.ndarray[Any, np.dtype[np.int64]]", labels: "np.ndarray[Any, np.dtype[np.int64]]", shape: tuple[int, int]
+) -> tuple[float, float, "np.ndarray[Any, np.dtype[np.int64]]"]:
+    """Accuracy and mean recall of every speaker's most frequent class, and the (S, K) counts."""
+    counts = np.zeros(shape, dtype=np.int64)
+    np.add.at(counts, (voices, labels), 1)
+    majority = counts.argmax(axis=1)  # the first of equals
+    hits = counts[np.arange(shape[0]), majority]
+    recalled = np.bincount(majority, weights=hits, minlength=shape[1])
+    return float(hits.sum() / len(labels)), float((recalled / counts.sum(axis=0)).mean()), counts
+
+
+Parts = Mapping[Part, Sequence[Utterance]]
+
+
+def _parts(fold: Fold, by_id: Mapping[str, Utterance]) -> Parts:
+    return {
+        "train": [by_id[name] for name in fold.train],
+        "validation": [by_id[name] for name in fold.validation],
+        "test": [by_id[name] for name in fold.test],
+    }
+
+
+def _require_valid(split: Split, by_id: Mapping[str, Utterance]) -> None:
+    """Raise for folds that no declaration can make right."""
+    if not split.folds:
+        raise SplitError("the split has no folds", where=split.name)
+    if split.select_on_test and split.leaky is None:
+        raise SplitError("a split that picks the epoch on the test part must be declared leaky", where=split.name)
+    names = Counter(fold.name for fold in split.folds)
+    if len(names) < len(split.folds):
+        raise SplitError("two folds have one name", where=split.name, found=names.most_common(1)[0][0])
+    for fold in split.folds:
+        where = f"split {split.name}, fold {fold.name}"
+        ids = Counter([*fold.train, *fold.validation, *fold.test])
+        twice = sorted(name for name, count in ids.items() if count > 1)
+        if twice:
+            raise SplitError("an utterance is in the fold twice", where=where, found=_some(twice))
+        absent = sorted(ids.keys() - by_id.keys())
+        if absent:
+            raise SplitError("the fold names utterances that are not there", where=where, found=_some(absent))
+        if not fold.train or not fold.test:
+            raise SplitError("a fold needs utterances to train on and to test", where=where)
+
+
+def _shared(parts: Mapping[str, Parts], *, several_corpora: bool) -> Iterator[Finding]:
+    """What each pair of parts shares, over all folds."""
+
+    def full(utterance: Utterance, name: str | None) -> str | None:
+        """A name that no other corpus uses for something else."""
+        return f"{utterance.corpus}/{name}" if several_corpora and name is not None else name
+
+    finders: dict[Kind, Callable[[Parts, Part, Part], Iterable[tuple[str, int, int]]]] = {
+        "speaker": _sharing(lambda u: full(u, u.speaker)),
+        "group": _sharing(lambda u: full(u, u.group)),
+        "file": _sharing(_file),
+        "content": _overlapping,
+        "sentence": _sharing(lambda u: full(u, u.sentence) if u.sentence is not None else _words(u)),
+    }
+    for kind, find in finders.items():
+        for (first, second), severity in zip(_PAIRS, _SEVERITIES[kind], strict=True):
+            if severity is None:
+                continue
+            offenders = [
+                Offender(name, fold, {first: one, second: two})
+                for fold, folds_parts in parts.items()
+                for name, one, two in find(folds_parts, first, second)
+            ]
+            if offenders:
+                yield _finding(kind, severity, (first, second), offenders, len(parts))
+
+
+def _finding(kind: Kind, severity: Severity, pair: tuple[Part, Part], offenders: list[Offender], folds: int) -> Finding:
+    names = list(dict.fromkeys(offender.name for offender in offenders))
+    where = tuple(dict.fromkeys(offender.fold for offender in offenders))
+    words = _WORDS[kind][len(names) != 1]
+    first, second = pair
+    message = f"{first} and {second} share {len(names)} {words} in {len(where)} of {folds} folds: {_some(names)}"
+    kept = offenders if severity == "error" else offenders[:_KEPT]
+    return Finding(kind, severity, pair, where, tuple(kept), message)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _sharing(
+    key: Callable[[Utterance], str | None],
+) -> Callable[[Parts, Part, Part], Iterable[tuple[str, int, int]]]:
+    """Finds the values of a key that two parts have in common, with the utterances of each."""
+
+    def find(parts: Parts, first: Part, second: Part) -> Iterable[tuple[str, int, int]]:
+        one, two = (Counter(key(utterance) for utterance in parts[part]) for part in (first, second))
+        common = sorted(name for name in one.keys() & two.keys() if name is not None)
+        return [(name, one[name], two[name]) for name in common]
+
+    return find
+
+
+def _file(utterance: Utterance) -> str:
+    return os.path.abspath(utterance.audio)  # noqa: PTH100 - resolve() would ask the disk about every folder above
+
+
+def _words(utterance: Utterance) -> str | None:
+    """The text without case and blanks; None where there is none."""
+    return " ".join(utterance.text.casefold().split()) if utterance.text else None
+
+
+def _recordings(utterance: Utterance) -> Iterator[str]:
+    """Names under which the sound of an utterance may be met again: its path, and the hash of its bytes."""
+    yield _file(utterance)
+    if utterance.content is not None:
+        yield utterance.content.partition("@")[0]
+
+
+def _overlapping(parts: Parts, first: Part, second: Part) -> Iterable[tuple[str, int, int]]:
+    """Pairs of utterances in two parts that hold the same stretch of the same recording."""
+    one, two = (_by_recording(parts[part]) for part in (first, second))
+    pairs: dict[tuple[str, str], None] = {}
+    for recording in sorted(one.keys() & two.keys()):
+        for ours, theirs in _overlaps(one[recording], two[recording]):
+            pairs[ours.id, theirs.id] = None
+    return [(f"{ours} = {theirs}", 1, 1) for ours, theirs in sorted(pairs)]
+
+
+def _by_recording(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
+    found: dict[str, list[Utterance]] = defaultdict(list)
+    for utterance in utterances:
+        for recording in _recordings(utterance):
+            found[recording].append(utterance)
+    return found
+
+
+def _overlaps(one: Sequence[Utterance], two: Sequence[Utterance]) -> Iterator[tuple[Utterance, Utterance]]:
+    """Pairs whose spans overlap, by a sweep over the beginnings."""
+    marked = sorted([(u.start_s, False, u.id, u) for u in one] + [(u.start_s, True, u.id, u) for u in two])
+    running: dict[bool, list[Utterance]] = {False: [], True: []}
+    for start_s, side, _, utterance in marked:
+        for known in running:
+            running[known] = [u for u in running[known] if _end_s(u) - start_s > _OVERLAP_S]
+        for other in running[not side]:
+            if min(_end_s(utterance), _end_s(other)) - start_s > _OVERLAP_S:
+                yield (other, utterance) if side else (utterance, other)
+        running[side].append(utterance)
+
+
+def _end_s(utterance: Utterance) -> float:
+    if utterance.end_s is not None:
+        return utterance.end_s
+    return float("inf") if utterance.duration_s is None else utterance.start_s + utterance.duration_s
+
+
+def _unknown_speakers(parts: Mapping[str, Parts]) -> Iterator[Finding]:
+    """Utterances of nobody in particular, of whom nothing can be promised."""
+    unknown = {
+        u.id: part
+        for folds_parts in parts.values()
+        for part, utterances in folds_parts.items()
+        for u in utterances
+        if u.speaker == UNKNOWN_SPEAKER
+    }
+    if unknown:
+        message = (
+            f"of {len(unknown)} utterances the speaker is not known, so it cannot be told whether the same person is "
+            f"trained on and tested: {_some(sorted(unknown))}"
+        )
+        yield Finding("unknown_speaker", "warning", (), tuple(parts), (), message)
+
+
+def _untrained_classes(parts: Mapping[str, Parts]) -> Iterator[Finding]:
+    """Classes that are tested in a fold without being trained."""
+    offenders = []
+    for fold, folds_parts in parts.items():
+        trained = {u.emotion for u in folds_parts["train"]}
+        tested = Counter(str(u.emotion) for u in folds_parts["test"] if u.emotion not in trained)
+        offenders += [Offender(name, fold, {"train": 0, "test": tested[name]}) for name in sorted(tested)]
+    if offenders:
+        where = tuple(dict.fromkeys(offender.fold for offender in offenders))
+        named = _some(list(dict.fromkeys(offender.name for offender in offenders)))
+        message = f"a class is tested without being trained in {len(where)} of {len(parts)} folds: {named}"
+        yield Finding("untrained_class", "warning", ("train", "test"), where, tuple(offenders), message)
+
+
+def _tested_twice(parts: Mapping[str, Parts]) -> Iterator[Finding]:
+    """Utterances that several folds test, so that pooled figures count them more than once."""
+    tested = Counter(u.id for folds_parts in parts.values() for u in folds_parts["test"])
+    twice = sorted(name for name, count in tested.items() if count > 1)
+    if twice:
+        offenders = tuple(Offender(name, "", {"test": tested[name]}) for name in twice[:_KEPT])
+        message = f"{len(twice)} utterances are tested in more than one fold: {_some(twice)}"
+        yield Finding("tested_twice", "warning", ("test",), (), offenders, message)
+
+
+def _label_giveaway(majority: SpeakerMajority) -> Iterator[Finding]:
+    if majority.gives_label:
+        message = (
+            f"the speaker gives the label away: each speaker's most frequent class alone scores WA {majority.wa:.1%}, "
+            f"UA {majority.ua:.1%} (by chance {majority.wa_by_chance:.1%}, {majority.ua_by_chance:.1%}); "
+            f"{majority.one_label} of {majority.speakers} speakers have one class only"
+        )
+        yield Finding("speaker_gives_label", "warning", (), (), (), message)
