@@ -3,6 +3,7 @@
 Indices and display names always derive from one `LabelSet`; nothing else in Serenade maps a class index to a name.
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -31,7 +32,8 @@ _SPELLINGS = {spelling: name for name, others in EMOTIONS.items() for spelling i
 
 def canonical_emotion(label: str) -> str | None:
     """The table's name for a spelling, or None where the table does not know it."""
-    return _SPELLINGS.get(label.strip().lower().replace(" ", "_"))
+    plain = unicodedata.normalize("NFC", label).strip().lower()  # a file name's umlaut may come in two pieces
+    return _SPELLINGS.get(plain.replace(" ", "_").replace("-", "_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +41,18 @@ class LabelSet:
     """An ordered set of class names; a class's index is its place.
 
     Args:
-        names: at least two different names, in index order.
+        names: at least two different names, none empty, in index order.
 
     Raises:
-        UsageError: fewer than two names, or a name twice.
+        UsageError: fewer than two names, a name twice, or an empty one.
     """
 
     names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if len(self.names) < 2 or len(set(self.names)) != len(self.names):
-            raise UsageError("a label set needs at least two different names", found=", ".join(self.names) or "none")
+        if len(self.names) < 2 or len(set(self.names)) != len(self.names) or not all(self.names):
+            found = ", ".join(name or "an empty name" for name in self.names) or "none"
+            raise UsageError("a label set needs at least two different names", found=found)
 
     def __len__(self) -> int:
         return len(self.names)
