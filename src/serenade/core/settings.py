@@ -17,21 +17,25 @@ S = TypeVar("S", bound="Settings")
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys forbidden, defaults checked too."""
+    """Base of all settings: frozen, unknown keys and numbers that are not finite forbidden, defaults checked too."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 def load_toml(path: Path) -> dict[str, Any]:
     """The tables of a TOML file.
 
     Raises:
-        SettingsError: the file is missing or is not TOML; the message names line and column.
+        SettingsError: the file is missing, cannot be read or is not TOML; the message names line and column.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise SettingsError("there is no such settings file", where=path) from error
+    except OSError as error:
+        raise SettingsError("the settings file cannot be read", where=path, found=error.strerror) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError("the settings file is not valid TOML", where=path, found=str(error)) from error
 
@@ -53,17 +57,17 @@ def parse_override(text: str) -> dict[str, Any]:
     """``"training.epochs=3"`` as nested tables; the value is read as TOML, else taken as text.
 
     Raises:
-        SettingsError: there is no ``=``.
+        SettingsError: there is no ``=``, or no key before it.
     """
-    key, equals, raw = text.partition("=")
-    if not equals or not key.strip():
+    key, equals, raw = (part.strip() for part in text.partition("="))
+    if not equals or not all(part.strip() for part in key.split(".")):
         raise SettingsError("an override must look like key.sub=value", found=repr(text))
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw
-    for part in reversed(key.strip().split(".")):
-        value = {part: value}
+    for part in reversed(key.split(".")):
+        value = {part.strip(): value}
     return dict(value)
 
 
