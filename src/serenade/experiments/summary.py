@@ -12,7 +12,7 @@ occur in it: a fold with one speaker may lack some.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,20 @@ from serenade.core.files import write_json
 from serenade.core.records import UNKNOWN_SPEAKER
 from serenade.evaluation import METRICS
 from serenade.evaluation.calibration import brier, nll, reliability
-from serenade.evaluation.intervals import Interval, cluster_bootstrap, cluster_metric
+from serenade.evaluation.intervals import cluster_bootstrap, cluster_metric
 from serenade.evaluation.metrics import Counts, f1_per_class, precision_per_class, recall_per_class, ua, wa
 from serenade.experiments.projection import project
 from serenade.experiments.results import Results, Scores, read_results
 
-__all__ = ["FORMAT", "interval_over_speakers", "seed_counts", "summarise", "summary_of"]
+__all__ = [
+    "FORMAT",
+    "mean_and_std",
+    "plain_values",
+    "seed_counts",
+    "speakers_are_known",
+    "summarise",
+    "summary_of",
+]
 
 FORMAT = 1
 """Version of summary.json."""
@@ -81,7 +89,7 @@ def summary_of(results: Results) -> dict[str, Any]:
         "maps": maps,
         "notes": [*_notes(results), *notes],
     }
-    plain: dict[str, Any] = _plain(summary)
+    plain: dict[str, Any] = plain_values(summary)
     return plain
 
 
@@ -167,13 +175,15 @@ def _metrics(results: Results, by_seed: Sequence[Scores]) -> dict[str, Any]:
 def _metric(results: Results, name: str, counts: Counts, speakers: Sequence[str]) -> dict[str, Any]:
     metric = METRICS.resolve(name)
     pooled = metric(counts.sum(1))
-    interval = interval_over_speakers(name, counts, speakers)
+    interval = None
+    if speakers_are_known(speakers):
+        interval = cluster_bootstrap(cluster_metric(metric, counts), len(speakers))
     in_folds = np.array([[_in_fold(results, name, fold.name, seed) for fold in results.split.folds]
                          for seed in results.done_seeds])  # fmt: skip
     fold_means = np.nanmean(in_folds, 1)
     return {
         "pooled": {
-            **_spread(pooled),
+            **mean_and_std(pooled),
             "per_seed": pooled,
             "low": interval.low if interval else None,
             "high": interval.high if interval else None,
@@ -201,15 +211,9 @@ def seed_counts(results: Results, by_seed: Sequence[Scores], speakers: Sequence[
     return np.array([scores.counts_by(results.speaker, speakers) for scores in by_seed])
 
 
-def interval_over_speakers(metric: str, counts: Counts, speakers: Sequence[str]) -> Interval | None:
-    """The bootstrap interval of a metric over speakers; None where there is one or they are unknown."""
-    if any(_is_unknown(speaker) for speaker in speakers):
-        return None
-    return cluster_bootstrap(cluster_metric(METRICS.resolve(metric), counts), len(speakers))
-
-
-def _is_unknown(speaker: str) -> bool:
-    return speaker.rpartition("/")[2] == UNKNOWN_SPEAKER  # with several corpora the corpus's name stands before it
+def speakers_are_known(speakers: Iterable[str]) -> bool:
+    """Whether every name is that of a person; with several corpora the corpus's name stands before it."""
+    return all(speaker.rpartition("/")[2] != UNKNOWN_SPEAKER for speaker in speakers)
 
 
 def _folds(results: Results) -> list[dict[str, Any]]:
@@ -217,7 +221,8 @@ def _folds(results: Results) -> list[dict[str, Any]]:
     rows = []
     for fold in results.split.folds:
         values = {
-            name: _spread([_in_fold(results, name, fold.name, seed) for seed in results.done_seeds]) for name in METRICS
+            name: mean_and_std([_in_fold(results, name, fold.name, seed) for seed in results.done_seeds])
+            for name in METRICS
         }
         chosen = [record.chosen_epoch for (name, _), record in results.records.items() if name == fold.name]
         rows.append(
@@ -243,7 +248,7 @@ def _classes(results: Results, by_seed: Sequence[Scores]) -> list[dict[str, Any]
         {
             "label": label,
             "support": support[place],
-            **{name: _spread(values[:, place]) for name, values in tables.items()},
+            **{name: mean_and_std(values[:, place]) for name, values in tables.items()},
         }
         for place, label in enumerate(results.labels)
     ]
@@ -259,9 +264,9 @@ def _calibration(by_seed: Sequence[Scores]) -> dict[str, Any]:
         "counts": binned.counts / len(by_seed),
         "confidence": binned.confidence,
         "accuracy": binned.accuracy,
-        "ece": _spread([reliability(*pair).ece for pair in per_seed]),
-        "brier": _spread([brier(*pair) for pair in per_seed]),
-        "nll": _spread([nll(*pair) for pair in per_seed]),
+        "ece": mean_and_std([reliability(*pair).ece for pair in per_seed]),
+        "brier": mean_and_std([brier(*pair) for pair in per_seed]),
+        "nll": mean_and_std([nll(*pair) for pair in per_seed]),
     }
 
 
@@ -309,8 +314,8 @@ def _groups(results: Results, by_seed: Sequence[Scores], key: Callable[[str], st
             "name": group,
             "gender": results.utterances[members[group]].gender,
             "utterances": counts[:, place].sum((-2, -1)).mean(),
-            "wa": _spread(wa(counts[:, place])),
-            "ua": _spread(ua(counts[:, place])),
+            "wa": mean_and_std(wa(counts[:, place])),
+            "ua": mean_and_std(ua(counts[:, place])),
         }
         for place, group in enumerate(groups)
     ]
@@ -376,7 +381,7 @@ def _notes(results: Results) -> list[str]:
     )
     if unscored:
         notes.append(f"{unscored} test utterances are shorter than a segment and were not scored.")
-    if any(_is_unknown(utterance.speaker) for utterance in results.utterances.values()):
+    if not speakers_are_known(utterance.speaker for utterance in results.utterances.values()):
         notes.append("Speakers are not known, so there are no intervals over speakers.")
     return notes
 
@@ -385,8 +390,8 @@ def _mean(tables: Sequence[Array]) -> Array:
     return np.asarray(np.mean(tables, axis=0))
 
 
-def _spread(values: ArrayLike) -> dict[str, Any]:
-    """Mean and standard deviation over what is defined."""
+def mean_and_std(values: ArrayLike) -> dict[str, Any]:
+    """``mean`` and ``std`` (n - 1) over what is not NaN; None where they are not defined."""
     defined = np.asarray(values, dtype=np.float64)
     defined = defined[~np.isnan(defined)]
     return {"mean": defined.mean() if defined.size else None, "std": _std(defined)}
@@ -406,16 +411,16 @@ def _nanmean(values: Array) -> Array:
     return np.asarray(np.divide(total, defined.sum(0), out=np.full(total.shape, np.nan), where=defined.any(0)))
 
 
-def _plain(value: Any) -> Any:
-    """Values that JSON has; NaN and infinity become None."""
+def plain_values(value: Any) -> Any:
+    """The same in values that JSON has: lists for arrays, None for NaN and infinity."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_values(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain_values(value.tolist())
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain_values(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain_values(value.item())
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
