@@ -1,8 +1,8 @@
 """Is run B better than run A on the same utterances?
 
 A difference is B minus A of the pooled metric, each averaged over its seeds. Its interval resamples speakers, its p
-value swaps the two runs speaker by speaker; both keep the utterances of a speaker together. The permutation test works on
-confusion counts averaged over seeds, so that runs with different numbers of seeds can be compared: for WA and UA its
+value swaps the two runs speaker by speaker; both keep the utterances of a speaker together. The permutation test works
+on confusion counts averaged over seeds, so that runs with different numbers of seeds can be compared: for WA and UA its
 statistic is exactly the difference shown, for the F1 scores nearly.
 """
 
