@@ -125,7 +125,9 @@ def _csv_rows(lines: TextIO, labels: Sequence[str], out: Path) -> Iterator[tuple
             if cells != header:
                 raise _foreign(out, ",".join(cells), ",".join(header))
             yield None, _csv_line(cells)
-        elif cells:
+        elif len(cells) < len(header):
+            return  # the line that was being written
+        else:
             yield cells[0], _csv_line(cells)
 
 
