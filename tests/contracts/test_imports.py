@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = ROOT / "src" / "serenade"
+from tests.contracts.package import PACKAGE, ROOT, short, sources
 
 
 def read_floors() -> dict[str, int]:
@@ -66,10 +64,6 @@ def faults(source: str, room: str) -> list[str]:
     return found
 
 
-def sources() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
-
-
 def room_of(path: Path) -> str:
     parts = path.relative_to(PACKAGE).parts
     return parts[0] if len(parts) > 1 else ""
@@ -81,7 +75,7 @@ def test_map_and_folders_agree() -> None:
     assert set(FLOORS) <= folders, "CONTRIBUTING.md names a room that is not there"
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+@pytest.mark.parametrize("path", sources(), ids=short)
 def test_imports_point_downwards(path: Path) -> None:
     assert faults(path.read_text(encoding="utf-8"), room_of(path)) == []
 
