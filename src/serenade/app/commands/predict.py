@@ -137,12 +137,13 @@ def _run(
     from serenade.inference.outputs import finished_files, open_output
 
     finished = finished_files(format_name, out, recognizer.labels) if resume and out is not None else set()
+    results = recognizer.predict_files(job.recordings(finished), window_s=job.window_s, hop_s=job.hop_s)
     done, last = 0, None
     with (
         open_output(format_name, out, recognizer.labels, resumed=resume, overwrite=overwrite) as writer,
         Progress("Predicting", quiet=quiet) as progress,
     ):
-        for result in recognizer.predict_files(job.recordings(finished), window_s=job.window_s, hop_s=job.hop_s):
+        for result in results:
             if isinstance(result, SerenadeError):
                 job.failures.append(result)
                 progress.advance()
@@ -156,7 +157,7 @@ def _run(
 
 def _conclude(job: _Job, done: int, *, quiet: bool) -> None:
     if job.skipped:
-        say(f"{job.skipped} files stood in the output already and were skipped.", quiet=quiet)
+        say(f"Skipped, because they stand in the output already: {job.skipped}.", quiet=quiet)
     if len(job.failures) == 1 and done == 0 and job.skipped == 0:
         raise job.failures[0]
     if job.failures:

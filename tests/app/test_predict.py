@@ -1,0 +1,153 @@
+"""`serenade predict` and `serenade models` from end to end."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import serenade
+from serenade.app.main import main
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three recordings of noise, one in a folder within."""
+    generator = np.random.default_rng(0)
+    root = tmp_path / "recordings"
+    (root / "more").mkdir(parents=True)
+    for name, duration_s in [("a.wav", 2.5), ("b.flac", 1.0), ("more/c.ogg", 4.0)]:
+        soundfile.write(root / name, 0.1 * generator.uniform(-1, 1, round(duration_s * 16_000)), 16_000)
+    return root
+
+
+def predict(model: Path, *arguments: object) -> int:
+    return main(["predict", "--model", str(model), "--threads", "1", *map(str, arguments)])
+
+
+def test_a_folder_as_csv_equals_python(
+    folder: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(model_folder, folder, "--out", tmp_path / "out.csv") == 0
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    recognizer = serenade.load(str(model_folder))
+    assert [row["file"] for row in rows] == [str(folder / name) for name in ("a.wav", "b.flac", "more/c.ogg")]
+    for row in rows:
+        alone = recognizer(row["file"])
+        assert row["label"] == alone.label
+        for name, score in alone.scores.items():
+            assert float(row[name]) == pytest.approx(score, abs=2e-6)  # six decimals
+        assert float(row["end"]) == pytest.approx(alone.end_s, abs=5e-4)
+
+
+@pytest.mark.parametrize("format_name", ["table", "json", "jsonl", "csv", "hf"])
+def test_stdout_holds_results_and_nothing_else(
+    format_name: str, folder: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict(model_folder, folder, "--format", format_name) == 0
+    text = capsys.readouterr().out
+    if format_name in ("json", "hf"):
+        assert len(json.loads(text)) == 3
+    elif format_name == "jsonl":
+        assert len([json.loads(line) for line in text.splitlines()]) == 3
+    else:
+        assert len(text.splitlines()) == 4
+
+
+def test_windows_and_classes(folder: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--window", 1, "--hop", 0.5, "--classes", "sadness,Happy", "-f", "jsonl"]
+    assert predict(model_folder, folder / "a.wav", *arguments) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["start"], row["end"]) for row in rows] == [(0.0, 1.0), (0.5, 1.5), (1.0, 2.0), (1.5, 2.5)]
+    for row in rows:
+        assert list(row["scores"]) == ["happy", "sad"]
+        assert sum(row["scores"].values()) == pytest.approx(1, abs=2e-6)
+
+
+def test_the_ways_to_name_inputs(
+    folder: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.txt").write_text(f"{folder / 'b.flac'}\n{folder / 'more'}\n")
+    assert predict(model_folder, "--file", folder / "a.wav", "--list", tmp_path / "list.txt", "-f", "jsonl") == 0
+    named = [Path(json.loads(line)["file"]).name for line in capsys.readouterr().out.splitlines()]
+    assert named == ["a.wav", "b.flac", "c.ogg"]
+    assert predict(model_folder, "--folder", folder, "--no-recursive", "-f", "jsonl") == 0
+    named = [Path(json.loads(line)["file"]).name for line in capsys.readouterr().out.splitlines()]
+    assert named == ["a.wav", "b.flac"]
+
+
+def test_a_broken_file_is_named_at_the_end(
+    folder: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "b.flac").write_bytes(b"no sound")
+    assert predict(model_folder, folder, "-f", "jsonl") == 3
+    shown = capsys.readouterr()
+    assert [Path(json.loads(line)["file"]).name for line in shown.out.splitlines()] == ["a.wav", "c.ogg"]
+    assert f"Failed: the file cannot be decoded as sound: {folder / 'b.flac'}" in shown.err
+    assert "predicting: 1 failed, 2 done" in shown.err.splitlines()[-1]
+
+
+def test_resume_skips_what_is_done(
+    folder: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, part = tmp_path / "whole.jsonl", tmp_path / "part.jsonl"
+    assert predict(model_folder, folder, "--out", whole) == 0
+    lines = whole.read_text().splitlines(keepends=True)
+    part.write_text("".join(lines[:2]) + lines[2][:40])
+    capsys.readouterr()
+    assert predict(model_folder, folder, "--out", part, "--resume") == 0
+    assert part.read_text() == whole.read_text()
+    assert "Skipped, because they stand in the output already: 1." in capsys.readouterr().err
+    assert predict(model_folder, folder, "--out", part) == 2
+    assert "Continue it with --resume or replace it with --overwrite" in capsys.readouterr().err
+    assert predict(model_folder, folder / "a.wav", "--out", part, "--overwrite") == 0
+    assert part.read_text() == lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ([], 2, "there is nothing to predict"),
+        (["x.wav", "--resume"], 2, "--resume continues a file"),
+        (["x.wav", "--format", "cvs"], 2, "Did you mean 'csv'?"),
+        (["x.wav", "--hop", "1"], 2, "a hop needs a window"),
+        (["x.wav", "--window", "0"], 2, "the window is too short"),
+        (["x.wav", "--classes", "hapy,sad"], 2, "Did you mean 'happy'?"),
+        (["x.wav", "--device", "gpu"], 2, "unknown device"),
+        (["x.wav"], 1, "there is no such file or folder: x.wav"),
+        (["x.wav", "y.wav"], 3, "2 failed, 0 done"),
+        (["."], 2, "no recording was found"),
+        (["--list", "nowhere.txt"], 2, "the list of files cannot be read: nowhere.txt"),
+    ],
+)
+def test_calls_that_cannot_work(
+    arguments: list[str],
+    code: int,
+    said: str,
+    model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert predict(model_folder, *arguments) == code
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert "Traceback" not in shown
+
+
+def test_models_lists_what_ships_and_shows_a_card(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("serenade.inference.shipped._SHIPPED", model_folder.parent)
+    assert main(["models"]) == 0
+    assert capsys.readouterr().out == "glam\n    Drawn weights, for tests only.\n"
+    assert main(["models", "glam"]) == 0
+    assert capsys.readouterr().out.startswith("# GLAM, untrained")
+    assert main(["models", "glm"]) == 1
+    assert "Did you mean 'glam'?" in capsys.readouterr().err
