@@ -1,6 +1,6 @@
 """Fixtures for all tests."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,7 @@ def make_run(tmp_path: Path) -> RunMaker:
         epochs: int = 4,
         embedding_dim: int | None = 6,
         leaky: str | None = None,
+        findings: Sequence[Mapping[str, object]] = (),
         corpus: str = "emodb",
         missing: Sequence[tuple[str, int]] = (),
         audio: bool = False,
@@ -82,8 +83,9 @@ def make_run(tmp_path: Path) -> RunMaker:
         )
         run = RunFolder(tmp_path / name)
         settings = ExperimentSettings(corpora=(CorpusSettings(name=corpus, root=root),), seeds=seeds)
+        leaks = {"split": "loso", "leaky": leaky, "findings": list(findings), "majority": _MAJORITY}
         left_out = [LeftOut("wav/x.wav", "unknown label", "humming")]
-        run.write_setup(settings, utterances, left_out, Split("loso", folds, leaky=leaky), _LEAKS)
+        run.write_setup(settings, utterances, left_out, Split("loso", folds, leaky=leaky), leaks)
         classes = {u.id: labels.index(str(u.emotion)) for u in utterances}
         for seed in range(seeds):
             for fold in folds:
@@ -121,7 +123,7 @@ def make_run(tmp_path: Path) -> RunMaker:
     return make
 
 
-_LEAKS = {"findings": []}
+_MAJORITY = {"wa": 0.5, "ua": 0.5, "wa_by_chance": 0.4, "ua_by_chance": 0.4, "speakers": 3, "one_label": 0}
 
 
 def _epoch(number: int, seed: int) -> dict[str, object]:

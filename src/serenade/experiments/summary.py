@@ -109,12 +109,20 @@ def _head(results: Results) -> dict[str, Any]:
             "select_on_test": split.select_on_test,
             "notes": split.notes,
         },
-        "leaks": results.leaks,
+        "leaks": _leaks(results),
         "settings": first.settings,
         "experiment": results.experiment,
         "versions": first.versions,
         "timing": _timing(results),
     }
+
+
+def _leaks(results: Results) -> dict[str, Any] | None:
+    """What the check of the split found, without the lists of offenders; None where no check is stored."""
+    if results.leaks is None:
+        return None
+    findings = [{key: f[key] for key in ("kind", "severity", "message")} for f in results.leaks["findings"]]
+    return {"findings": findings, "majority": results.leaks["majority"]}
 
 
 def _state(results: Results) -> dict[str, Any]:
