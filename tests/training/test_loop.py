@@ -12,7 +12,7 @@ from serenade.training.loop import Trained, learning_rate, score, train
 from serenade.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
-SETTINGS = TrainingSettings(epochs=6, batch_size=8, learning_rate=0.01)
+SETTINGS = TrainingSettings(epochs=6, batch_size=8, learning_rate=0.01, weight_average=0.9)
 
 
 def run(folder: Path | None = None, settings: TrainingSettings = SETTINGS, seed: int = 1) -> tuple[ToySystem, Trained]:

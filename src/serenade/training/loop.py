@@ -16,6 +16,7 @@ from torch import Tensor
 from serenade.core.errors import TrainingError
 from serenade.core.seeding import derive_seed
 from serenade.evaluation.metrics import confusion, ua, wa
+from serenade.training.averaging import WeightAverage
 from serenade.training.batches import batches, num_segments
 from serenade.training.settings import TrainingSettings
 from serenade.training.state import TrainingState, optimiser_tensors, read_state, restore_optimiser, write_state
@@ -166,6 +167,7 @@ class _Run:
         self.optimiser = torch.optim.Adam(
             self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
+        self.average = WeightAverage(self.network, settings.weight_average)
         self.history: list[Mapping[str, Any]] = []
         self.chosen_epoch = 0
 
@@ -176,13 +178,21 @@ class _Run:
             return {}
         self.network.load_state_dict(dict(state.weights))
         restore_optimiser(self.network, self.optimiser, state.optimiser)
+        self.average.restore(state.average, sum(entry["steps"] for entry in state.epochs))
         self.history, self.chosen_epoch = list(state.epochs), state.chosen_epoch
         return state.chosen_weights
 
     def state(self, key: str, chosen: Mapping[str, Tensor]) -> TrainingState:
         """What a resumed run needs."""
-        tensors = optimiser_tensors(self.network, self.optimiser)
-        return TrainingState(key, tuple(self.history), self.chosen_epoch, self.network.state_dict(), chosen, tensors)
+        return TrainingState(
+            key=key,
+            epochs=tuple(self.history),
+            chosen_epoch=self.chosen_epoch,
+            weights=self.network.state_dict(),
+            chosen_weights=chosen,
+            optimiser=optimiser_tensors(self.network, self.optimiser),
+            average=self.average.tensors,
+        )
 
     def one_epoch(self, epoch: int, training: Sequence[Example], selection: Sequence[Example]) -> dict[str, Any]:
         """Train one epoch and score the selection part."""
@@ -194,7 +204,8 @@ class _Run:
         entry: dict[str, Any] = {"epoch": epoch, "learning_rate": rate, "steps": steps, "losses": losses}
         if selection:
             began = time.perf_counter()
-            scored = score(self.system, selection, self.device)
+            with self.average.applied():
+                scored = score(self.system, selection, self.device)
             network_s += time.perf_counter() - began
             entry["selection"] = {"loss": scored.loss, "wa": scored.wa, "ua": scored.ua}
         entry["seconds"] = time.perf_counter() - started
@@ -227,6 +238,7 @@ class _Run:
             losses = self.system.losses(batch, generator)
         torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
+        self.average.update()
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _precision(self) -> AbstractContextManager[object]:
@@ -241,7 +253,7 @@ class _Run:
         if self.settings.selection == "validation" and best is not None and _merit(entry) <= _merit(best):
             return chosen
         self.chosen_epoch = int(entry["epoch"])
-        return {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        return self.average.weights()
 
 
 def learning_rate(settings: TrainingSettings, epoch: int) -> float:

@@ -27,6 +27,7 @@ class TrainingState:
         weights: of the network after the last finished epoch.
         chosen_weights: of the best epoch so far.
         optimiser: tensors of the optimiser by parameter and name.
+        average: moving average of the weights; empty where none is kept.
     """
 
     key: str
@@ -35,6 +36,7 @@ class TrainingState:
     weights: Mapping[str, Tensor]
     chosen_weights: Mapping[str, Tensor]
     optimiser: Mapping[str, Tensor]
+    average: Mapping[str, Tensor]
 
 
 def write_state(path: Path, state: TrainingState) -> None:
@@ -43,7 +45,12 @@ def write_state(path: Path, state: TrainingState) -> None:
     Raises:
         StorageError: the disk is full or refuses.
     """
-    groups = {"weights": state.weights, "chosen": state.chosen_weights, "optimiser": state.optimiser}
+    groups = {
+        "weights": state.weights,
+        "chosen": state.chosen_weights,
+        "optimiser": state.optimiser,
+        "average": state.average,
+    }
     tensors = {
         f"{group}/{name}": tensor.detach().cpu().contiguous()
         for group, entries in groups.items()
@@ -63,12 +70,18 @@ def read_state(path: Path, key: str) -> TrainingState | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (FileNotFoundError, SafetensorError, json.JSONDecodeError, KeyError, TypeError):
         return None
-    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "chosen": {}, "optimiser": {}}
+    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "chosen": {}, "optimiser": {}, "average": {}}
     for name, tensor in tensors.items():
         group, _, rest = name.partition("/")
         groups[group][rest] = tensor
     return TrainingState(
-        key, tuple(about["epochs"]), about["chosen_epoch"], groups["weights"], groups["chosen"], groups["optimiser"]
+        key=key,
+        epochs=tuple(about["epochs"]),
+        chosen_epoch=about["chosen_epoch"],
+        weights=groups["weights"],
+        chosen_weights=groups["chosen"],
+        optimiser=groups["optimiser"],
+        average=groups["average"],
     )
 
 
