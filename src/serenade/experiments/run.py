@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from serenade.core.devices import cpu_budget
 from serenade.core.errors import PartialFailure, SerenadeError, UsageError
@@ -25,17 +26,30 @@ __all__ = ["Plan", "Watcher", "prepare", "run_experiment"]
 EXTRACTION_CHUNK = 32  # utterances per extraction job: small enough for a smooth progress bar
 
 
-class Watcher:
-    """Is told how a run goes; the default is silent."""
+class Watcher(Protocol):
+    """Is told how a run goes."""
 
     def stage(self, title: str, total: int, unit: str) -> None:
-        """A stage of the run begins, of so many steps."""
+        """A stage of the run begins, of so many steps; 0 where the number is not known yet."""
 
     def done(self, count: int, detail: str = "") -> None:
         """So many steps of the stage are done in all."""
 
     def warn(self, message: str) -> None:
         """Something the user should read."""
+
+
+class _Silent:
+    """Watches and says nothing."""
+
+    def stage(self, title: str, total: int, unit: str) -> None:
+        pass
+
+    def done(self, count: int, detail: str = "") -> None:
+        pass
+
+    def warn(self, message: str) -> None:
+        pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +82,7 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
         SettingsError: the system's settings are not valid.
         LeakError: parts share what they must not, and the split is not declared leaky.
     """
-    watcher = watcher if watcher is not None else Watcher()
+    watcher = watcher if watcher is not None else _Silent()
     system = system_settings(settings.preset, settings.system)
     resolved = settings.model_copy(update={"system": system.model_dump(mode="json", exclude_none=True)})
     watcher.stage("Reading the corpus", 0, "files")
@@ -95,7 +109,7 @@ def run_experiment(plan: Plan, out: Path, *, workers: int | None = None, watcher
         UsageError: the folder holds another run.
         PartialFailure: some jobs failed; the others are done.
     """
-    watcher = watcher if watcher is not None else Watcher()
+    watcher = watcher if watcher is not None else _Silent()
     run = RunFolder(out)
     _take_folder(run, plan)
     todo = [Job(out, key) for key in plan.jobs if not run.is_done(key)]

@@ -34,7 +34,7 @@ class TensorBoardTracker:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise MissingExtraError("tensorboard", extra="track", purpose="writing TensorBoard logs") from error
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call] # torch's own class is untyped
+        self._writer = SummaryWriter(str(folder))
 
     def __enter__(self) -> Self:
         return self
@@ -42,10 +42,10 @@ class TensorBoardTracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call] # as above
+        self._writer.close()
 
     def __call__(self, entry: Mapping[str, Any]) -> None:
         """Write one epoch."""
         for name, value in scalars(entry):
             if name != "epoch":
-                self._writer.add_scalar(name, value, entry["epoch"])  # type: ignore[no-untyped-call] # as above
+                self._writer.add_scalar(name, value, entry["epoch"])
