@@ -75,9 +75,8 @@ def require_root(root: Path, looks_right: Callable[[Path], bool], *, title: str,
 
 
 def _better_root(root: Path, looks_right: Callable[[Path], bool]) -> Path | None:
-    """The folder one level up or down that looks right."""
-    resolved = root.resolve()
-    near = [resolved.parent, *_subfolders(root)[:_MOST_CHILDREN]]
+    """The folder one level down or up that looks right."""
+    near = [*_subfolders(root)[:_MOST_CHILDREN], root.resolve().parent]
     return next((folder for folder in near if looks_right(folder)), None)
 
 
@@ -98,5 +97,5 @@ def _similar(root: Path) -> str | None:
     """A hint at the neighbour whose name is closest to one that is not there."""
     if not root.parent.is_dir():
         return None
-    close = nearest(root.name, [path.name for path in _subfolders(root.parent)])
+    close = nearest(root.name, [path.name for path in root.parent.iterdir() if not _is_hidden(path.name)])
     return f"Did you mean {root.parent / close}?" if close else None

@@ -1,0 +1,264 @@
+"""``serenade corpus``: what corpora are known, whether one is in order, and what is in it."""
+
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from serenade.core.records import LeftOut, Listing
+    from serenade.corpora import Corpus
+    from serenade.corpora.statistics import CorpusStatistics
+    from serenade.evaluation.leaks import SpeakerMajority
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Check a corpus and show what is in it.", no_args_is_help=True)
+
+_NAME = typer.Argument(help="emodb, ravdess, synthetic, or table for your own recordings", show_default=False)
+_PATH = typer.Argument(help="its folder; for table a CSV file or a folder per class", show_default=False)
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+_LABELS = typer.Option(None, "--labels", help="Look at these classes only, such as angry,happy,neutral,sad.")
+_QUIET = typer.Option(False, "--quiet", "-q", help="Show no progress.")
+_SHOWN = 10  # recordings named per reason
+
+
+@app.command("list")
+def list_corpora(as_json: bool = _JSON) -> None:
+    """List the corpora that can be read, with their licences."""
+    from serenade.corpora import CORPORA
+
+    corpora = [CORPORA.resolve(name) for name in CORPORA]
+    if as_json:
+        _print_json([_describe(corpus) for corpus in corpora])
+        return
+    use = {True: "yes", False: "no", None: "-"}
+    rows = [["name", "corpus", "language", "licence", "commercial use", "where to get it"]]
+    rows += [[c.name, c.title, c.language or "-", c.licence, use[c.commercial_use], c.homepage or "-"] for c in corpora]
+    _print_table(rows, right=False)
+    print("\nWhat must lie in the folder:")
+    _print_table([[f"  {corpus.name}", corpus.layout] for corpus in corpora], right=False)
+
+
+@app.command("check")
+def check(
+    name: str = _NAME,
+    path: Path = _PATH,
+    labels: str | None = _LABELS,
+    as_json: bool = _JSON,
+    quiet: bool = _QUIET,
+) -> None:
+    """Examine every recording: what can be used, what is left out and why, whether speakers give the label away.
+
+    Ends with code 3 if recordings or labels are damaged.
+    """
+    from serenade.corpora import CORPORA
+    from serenade.evaluation.leaks import speaker_majority
+
+    corpus = CORPORA.resolve(name)
+    listing = _read(name, path, labels, quiet)
+    majority = speaker_majority(listing.utterances)
+    if as_json:
+        _print_json(_check_as_json(corpus, path, listing, majority))
+    else:
+        _print_check(corpus, path, listing, majority, complete=labels is None)
+    _raise_if_damaged(path, listing)
+
+
+@app.command("stats")
+def stats(
+    name: str = _NAME,
+    path: Path = _PATH,
+    labels: str | None = _LABELS,
+    as_json: bool = _JSON,
+    as_csv: bool = typer.Option(False, "--csv", help="Print CSV: one line per speaker and class."),
+    quiet: bool = _QUIET,
+) -> None:
+    """Show utterances and minutes by speaker and class.
+
+    Ends with code 3 if recordings or labels are damaged.
+    """
+    from serenade.core.errors import CorpusError, UsageError
+    from serenade.corpora.statistics import count_utterances
+
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other")
+    listing = _read(name, path, labels, quiet)
+    if not listing.utterances:
+        raise CorpusError("nothing in the corpus can be used", where=path, hint=f"See: serenade corpus check {name}")
+    counted = count_utterances(listing.utterances)
+    if as_json:
+        _print_json(counted.to_json())
+    elif as_csv:
+        _print_csv(counted)
+    else:
+        _print_stats(counted, len(listing.left_out))
+    _raise_if_damaged(path, listing)
+
+
+def _read(name: str, path: Path, labels: str | None, quiet: bool) -> "Listing":
+    from serenade.app.console import Progress
+    from serenade.core.labels import LabelSet
+    from serenade.corpora import read_corpus
+    from serenade.signal.audio import examine
+
+    wanted = None if labels is None else LabelSet.parse(labels.split(","))
+    with Progress("Examining", unit="recordings", quiet=quiet) as progress:
+
+        def show(done: int, total: int) -> None:
+            progress.set_total(total)
+            progress.advance(done - progress.done)
+
+        return read_corpus(name, path, examine=examine, labels=wanted, progress=show)
+
+
+def _raise_if_damaged(path: Path, listing: "Listing") -> None:
+    """End with the code of a partial failure if something is wrong with the corpus itself."""
+    from serenade.core.errors import CorpusError, PartialFailure
+    from serenade.corpora.validation import DAMAGE
+
+    failures = [
+        CorpusError(f"{item.reason}, {item.detail}" if item.detail else item.reason, where=item.where)
+        for item in listing.left_out
+        if item.reason in DAMAGE
+    ]
+    if failures:
+        raise PartialFailure(f"checking {path}", failures=failures, done=len(listing.utterances))
+
+
+def _describe(corpus: "Corpus") -> dict[str, Any]:
+    names = ("name", "title", "language", "licence", "commercial_use", "citation", "homepage", "layout", "notes")
+    return {**{name: getattr(corpus, name) for name in names}, "expected": dict(corpus.expected)}
+
+
+def _check_as_json(corpus: "Corpus", path: Path, listing: "Listing", majority: "SpeakerMajority") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from serenade.corpora.validation import DAMAGE
+
+    return {
+        "corpus": corpus.name,
+        "path": str(path),
+        "licence": corpus.licence,
+        "utterances": len(listing.utterances),
+        "left_out": [{**asdict(item), "damage": item.reason in DAMAGE} for item in listing.left_out],
+        "missing_of_complete": _missing(corpus, listing),
+        "speaker_majority": {**asdict(majority), "gives_label": majority.gives_label},
+    }
+
+
+def _print_check(
+    corpus: "Corpus", path: Path, listing: "Listing", majority: "SpeakerMajority", *, complete: bool
+) -> None:
+    utterances = listing.utterances
+    speakers = len({u.speaker for u in utterances})
+    classes = sorted({u.emotion for u in utterances if u.emotion is not None})
+    minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
+    print(f"{corpus.title} in {path} (licence: {corpus.licence})")
+    print(f"{len(utterances)} utterances can be used: {minutes:.1f} min, {speakers} speakers, {len(classes)} classes")
+    _print_left_out(listing.left_out)
+    missing = _missing(corpus, listing) if complete else {}
+    if missing:
+        of_all = ", ".join(
+            f"{name} {corpus.expected[name] - count} of {corpus.expected[name]}" for name, count in missing.items()
+        )
+        print(f"Not complete: {of_all}")
+    _print_labels(listing, classes)
+    _print_majority(majority)
+
+
+def _print_left_out(left_out: "Sequence[LeftOut]") -> None:
+    print(f"{len(left_out)} left out" + (":" if left_out else ""))
+    for reason in sorted({item.reason for item in left_out}):
+        items = [item for item in left_out if item.reason == reason]
+        print(f"  {reason}: {len(items)}")
+        for item in items[:_SHOWN]:
+            print(f"    {item.where}" + (f": {item.detail}" if item.detail else ""))
+        if len(items) > _SHOWN:
+            print(f"    and {len(items) - _SHOWN} more (all of them with --json)")
+
+
+def _missing(corpus: "Corpus", listing: "Listing") -> dict[str, int]:
+    """How many utterances of each class the complete corpus has more."""
+    have = [u.emotion for u in listing.utterances]
+    return {name: count - have.count(name) for name, count in corpus.expected.items() if have.count(name) < count}
+
+
+def _print_labels(listing: "Listing", classes: "Sequence[str]") -> None:
+    from serenade.core.labels import canonical_emotion
+    from serenade.core.records import UNKNOWN_SPEAKER
+
+    own = [name for name in classes if canonical_emotion(name) is None]
+    if own:
+        print(f"Classes of your own: {', '.join(own)}")
+    unlabelled = sum(u.emotion is None for u in listing.utterances)
+    if unlabelled:
+        print(f"Without a label: {unlabelled}")
+    unknown = sum(u.speaker == UNKNOWN_SPEAKER for u in listing.utterances)
+    if unknown:
+        print(
+            f"Without a speaker: {unknown}. Name speakers in the column speaker or in folders EMOTION/SPEAKER/: "
+            "without them no split can keep people apart"
+        )
+
+
+def _print_majority(majority: "SpeakerMajority") -> None:
+    scores = (
+        f"each speaker's most frequent class alone scores WA {majority.wa:.1%}, UA {majority.ua:.1%} "
+        f"(by chance {majority.wa_by_chance:.1%}, {majority.ua_by_chance:.1%})"
+    )
+    if majority.gives_label:
+        print(
+            f"WARNING: the speaker gives the label away: {scores}; {majority.one_label} of {majority.speakers} "
+            "speakers have one class only. A model can score by knowing voices"
+        )
+    elif majority.speakers:
+        print(f"Speakers do not give the label away: {scores}")
+
+
+def _print_stats(counted: "CorpusStatistics", left_out: int) -> None:
+    by_pair = {(count.speaker, count.emotion): count for count in counted.counts}
+    genders = {count.speaker: count.gender for count in counted.counts}
+    rows = [["speaker", "sex", *counted.classes, "all", "minutes"]]
+    for speaker in counted.speakers:
+        found = [by_pair.get((speaker, name)) for name in counted.classes]
+        numbers = [count.utterances if count is not None else 0 for count in found]
+        minutes = sum(count.minutes for count in found if count is not None)
+        rows.append([speaker, (genders[speaker] or "-"), *map(str, numbers), str(sum(numbers)), f"{minutes:.1f}"])
+    per_class = [[count for count in counted.counts if count.emotion == name] for name in counted.classes]
+    totals = [str(sum(count.utterances for count in found)) for found in per_class]
+    minutes_of = [f"{sum(count.minutes for count in found):.1f}" for found in per_class]
+    rows.append(["all", "", *totals, str(counted.utterances), f"{counted.minutes:.1f}"])
+    rows.append(["minutes", "", *minutes_of, f"{counted.minutes:.1f}", ""])
+    _print_table(rows)
+    print(
+        f"\n{counted.utterances} utterances, {counted.minutes:.1f} min, {len(counted.speakers)} speakers; "
+        f"length {counted.shortest_s:.2f} s to {counted.longest_s:.2f} s, median {counted.median_s:.2f} s; "
+        f"{left_out} left out"
+    )
+
+
+def _print_csv(counted: "CorpusStatistics") -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["speaker", "gender", "emotion", "utterances", "minutes"])
+    for count in counted.counts:
+        writer.writerow([count.speaker, count.gender or "", count.emotion, count.utterances, f"{count.minutes:.3f}"])
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _print_table(rows: "Sequence[Sequence[str]]", *, right: bool = True) -> None:
+    """Columns side by side; the first to the left, the others to the right where they are numbers."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if right and place > 1 else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())

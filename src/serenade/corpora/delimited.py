@@ -1,0 +1,140 @@
+"""Reading a table with a header from a CSV or TSV file of any delimiter and encoding; complaints name the line."""
+
+import codecs
+import csv
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from serenade.core.errors import CorpusError
+from serenade.core.names import nearest
+
+__all__ = ["Row", "read_rows"]
+
+_DELIMITERS = ",;\t|"
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # xlsx and ods; xls
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table; empty cells are left out.
+
+    Args:
+        line: its number, from 1, the header included.
+        cells: known columns, by our name.
+        extra: other columns, by the name in the header.
+    """
+
+    line: int
+    cells: Mapping[str, str]
+    extra: Mapping[str, str]
+
+
+def read_rows(path: Path, meanings: Mapping[str, str], *, needed: str) -> list[Row]:
+    """The rows of a table.
+
+    Args:
+        path: the file.
+        meanings: names of columns, in lower case, to our name.
+        needed: the column (our name) without which the table is of no use.
+
+    Raises:
+        CorpusError: the file is not there or no text, has no such column, or a line has another number of cells.
+    """
+    text = _read_text(path)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=lambda mark: sum(name in meanings for name in _names(first, mark)))
+    rows = list(_lines(path, text, delimiter))
+    if not rows:
+        raise CorpusError("the table is empty", where=path, expected="a header and a line per utterance")
+    columns = _columns(path, rows[0][1], meanings, needed)
+    return [_row(path, line, cells, columns) for line, cells in rows[1:]]
+
+
+def _read_text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        close = nearest(path.name, names)
+        hint = f"Did you mean {path.parent / close}?" if close else None
+        raise CorpusError("there is no such table or folder", where=path, hint=hint) from error
+    except OSError as error:
+        raise CorpusError("the table cannot be read", where=path, found=error.strerror) from error
+    if raw.startswith(_SPREADSHEETS):
+        raise CorpusError("the table is a spreadsheet", where=path, hint="Save it as CSV in your spreadsheet program")
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16", errors="replace")
+    if b"\0" in raw:
+        raise CorpusError("the table is not text", where=path, expected="a CSV or TSV file, or a folder per class")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        _log.warning("%s is not UTF-8 (line %d) and is read as Latin-1: look at its umlauts", path, line)
+        return raw.decode("latin-1")
+
+
+def _names(header: str, delimiter: str) -> list[str]:
+    return [cell.strip().strip('"').lower() for cell in header.split(delimiter)]
+
+
+def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Number and cells of every line that is not blank."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    before = 0
+    try:
+        for cells in reader:
+            line, before = before + 1, reader.line_num  # a quoted cell may hold line breaks: the first line counts
+            if any(cell.strip() for cell in cells):
+                yield line, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise CorpusError(
+            "the table cannot be read", where=f"{path}, line {reader.line_num}", found=str(error)
+        ) from error
+
+
+def _columns(path: Path, header: Sequence[str], meanings: Mapping[str, str], needed: str) -> list[tuple[str, bool]]:
+    """Name of every column and whether it is a known one (then the name is ours)."""
+    names = [name.strip() for name in header]
+    known = [meanings.get(name.lower()) for name in names]
+    exact = {name.lower() for name in names} & set(known)
+    columns = []
+    for name, ours in zip(names, known, strict=True):
+        is_ours = ours is not None and (name.lower() == ours or ours not in exact)
+        columns.append((str(ours) if is_ours else name, is_ours))
+    twice = [name for name, _ in columns if [other for other, _ in columns].count(name) > 1]
+    if twice:
+        both = ", ".join(name for name, (ours, _) in zip(names, columns, strict=True) if ours == twice[0])
+        raise CorpusError(f"the table has two columns for {twice[0]!r}", where=f"{path}, line 1", found=both)
+    if (needed, True) not in columns:
+        close = nearest(needed, names)
+        raise CorpusError(
+            f"the table has no column {needed!r}",
+            where=f"{path}, line 1",
+            found=", ".join(names),
+            expected="a header such as file,speaker,gender,emotion",
+            hint=f"Did you mean {close!r} by {needed!r}? Rename it" if close else None,
+        )
+    return columns
+
+
+def _row(path: Path, line: int, cells: Sequence[str], columns: Sequence[tuple[str, bool]]) -> Row:
+    if len(cells) != len(columns):
+        raise CorpusError(
+            "a line of the table has another number of cells than the header",
+            where=f"{path}, line {line}",
+            found=f"{len(cells)} cells: {' | '.join(cells)[:80]}",
+            expected=f"{len(columns)}: {', '.join(name for name, _ in columns)}",
+            hint="Put quotes around cells that hold the delimiter",
+        )
+    filled = [(name, ours, cell) for (name, ours), cell in zip(columns, cells, strict=True) if cell]
+    return Row(
+        line,
+        {name: cell for name, ours, cell in filled if ours},
+        {name: cell for name, ours, cell in filled if not ours},
+    )
