@@ -1,0 +1,104 @@
+"""What every network keeps to: shapes, gradients, independence of the batch, saving, exporting."""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from serenade.models import MODELS
+from serenade.models.glam import Glam
+
+CLASSES = 5
+# A small one of each, and an input it takes. A new model: one line here.
+MAKERS: dict[str, Callable[[], tuple[nn.Module, Tensor]]] = {
+    "glam": lambda: (Glam(CLASSES, 26, 57), torch.randn(3, 1, 26, 57)),
+}
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # another batch size adds in another order, in single precision
+
+
+def make(name: str, seed: int = 0) -> tuple[nn.Module, Tensor]:
+    torch.manual_seed(seed)
+    return MAKERS[name]()
+
+
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def test_every_model_has_a_maker() -> None:
+    assert set(MAKERS) == set(MODELS)
+
+
+@every_model
+def test_scores_have_a_row_per_input_and_a_column_per_class(name: str) -> None:
+    model, inputs = make(name)
+    logits = model(inputs)
+    assert logits.shape == (len(inputs), CLASSES)
+    assert logits.dtype == torch.float32
+    assert torch.isfinite(logits).all()
+
+
+@every_model
+def test_first_argument_is_the_number_of_classes(name: str) -> None:
+    assert next(iter(inspect.signature(MODELS.resolve(name)).parameters)) == "num_classes"
+
+
+@every_model
+def test_every_parameter_gets_a_finite_gradient(name: str) -> None:
+    model, inputs = make(name)
+    model(inputs).square().sum().backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert torch.isfinite(parameter.grad).all(), key
+        assert parameter.grad.abs().max() > 0, key
+
+
+@every_model
+def test_input_alone_and_in_a_batch_is_scored_alike(name: str) -> None:
+    model, inputs = make(name)
+    model(inputs)  # moves the running statistics away from where they start
+    model.eval()
+    with torch.inference_mode():
+        together = model(inputs)
+        for place in range(len(inputs)):
+            torch.testing.assert_close(model(inputs[place : place + 1])[0], together[place], **TOLERANCE)
+
+
+@every_model
+def test_same_seed_same_network(name: str) -> None:
+    first, second, other = (make(name, seed)[0].state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+@every_model
+def test_weights_come_back_from_a_file(name: str, tmp_path: Path) -> None:
+    model, inputs = make(name, 1)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    copy, _ = make(name, 2)
+    copy.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    with torch.inference_mode():
+        assert torch.equal(copy.eval()(inputs), model.eval()(inputs))
+
+
+@every_model
+def test_forward_leaves_its_input_alone(name: str) -> None:
+    model, inputs = make(name)
+    before = inputs.clone()
+    model(inputs)
+    assert torch.equal(inputs, before)
+
+
+@every_model
+@pytest.mark.slow
+def test_exported_graph_says_the_same(name: str) -> None:
+    model, inputs = make(name)
+    model.eval()
+    batch = torch.export.Dim("batch", min=2, max=64)
+    program = torch.export.export(model, (inputs,), dynamic_shapes=({0: batch},))
+    other = torch.cat([inputs, inputs.flip(0)])
+    with torch.inference_mode():
+        torch.testing.assert_close(program.module()(other), model(other), **TOLERANCE)
