@@ -1,0 +1,1 @@
+"""Tables, plots and the HTML page: drawn from summaries, never from models."""
