@@ -7,43 +7,27 @@ mean over channels, soxr in high quality; so `read_audio` is the concatenation o
 
 import hashlib
 import math
-import os
-import re
-import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
-from logging import getLogger
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
-import soundfile
 import soxr
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from serenade.core.errors import AudioError, UsageError
-from serenade.signal.media import open_media
+from serenade.signal.decoding import RATES, Recording, Samples, open_file, open_recording, source_name
 
 __all__ = ["SAMPLE_RATE", "AudioFacts", "examine", "from_array", "read_audio", "stream_audio"]
 
 SAMPLE_RATE = 16_000
 """The one rate of all waveforms in Serenade, in Hz."""
 
-_RATES = (1_000, 1_000_000)  # what is outside is a damaged header; believing it could fill the memory
-_BLOCK_FRAMES = 65_536  # read at once, at the file's rate
-_SPAN_TOLERANCE_S = 0.01  # a table's times are often rounded to hundredths
 _MOST_CHANNELS = 64
 _LOUDEST = 256.0  # floats beyond are integers that were not scaled to [-1, 1]
-# Streaming writers put these (and sizes near 2 or 4 GiB) where the length is not known yet.
-_OPEN_END = 0x7FFF_0000
-
-_log = getLogger(__name__)
-
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +49,6 @@ class AudioFacts:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Recording:
-    """An open recording: blocks of (n, C) samples at its own rate."""
-
-    sample_rate: int
-    channels: int
-    blocks: Iterator[Samples]
-
-
 def examine(path: Path | str) -> AudioFacts:
     """Decode a whole recording, a block at a time, and say what it is.
 
@@ -82,12 +57,12 @@ def examine(path: Path | str) -> AudioFacts:
         MissingExtraError: its format needs PyAV.
     """
     frames, peak = 0, 0.0
-    with _opened(path, 0.0, None) as recording:
-        for mono in _mono_blocks(recording, _name(path)):
+    with open_recording(path, 0.0, None) as recording:
+        for mono in _mono_blocks(recording, source_name(path)):
             frames += len(mono)
             peak = max(peak, float(np.abs(mono).max()))
         rate, channels = recording.sample_rate, recording.channels
-    with _file(path) as file:
+    with open_file(path) as file:
         content = hashlib.sha256()
         while chunk := file.read(2**20):
             content.update(chunk)
@@ -137,8 +112,8 @@ def stream_audio(
 
 
 def _stream(source: Path | str | bytes, block: int, start_s: float, end_s: float | None) -> Iterator[Tensor]:
-    with _opened(source, start_s, end_s) as recording:
-        mono = _mono_blocks(recording, _name(source))
+    with open_recording(source, start_s, end_s) as recording:
+        mono = _mono_blocks(recording, source_name(source))
         for samples in _blocks_of(block, _resampled(mono, recording.sample_rate)):
             yield torch.from_numpy(samples)
 
@@ -158,15 +133,13 @@ def from_array(array: Any, sample_rate: int) -> Tensor:
         AudioError: the array is empty or not finite.
         UsageError: another type, number of axes or scale, or not a rate.
     """
-    if not (isinstance(sample_rate, int | np.integer) and _RATES[0] <= sample_rate <= _RATES[1]):
-        raise UsageError(
-            "not a sample rate", found=repr(sample_rate), expected=f"an integer, {_RATES[0]}-{_RATES[1]} Hz"
-        )
+    if not (isinstance(sample_rate, int | np.integer) and RATES[0] <= sample_rate <= RATES[1]):
+        raise UsageError("not a sample rate", found=repr(sample_rate), expected=f"an integer, {RATES[0]}-{RATES[1]} Hz")
     values = array.detach().cpu().numpy() if isinstance(array, Tensor) else array
     if not isinstance(values, np.ndarray):
         raise UsageError("audio must be a numpy array or a tensor", found=type(array).__name__)
     samples = _scaled(_time_first(values))
-    recording = _Recording(int(sample_rate), samples.shape[1], iter([samples]))
+    recording = Recording(int(sample_rate), samples.shape[1], iter([samples]))
     parts = list(_resampled(_mono_blocks(recording, "audio in memory"), recording.sample_rate))
     return torch.from_numpy(np.concatenate(parts))
 
@@ -209,7 +182,7 @@ def _scaled(values: NDArray[Any]) -> Samples:
     )
 
 
-def _mono_blocks(recording: _Recording, where: str) -> Iterator[Samples]:
+def _mono_blocks(recording: Recording, where: str) -> Iterator[Samples]:
     """(n,) means over channels, each checked to be finite."""
     position = 0
     for block in recording.blocks:
@@ -274,173 +247,3 @@ def _blocks_of(length: int, parts: Iterable[Samples]) -> Iterator[Samples]:
             held, count = [joined[whole:].copy()], count - whole
     if count:
         yield np.concatenate(held)
-
-
-def _name(source: Path | str | bytes) -> str:
-    return "audio in memory" if isinstance(source, bytes) else str(source)
-
-
-@contextmanager
-def _opened(source: Path | str | bytes, start_s: float, end_s: float | None) -> Iterator[_Recording]:
-    """Open a recording at a span."""
-    where = _name(source)
-    if not (0 <= start_s < math.inf) or (end_s is not None and not (start_s < end_s < math.inf)):
-        raise _bad_span(where, start_s, end_s, None)
-    with _file(source) as file:
-        try:
-            sound = soundfile.SoundFile(file)
-        except soundfile.LibsndfileError as error:
-            sound, problem = None, error.error_string
-        if sound is not None:
-            with sound:
-                _check_rate(sound.samplerate, where)
-                blocks = _sound_blocks(sound, where, start_s, end_s)
-                yield _Recording(sound.samplerate, sound.channels, blocks)
-            return
-        file.seek(0)
-        with open_media(file, where, problem) as media:
-            _check_rate(media.sample_rate, where)
-            blocks = _media_blocks(media.blocks, media.sample_rate, media.duration_s, where, start_s, end_s)
-            yield _Recording(media.sample_rate, media.channels, blocks)
-
-
-@contextmanager
-def _file(source: Path | str | bytes) -> Iterator[BinaryIO]:
-    """The bytes of a recording, checked to be a file that is not empty."""
-    if isinstance(source, bytes):
-        opened: BinaryIO = BytesIO(source)
-        size = len(source)
-    else:
-        opened = _open_path(Path(source))
-        size = os.fstat(opened.fileno()).st_size
-    with opened as file:
-        if size == 0:
-            raise AudioError("the recording is empty", reason="empty", where=_name(source), found="0 bytes")
-        yield file
-
-
-def _open_path(path: Path) -> BinaryIO:
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISREG(mode):
-            # By descriptor, so that soundfile does not see the name: it would take x.raw for headerless samples.
-            return open(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), "rb")  # noqa: PTH123
-    except FileNotFoundError as error:
-        broken = path.is_symlink()
-        what = "the recording is a link to a file that is not there" if broken else "there is no such recording"
-        raise AudioError(what, reason="missing", where=path) from error
-    except PermissionError as error:
-        raise AudioError("reading is not permitted", reason="undecodable", where=path) from error
-    except (OSError, ValueError) as error:  # a loop of links, a name that is too long, a NUL in the name
-        text = error.strerror if isinstance(error, OSError) else str(error)
-        raise AudioError("the path leads to no file", reason="missing", where=path, found=text) from error
-    found = "a folder" if stat.S_ISDIR(mode) else "something that is not a file"
-    raise AudioError("not a recording", reason="undecodable", where=path, found=found, expected="an audio file")
-
-
-def _check_rate(rate: int, where: str) -> None:
-    if not _RATES[0] <= rate <= _RATES[1]:
-        raise AudioError(
-            "the sample rate in the header cannot be right",
-            reason="undecodable",
-            where=where,
-            found=f"{rate} Hz",
-            expected=f"{_RATES[0]}-{_RATES[1]} Hz",
-        )
-
-
-def _bad_span(where: str, start_s: float, end_s: float | None, duration_s: float | None) -> AudioError:
-    end = "the end" if end_s is None else f"{end_s:g} s"
-    within = "start_s >= 0 and end_s > start_s" if duration_s is None else f"within 0 and {duration_s:.3f} s"
-    return AudioError(
-        "the span does not lie in the recording",
-        reason="bad span",
-        where=where,
-        found=f"{start_s:g} s to {end}",
-        expected=within,
-    )
-
-
-def _cut_short(where: str, found_s: float, promised_s: float) -> AudioError:
-    return AudioError(
-        "the recording is cut short",
-        reason="undecodable",
-        where=where,
-        found=f"{found_s:.3f} s of sound",
-        expected=f"{promised_s:.3f} s, as its header says",
-        hint="Copy or download it again; to use what is there, convert it: ffmpeg -i OLD NEW.wav",
-    )
-
-
-def _sound_blocks(sound: soundfile.SoundFile, where: str, start_s: float, end_s: float | None) -> Iterator[Samples]:
-    """(n, C) blocks of a span of a soundfile."""
-    rate, frames = sound.samplerate, sound.frames
-    if frames == 0:
-        raise AudioError("the recording is empty", reason="empty", where=where, found="a header without samples")
-    _check_complete(sound, where)
-    start, stop = round(start_s * rate), frames if end_s is None else round(end_s * rate)
-    if start >= frames or stop <= start or stop - frames > _SPAN_TOLERANCE_S * rate:
-        raise _bad_span(where, start_s, end_s, frames / rate)
-    stop = min(stop, frames)
-    position = start
-    try:
-        if start:
-            sound.seek(start)
-        while position < stop:
-            block = sound.read(min(_BLOCK_FRAMES, stop - position), dtype="float32", always_2d=True)
-            if len(block) == 0:
-                break
-            position += len(block)
-            yield block
-    except soundfile.LibsndfileError as error:
-        raise AudioError(
-            "the recording is damaged or cut short",
-            reason="undecodable",
-            where=where,
-            found=f"{error.error_string} after {position / rate:.3f} s of {frames / rate:.3f} s",
-            hint="Copy or download it again",
-        ) from error
-    if position < stop:
-        raise _cut_short(where, position / rate, frames / rate)
-
-
-_CLAIM = re.compile(r"^\s*(?:data|SSND|Data Size)\s*: (\d+) \(should be (\d+)\)", re.MULTILINE)
-
-
-def _check_complete(sound: soundfile.SoundFile, where: str) -> None:
-    """Refuse a wav, aiff or au whose header promises more than the file holds; libsndfile only notes it in its log."""
-    notes = sound.extra_info
-    claim = _CLAIM.search(notes)
-    if claim is not None:
-        promised, there = int(claim[1]), int(claim[2])
-        if 0 < promised < _OPEN_END and there < promised:
-            promised_s = sound.frames / sound.samplerate * promised / max(there, 1)
-            raise _cut_short(where, sound.frames / sound.samplerate, promised_s)
-    if "lacks an end-of-stream bit" in notes:  # also how a live stream ends that was recorded as it came
-        _log.warning("%s has no end mark: it may be cut short", where)
-
-
-def _media_blocks(
-    blocks: Iterable[Samples],
-    rate: int,
-    duration_s: float | None,
-    where: str,
-    start_s: float,
-    end_s: float | None,
-) -> Iterator[Samples]:
-    """(n, C) blocks of a span of what can only be decoded from its beginning, of a length known for sure at the end."""
-    start, stop = round(start_s * rate), None if end_s is None else round(end_s * rate)
-    position = 0
-    for block in blocks:
-        part = block[max(0, start - position) : None if stop is None else max(0, stop - position)]
-        position += len(block)
-        if len(part):
-            yield part
-        if stop is not None and position >= stop:
-            return
-    if position == 0:
-        raise AudioError("the recording is empty", reason="empty", where=where, found="a sound track without samples")
-    if stop is None and duration_s is not None and duration_s - position / rate > max(0.5, 0.02 * duration_s):
-        raise _cut_short(where, position / rate, duration_s)
-    if start >= position or (stop is not None and stop - position > _SPAN_TOLERANCE_S * rate):
-        raise _bad_span(where, start_s, end_s, position / rate)

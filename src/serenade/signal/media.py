@@ -24,7 +24,6 @@ _CONTAINERS = (
     (0, b"ID3", "mp3"),
     (0, b"OggS", "ogg"),
     (0, b"FLV", "flv"),
-    (0, b"caff", "caf"),
     (0, b"wvpk", "wv"),
     (0, b"MAC ", "ape"),
     (0, b"TTA1", "tta"),
