@@ -50,7 +50,7 @@ def read_corpus(
     """
     from serenade.corpora.validation import select_labels, validate
 
-    listing = CORPORA.resolve(name).list_files(Path(root))
+    listing = CORPORA.resolve(name).list_files(root)
     if labels is not None:
-        listing = select_labels(listing, labels)
-    return validate(listing, examine=examine, root=Path(root), progress=progress, workers=workers)
+        listing = select_labels(listing, labels, root)
+    return validate(listing, examine=examine, root=root, progress=progress, workers=workers)

@@ -127,7 +127,7 @@ class FactsMemo:
             if error.sqlite_errorcode not in _BROKEN:
                 raise
             _log.warning("the list of known recordings %s is broken and is made anew", self._file)
-            self._file.unlink(missing_ok=True)
+            self._remove()
             self._connection = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
@@ -147,7 +147,12 @@ class FactsMemo:
             self._connection.close()
             self._connection = None
         if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", None) in _BROKEN:
-            self._file.unlink(missing_ok=True)
+            self._remove()
+
+    def _remove(self) -> None:
+        """Remove the file and its journal, which would otherwise be played back into a new file."""
+        for path in (self._file, self._file.with_name(f"{self._file.name}-journal")):
+            path.unlink(missing_ok=True)
 
 
 def _key(path: Path) -> str:

@@ -25,14 +25,14 @@ _SPAN_TOLERANCE_S = 0.05  # tables round their times
 _CHUNK = 256  # recordings between two visits to the memo; an interrupt loses no more than these
 
 
-def select_labels(listing: Listing, labels: LabelSet) -> Listing:
+def select_labels(listing: Listing, labels: LabelSet, root: Path) -> Listing:
     """The listing without unlabelled utterances and without classes that the label set does not hold."""
     kept, left_out = [], list(listing.left_out)
     for utterance in listing.utterances:
         if utterance.emotion is None:
-            left_out.append(LeftOut(utterance.id, "no label"))
+            left_out.append(LeftOut(_where(utterance, root), "no label"))
         elif utterance.emotion not in labels:
-            left_out.append(LeftOut(utterance.id, "not in the label set", utterance.emotion))
+            left_out.append(LeftOut(_where(utterance, root), "not in the label set", utterance.emotion))
         else:
             kept.append(utterance)
     return Listing(tuple(kept), tuple(left_out))
@@ -61,7 +61,6 @@ def validate(
     Raises:
         CorpusError: two utterances have one id.
     """
-    base = root if root.is_dir() else root.parent
     utterances = sorted(listing.utterances, key=lambda utterance: utterance.id)
     _require_unique(utterances)
     paths = sorted({utterance.audio for utterance in utterances})
@@ -69,9 +68,9 @@ def validate(
     left_out = list(listing.left_out)
     kept: dict[str, Utterance] = {}
     for utterance in utterances:
-        found = _judge(utterance, facts[utterance.audio], _where(utterance, base))
+        found = _judge(utterance, facts[utterance.audio], _where(utterance, root))
         if isinstance(found, Utterance) and found.content in kept:
-            found = LeftOut(_where(utterance, base), "duplicate", _compare(kept[str(found.content)], found))
+            found = LeftOut(_where(utterance, root), "duplicate", _compare(kept[str(found.content)], found))
         if isinstance(found, LeftOut):
             left_out.append(found)
         else:
@@ -85,9 +84,9 @@ def _require_unique(utterances: Sequence[Utterance]) -> None:
             raise CorpusError("two utterances have one id", where=first.id, found=f"{first.audio}, {second.audio}")
 
 
-def _where(utterance: Utterance, base: Path) -> str:
+def _where(utterance: Utterance, root: Path) -> str:
     """The recording as a person would look for it: relative to the corpus, with its line in the user's table."""
-    path = utterance.audio
+    path, base = utterance.audio, root if root.is_dir() else root.parent
     shown = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
     return f"{shown} (line {utterance.extra['line']})" if "line" in utterance.extra else shown
 

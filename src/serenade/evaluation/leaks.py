@@ -25,7 +25,16 @@ import numpy as np
 from serenade.core.errors import LeakError, SplitError
 from serenade.core.records import UNKNOWN_SPEAKER, Fold, Split, Utterance
 
-__all__ = ["Finding", "LeakReport", "Offender", "SpeakerMajority", "check_split", "speaker_majority"]
+__all__ = [
+    "Finding",
+    "Kind",
+    "LeakReport",
+    "Offender",
+    "Severity",
+    "SpeakerMajority",
+    "check_split",
+    "speaker_majority",
+]
 
 Kind = Literal[
     "speaker",
@@ -39,9 +48,10 @@ Kind = Literal[
     "speaker_gives_label",
 ]
 Severity = Literal["error", "warning", "note"]
-Part = Literal["train", "validation", "test"]
+_Part = Literal["train", "validation", "test"]
+_Parts = Mapping[_Part, Sequence[Utterance]]
 
-_PAIRS: tuple[tuple[Part, Part], ...] = (("train", "test"), ("validation", "test"), ("train", "validation"))
+_PAIRS: tuple[tuple[_Part, _Part], ...] = (("train", "test"), ("validation", "test"), ("train", "validation"))
 _SEVERITIES: dict[Kind, tuple[Severity | None, Severity | None, Severity | None]] = {
     "speaker": ("error", "error", "warning"),
     "group": ("error", "warning", "warning"),
@@ -232,10 +242,7 @@ def _majority_scores(
     return float(hits.sum() / len(labels)), float((recalled / counts.sum(axis=0)).mean()), counts
 
 
-Parts = Mapping[Part, Sequence[Utterance]]
-
-
-def _parts(fold: Fold, by_id: Mapping[str, Utterance]) -> Parts:
+def _parts(fold: Fold, by_id: Mapping[str, Utterance]) -> _Parts:
     return {
         "train": [by_id[name] for name in fold.train],
         "validation": [by_id[name] for name in fold.validation],
@@ -265,14 +272,14 @@ def _require_valid(split: Split, by_id: Mapping[str, Utterance]) -> None:
             raise SplitError("a fold needs utterances to train on and to test", where=where)
 
 
-def _shared(parts: Mapping[str, Parts], *, several_corpora: bool) -> Iterator[Finding]:
+def _shared(parts: Mapping[str, _Parts], *, several_corpora: bool) -> Iterator[Finding]:
     """What each pair of parts shares, over all folds."""
 
     def full(utterance: Utterance, name: str | None) -> str | None:
         """A name that no other corpus uses for something else."""
         return f"{utterance.corpus}/{name}" if several_corpora and name is not None else name
 
-    finders: dict[Kind, Callable[[Parts, Part, Part], Iterable[tuple[str, int, int]]]] = {
+    finders: dict[Kind, Callable[[_Parts, _Part, _Part], Iterable[tuple[str, int, int]]]] = {
         "speaker": _sharing(lambda u: full(u, u.speaker)),
         "group": _sharing(lambda u: full(u, u.group)),
         "file": _sharing(_file),
@@ -292,7 +299,9 @@ def _shared(parts: Mapping[str, Parts], *, several_corpora: bool) -> Iterator[Fi
                 yield _finding(kind, severity, (first, second), offenders, len(parts))
 
 
-def _finding(kind: Kind, severity: Severity, pair: tuple[Part, Part], offenders: list[Offender], folds: int) -> Finding:
+def _finding(
+    kind: Kind, severity: Severity, pair: tuple[_Part, _Part], offenders: list[Offender], folds: int
+) -> Finding:
     names = list(dict.fromkeys(offender.name for offender in offenders))
     where = tuple(dict.fromkeys(offender.fold for offender in offenders))
     words = _WORDS[kind][len(names) != 1]
@@ -309,10 +318,10 @@ def _some(names: Sequence[str]) -> str:
 
 def _sharing(
     key: Callable[[Utterance], str | None],
-) -> Callable[[Parts, Part, Part], Iterable[tuple[str, int, int]]]:
+) -> Callable[[_Parts, _Part, _Part], Iterable[tuple[str, int, int]]]:
     """Finds the values of a key that two parts have in common, with the utterances of each."""
 
-    def find(parts: Parts, first: Part, second: Part) -> Iterable[tuple[str, int, int]]:
+    def find(parts: _Parts, first: _Part, second: _Part) -> Iterable[tuple[str, int, int]]:
         one, two = (Counter(key(utterance) for utterance in parts[part]) for part in (first, second))
         common = sorted(name for name in one.keys() & two.keys() if name is not None)
         return [(name, one[name], two[name]) for name in common]
@@ -336,7 +345,7 @@ def _recordings(utterance: Utterance) -> Iterator[str]:
         yield utterance.content.partition("@")[0]
 
 
-def _overlapping(parts: Parts, first: Part, second: Part) -> Iterable[tuple[str, int, int]]:
+def _overlapping(parts: _Parts, first: _Part, second: _Part) -> Iterable[tuple[str, int, int]]:
     """Pairs of utterances in two parts that hold the same stretch of the same recording."""
     one, two = (_by_recording(parts[part]) for part in (first, second))
     pairs: dict[tuple[str, str], None] = {}
@@ -373,7 +382,7 @@ def _end_s(utterance: Utterance) -> float:
     return float("inf") if utterance.duration_s is None else utterance.start_s + utterance.duration_s
 
 
-def _unknown_speakers(parts: Mapping[str, Parts]) -> Iterator[Finding]:
+def _unknown_speakers(parts: Mapping[str, _Parts]) -> Iterator[Finding]:
     """Utterances of nobody in particular, of whom nothing can be promised."""
     unknown = {
         u.id: part
@@ -390,7 +399,7 @@ def _unknown_speakers(parts: Mapping[str, Parts]) -> Iterator[Finding]:
         yield Finding("unknown_speaker", "warning", (), tuple(parts), (), message)
 
 
-def _untrained_classes(parts: Mapping[str, Parts]) -> Iterator[Finding]:
+def _untrained_classes(parts: Mapping[str, _Parts]) -> Iterator[Finding]:
     """Classes that are tested in a fold without being trained."""
     offenders = []
     for fold, folds_parts in parts.items():
@@ -404,7 +413,7 @@ def _untrained_classes(parts: Mapping[str, Parts]) -> Iterator[Finding]:
         yield Finding("untrained_class", "warning", ("train", "test"), where, tuple(offenders), message)
 
 
-def _tested_twice(parts: Mapping[str, Parts]) -> Iterator[Finding]:
+def _tested_twice(parts: Mapping[str, _Parts]) -> Iterator[Finding]:
     """Utterances that several folds test, so that pooled figures count them more than once."""
     tested = Counter(u.id for folds_parts in parts.values() for u in folds_parts["test"])
     twice = sorted(name for name, count in tested.items() if count > 1)

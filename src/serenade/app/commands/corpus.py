@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from serenade.corpora.statistics import CorpusStatistics
     from serenade.evaluation.leaks import SpeakerMajority
 
-__all__ = ["app"]
+__all__ = ["app", "check", "list_corpora", "stats"]
 
 app = typer.Typer(help="Check a corpus and show what is in it.", no_args_is_help=True)
 
