@@ -173,8 +173,21 @@ def test_a_table_without_a_column_is_an_error(copy):
     rows = list(csv.reader((copy / "synthetic.csv").read_text().splitlines()))
     with (copy / "synthetic.csv").open("w", newline="") as file:
         csv.writer(file).writerows([row[:3] for row in rows])
-    with pytest.raises(CorpusError, match=r"lacks columns.*file, speaker, gender.*emotion"):
+    with pytest.raises(CorpusError, match=r"synthetic.csv, line 2.*no emotion, text.*generate the corpus again"):
         list_files(copy)
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", "null"])
+def test_damaged_settings_are_an_error(copy, content):
+    (copy / "synthetic.json").write_text(content)
+    with pytest.raises(CorpusError, match="settings of the synthetic corpus are damaged"):
+        generate(copy, **SMALL)
+
+
+def test_hidden_files_do_not_stand_in_the_way(tmp_path):
+    (tmp_path / ".DS_Store").write_text("")
+    generate(tmp_path, speakers=2, utterances_per_class=1)
+    assert len(list_files(tmp_path).utterances) == 8
 
 
 def test_a_root_one_level_off_is_told_the_right_one(corpus):

@@ -19,6 +19,7 @@ from serenade.core.errors import CorpusError, StorageError, UsageError
 from serenade.core.files import read_json, storage_errors, write_bytes, write_json, write_text
 from serenade.core.records import LeftOut, Listing, Utterance
 from serenade.corpora.corpus import Corpus
+from serenade.corpora.delimited import Row, read_rows
 from serenade.corpora.expression import Speaker, draw_delivery, draw_speaker, random_stream
 from serenade.corpora.layout import require_root
 from serenade.corpora.voices import SAMPLE_RATE, Delivery, synthesise
@@ -171,7 +172,7 @@ def _claim(folder: Path, settings: dict[str, object]) -> None:
     """Make the folder this corpus's own, or see that it is."""
     mark = folder / _MARK
     if mark.is_file():
-        found = read_json(mark)
+        found = _read_settings(mark)
         if found != settings:
             differing = {key: found.get(key) for key, value in settings.items() if found.get(key) != value}
             raise CorpusError(
@@ -182,7 +183,7 @@ def _claim(folder: Path, settings: dict[str, object]) -> None:
                 hint="Choose another folder, or remove this one",
             )
         return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not _is_empty(folder):
         raise CorpusError(
             "cannot put a synthetic corpus here",
             where=folder,
@@ -191,6 +192,23 @@ def _claim(folder: Path, settings: dict[str, object]) -> None:
             hint="Choose another folder",
         )
     write_json(mark, settings)
+
+
+def _read_settings(mark: Path) -> dict[str, object]:
+    try:
+        return dict(read_json(mark))
+    except (ValueError, TypeError) as error:
+        raise CorpusError(
+            "the settings of the synthetic corpus are damaged",
+            where=mark,
+            found=str(error),
+            hint="Remove the folder, or choose another",
+        ) from error
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether it is a folder without files but hidden ones, as a file browser or a writer just beginning leaves."""
+    return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
 
 
 def _flac(samples: NDArray[np.int16]) -> bytes:
@@ -225,35 +243,34 @@ def list_files(root: Path) -> Listing:
         )
     require_root(root, lambda folder: (folder / _TABLE).is_file(), title=CORPUS.title, expected=CORPUS.layout)
     utterances, left_out = [], []
-    with (root / _TABLE).open(encoding="utf-8", newline="") as file:
-        table = csv.DictReader(file)
-        missing = [name for name in _COLUMNS if name not in (table.fieldnames or ())]
+    for row in read_rows(root / _TABLE, {name: name for name in _COLUMNS}, needed="file"):
+        missing = [name for name in _COLUMNS if name not in row.cells]
         if missing:
             raise CorpusError(
-                "the table of the synthetic corpus lacks columns",
-                where=root / _TABLE,
-                found=", ".join(table.fieldnames or ()) or "nothing",
-                expected=", ".join(_COLUMNS),
+                "the table of the synthetic corpus is damaged",
+                where=f"{root / _TABLE}, line {row.line}",
+                found=f"no {', '.join(missing)}",
+                hint=f"Remove {_TABLE} and generate the corpus again with the same settings",
             )
-        for row in table:
-            if (root / row["file"]).is_file():
-                utterances.append(_utterance(root, row))
-            else:
-                left_out.append(LeftOut(row["file"], "missing", f"named in {_TABLE}"))
+        if (root / row.cells["file"]).is_file():
+            utterances.append(_utterance(root, row))
+        else:
+            left_out.append(LeftOut(row.cells["file"], "missing", f"named in {_TABLE}"))
     return Listing(tuple(sorted(utterances, key=lambda utterance: utterance.id)), tuple(left_out))
 
 
-def _utterance(root: Path, row: dict[str, str]) -> Utterance:
+def _utterance(root: Path, row: Row) -> Utterance:
+    cells = row.cells
     return Utterance(
-        id=Path(row["file"]).stem,
-        audio=root / row["file"],
+        id=Path(cells["file"]).stem,
+        audio=root / cells["file"],
         corpus="synthetic",
-        speaker=row["speaker"],
-        emotion=row["emotion"],
-        gender=row["gender"],
-        sentence=row["text"],
-        text=row["text"],
-        extra={name: value for name, value in row.items() if name not in _COLUMNS},
+        speaker=cells["speaker"],
+        emotion=cells["emotion"],
+        gender=cells["gender"],
+        sentence=cells["text"],
+        text=cells["text"],
+        extra=dict(row.extra),
     )
 
 
