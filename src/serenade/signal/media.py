@@ -79,13 +79,14 @@ def open_media(file: BinaryIO, where: str, problem: str) -> Iterator[Media]:
         if not container.streams.audio:
             raise AudioError("there is no sound in it", reason="undecodable", where=where)
         track = container.streams.audio[0]
-        duration = None if track.duration is None or track.time_base is None else track.duration * track.time_base
-        yield Media(
-            track.rate,
-            track.channels,
-            None if duration is None else float(duration),
-            _decoded(av, container, track, where),
-        )
+        yield Media(track.rate, track.channels, _duration_of(container, track), _decoded(av, container, track, where))
+
+
+def _duration_of(container: Any, track: Any) -> float | None:
+    """Seconds, by the track's own account or else the container's (in millionths); not every writer knows it."""
+    if track.duration is not None and track.time_base is not None:
+        return float(track.duration * track.time_base)
+    return None if container.duration is None else container.duration / 1e6
 
 
 def _container_of(file: BinaryIO) -> str | None:
