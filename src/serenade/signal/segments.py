@@ -36,7 +36,9 @@ class SegmentSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.step < 1:
-            raise ValueError(f"overlap_s must be less than length_s: found {self.overlap_s} and {self.length_s}")
+            raise ValueError(
+                f"length_s must exceed overlap_s by a sample at least: found {self.length_s} and {self.overlap_s}"
+            )
         return self
 
     @property
