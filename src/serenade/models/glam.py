@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from serenade.core.errors import UsageError
 from serenade.core.settings import Settings
+from serenade.nn.conv import conv2d_plus_input, few_products_conv2d, project_rows
 
 __all__ = ["Glam", "GlamNetworkSettings", "GlobalAwareBlock", "MultiScaleBlock"]
 
@@ -38,19 +39,44 @@ class MultiScaleBlock(nn.Module):
     Args:
         channels: C.
         relu: whether the normalised sum passes a ReLU; the drawing shows none.
+        pool: whether a 2x2 maximum pooling follows: (B, 2C, H // 2, W // 2).
     """
 
-    def __init__(self, channels: int, *, relu: bool = True) -> None:
+    def __init__(self, channels: int, *, relu: bool = True, pool: bool = False) -> None:
         super().__init__()
         self.conv3 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv5 = nn.Conv2d(channels, channels, 5, padding=2)
         self.norm = nn.BatchNorm2d(2 * channels)
         self.relu = relu
+        self.pool = pool
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, 2C, H, W)."""
-        out: Tensor = self.norm(torch.cat([self.conv3(x) + x, self.conv5(x) + x], dim=1))
-        return functional.relu(out) if self.relu else out
+        """(B, C, H, W) to (B, 2C, H, W), or half of both axes where it pools."""
+        sums = [conv2d_plus_input(x, conv.weight, conv.bias) for conv in (self.conv3, self.conv5)]
+        if self.pool:
+            # Normalisation, pooling and ReLU know no other channel, and ReLU keeps the order: join and rectify last,
+            # when a quarter is left
+            sums = [functional.max_pool2d(half, 2) for half in self._normalise_halves(sums)]
+        out = torch.cat(sums, dim=1)
+        if not self.pool:
+            out = self.norm(out)
+        return functional.relu(out, inplace=True) if self.relu else out
+
+    def _normalise_halves(self, halves: list[Tensor]) -> list[Tensor]:
+        """What `norm` makes of the joined halves, without joining them: 2 x (B, C, H, W)."""
+        norm = self.norm
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.num_batches_tracked is not None
+        if self.training:
+            norm.num_batches_tracked.add_(1)
+        # as in nn.BatchNorm2d: no momentum means the plain average over all batches
+        momentum = norm.momentum if norm.momentum is not None else 1 / max(1, int(norm.num_batches_tracked))
+        states = (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+        return [
+            functional.batch_norm(half, mean, variance, weight, bias, self.training, momentum, norm.eps)
+            for half, mean, variance, weight, bias in zip(halves, *(state.chunk(2) for state in states), strict=True)
+        ]
 
 
 class GlobalAwareBlock(nn.Module):
@@ -82,12 +108,14 @@ class GlobalAwareBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, rows, width) to the same shape."""
-        value, gate = functional.gelu(self.project_in(self.norm(x))).chunk(2, dim=-1)  # each (B, rows, 2 width)
-        gate = torch.matmul(self.gate_weight, self.gate_norm(gate)) + self.gate_bias[:, None]
+        normal = self.norm(x)
+        # the two halves of one projection, apart: views of one result would be copied again and again
+        halves = zip(self.project_in.weight.chunk(2), self.project_in.bias.chunk(2), strict=True)
+        value, gate = (functional.gelu(project_rows(normal, *half)) for half in halves)  # each (B, rows, 2 width)
+        gate = functional.conv1d(self.gate_norm(gate), self.gate_weight[:, :, None], self.gate_bias)
         if self.gate == "tanh":
             gate = torch.tanh(gate)
-        out: Tensor = x + self.project_out(gate * value)
-        return out
+        return x + project_rows(gate * value, self.project_out.weight, self.project_out.bias)
 
 
 class Glam(nn.Module):
@@ -117,8 +145,8 @@ class Glam(nn.Module):
         self.stem_a_norm = nn.BatchNorm2d(STEM_CHANNELS)
         self.stem_b = nn.Conv2d(1, STEM_CHANNELS, (1, kernel), padding=(0, kernel // 2))
         self.stem_b_norm = nn.BatchNorm2d(STEM_CHANNELS)
-        self.block1 = MultiScaleBlock(STEM_CHANNELS, relu=settings.multi_scale_relu)
-        self.block2 = MultiScaleBlock(2 * STEM_CHANNELS, relu=settings.multi_scale_relu)
+        self.block1 = MultiScaleBlock(STEM_CHANNELS, relu=settings.multi_scale_relu, pool=True)
+        self.block2 = MultiScaleBlock(2 * STEM_CHANNELS, relu=settings.multi_scale_relu, pool=True)
         self.block3 = MultiScaleBlock(4 * STEM_CHANNELS, relu=settings.multi_scale_relu)
         self.top = nn.Conv2d(TOP_CHANNELS, TOP_CHANNELS, 5, padding=2)
         self.top_norm = nn.BatchNorm2d(TOP_CHANNELS)
@@ -144,12 +172,14 @@ class Glam(nn.Module):
                 found=tuple(x.shape),
                 expected=f"(B, 1, {self.height}, {self.width})",
             )
-        a = functional.relu(self.stem_a_norm(self.stem_a(x)))  # (B, 16, F, L)
-        b = functional.relu(self.stem_b_norm(self.stem_b(x)))
-        x = self.block1(torch.cat([a, b], dim=2))  # (B, 32, 2F, L)
-        x = self.block2(functional.max_pool2d(x, 2))  # (B, 64, F, L//2)
-        x = self.block3(functional.max_pool2d(x, 2))  # (B, 128, F//2, L//4)
-        x = functional.relu(self.top_norm(self.top(x)))
+        a = functional.relu(self.stem_a_norm(self.stem_a(x)), inplace=True)  # (B, 16, F, L)
+        b = functional.relu(self.stem_b_norm(self.stem_b(x)), inplace=True)
+        x = self.block1(torch.cat([a, b], dim=2))  # (B, 32, F, L//2)
+        x = self.block2(x)  # (B, 64, F//2, L//4)
+        x = self.block3(x)  # (B, 128, F//2, L//4)
+        x = few_products_conv2d(x, self.top.weight, self.top.bias)
+        x = x.contiguous()  # rows of cells from here on, also backward: mixed layouts make the normalisation slow
+        x = functional.relu(self.top_norm(x), inplace=True)
         x = self.fusion(x.flatten(2))  # (B, 128, d)
         if self.fusion_relu:
             x = functional.relu(x)
