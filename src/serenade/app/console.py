@@ -90,7 +90,7 @@ class Progress:
         spent = now - self._began
         parts = [f"{self.title}: {self.done}" + (f" of {self.total}" if self.total else "") + f" {self.unit}"]
         parts.append(f"{_clock(spent)} spent")
-        if self.total and self.done < self.total:
+        if self.total and 0 < self.done < self.total:
             parts.append(f"about {_clock(spent / self.done * (self.total - self.done))} left")
         say(", ".join([*parts, detail] if detail else parts))
 

@@ -1,0 +1,40 @@
+"""Progress where there is no terminal: plain lines, few of them, and none that fails."""
+
+import pytest
+
+from serenade.app import console
+from serenade.app.console import Progress
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time in seconds; a test moves it."""
+    now = [100.0]
+    monkeypatch.setattr(console.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_line_says_what_is_done_spent_and_left(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("Training", total=40, unit="epochs") as progress:
+        clock[0] += 30
+        progress.advance(10, detail="loss 0.5")
+    assert capsys.readouterr().err == "Training: 10 of 40 epochs, 30 s spent, about 1:30 min left, loss 0.5\n"
+
+
+def test_before_the_first_step_nothing_is_said_of_the_time_left(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress("Training", total=40, unit="epochs") as progress:
+        clock[0] += 30
+        progress.advance(0)
+    assert capsys.readouterr().err == "Training: 0 of 40 epochs, 30 s spent\n"
+
+
+def test_quiet_says_nothing_and_short_work_neither(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("Training", total=2, unit="epochs", quiet=True) as progress:
+        clock[0] += 3000
+        progress.advance(2)
+    with Progress("Reading", total=2, unit="files") as progress:
+        clock[0] += 0.1
+        progress.advance(2)
+    assert capsys.readouterr().err == ""
