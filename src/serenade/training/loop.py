@@ -135,11 +135,11 @@ def train(
         TrainingError: nothing to train or select on, or a loss that is not finite.
         StorageError: the state cannot be written.
     """
-    _check(training, selection, settings)
     started, cpu_started = time.perf_counter(), time.process_time()
+    _check(training, selection, settings)
     system.fit_inputs(training)
     if isinstance(system, FittedSystem):
-        system.fit(training, seed)
+        system.fit(training, selection, seed)
         return Trained((), 1, _timing(started, cpu_started, ()))
     run = _Run(system, settings, seed, device)
     chosen = run.resume(folder, key)

@@ -121,8 +121,8 @@ class System(Protocol):
 class FittedSystem(System, Protocol):
     """A system that is fitted in one step instead of by epochs, such as a logistic regression."""
 
-    def fit(self, train: Sequence[Example], seed: int) -> None:
-        """Fit on the training part of a fold."""
+    def fit(self, train: Sequence[Example], selection: Sequence[Example], seed: int) -> None:
+        """Fit on the training part of a fold; `selection` (may be empty) is for choosing what is not fitted."""
         ...
 
 
