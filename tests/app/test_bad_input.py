@@ -8,15 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from serenade.app.main import main
-from serenade.inference import formats
+from serenade.inference import formats, recognizer
 
 RATE = 16_000
 
@@ -100,14 +101,13 @@ def test_a_disk_that_fails_while_reading_loses_only_that_file(
 ) -> None:
     write(tmp_path / "good.wav", noise(1.0))
     write(tmp_path / "worn.wav", noise(1.0))
-    read = soundfile.SoundFile.read
 
-    def fail(sound: soundfile.SoundFile, *arguments: object, **options: object) -> np.ndarray:
-        if sound.frames == RATE and Path(f"/proc/self/fd/{sound.name.fileno()}").resolve().name == "worn.wav":
+    def fail(path: Path) -> Iterator[torch.Tensor]:
+        yield torch.from_numpy(noise(1.0))
+        if path.name == "worn.wav":
             raise OSError(errno.EIO, "Input/output error")
-        return read(sound, *arguments, **options)
 
-    monkeypatch.setattr(soundfile.SoundFile, "read", fail)
+    monkeypatch.setattr(recognizer, "stream_audio", fail)
     assert predict(model_folder, tmp_path, "--format", "jsonl") == 3
     shown = capsys.readouterr()
     assert "good.wav" in shown.out

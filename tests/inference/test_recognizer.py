@@ -77,10 +77,11 @@ def test_an_array_needs_its_rate_and_a_file_must_not_have_one(recognizer: Recogn
         recognizer(record("a.wav", 1.0), 16_000)
 
 
-def test_many_files_give_what_single_calls_give_in_order(recognizer: Recognizer, record: Record) -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_files_give_what_single_calls_give_in_order(threads: int, recognizer: Recognizer, record: Record) -> None:
     lengths = [0.3, 12.0, 0.5, 1.4, 0.2, 33.0, 2.2, 0.9, 0.1, 5.0, 40.0, 0.7]
     paths = [record(f"{i}.wav", noise(length, seed=i)) for i, length in enumerate(lengths)]
-    together = list(recognizer.predict_files(paths))
+    together = list(recognizer.predict_files(paths, threads=threads))
     for path, prediction in zip(paths, together, strict=True):
         assert isinstance(prediction, Prediction)
         assert prediction.file == str(path)

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -47,12 +48,14 @@ class _Tally:
 
 
 class _Batches:
-    """Collects segments until the network has enough of them."""
+    """Collects segments until the network has enough of them, and scores several batches at a time."""
 
-    def __init__(self, logits: Callable[[Tensor], Tensor], batch: int) -> None:
-        self._logits, self._batch = logits, batch
-        self._held: list[tuple[_Tally, Tensor]] = []
+    def __init__(self, logits: Callable[[Tensor], Tensor], batch: int, threads: int) -> None:
+        self._logits, self._batch, self._threads = logits, batch, threads
+        self._held: deque[tuple[_Tally, Tensor]] = deque()
         self._count = 0
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="serenade-score")
+        self._running: deque[tuple[Future[Tensor], list[tuple[_Tally, int]]]] = deque()
 
     def add(self, tally: _Tally, segments: Tensor) -> None:
         if len(segments) == 0:
@@ -61,33 +64,48 @@ class _Batches:
         self._held.append((tally, segments))
         self._count += len(segments)
         while self._count >= self._batch:
-            self._score(self._batch)
+            self._start(self._batch)
+        # One batch waits behind those that run, so that no thread is idle and memory stays bounded.
+        self._credit(keep=self._threads + 1)
 
     def flush(self) -> None:
-        while self._count:
-            self._score(min(self._count, self._batch))
+        if self._count:
+            self._start(self._count)
+        self._credit(keep=0)
 
-    def _score(self, count: int) -> None:
-        """Put the first segments through the network and credit them to their pieces."""
-        taken: list[tuple[_Tally, Tensor]] = []
-        missing = count
-        while missing:
-            tally, segments = self._held.pop(0)
-            if len(segments) > missing:
-                self._held.insert(0, (tally, segments[missing:]))
-                segments = segments[:missing]
-            taken.append((tally, segments))
-            missing -= len(segments)
-        self._count -= count
-        logits = self._logits(torch.cat([segments for _, segments in taken]))
-        first = 0
-        for tally, segments in taken:
-            tally.add(logits[first : first + len(segments)])
-            first += len(segments)
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _start(self, count: int) -> None:
+        """Send the first segments through the network."""
+        parts, owners = [], []
+        while count:
+            tally, segments = self._held.popleft()
+            if len(segments) > count:
+                self._held.appendleft((tally, segments[count:]))
+                segments = segments[:count]
+            parts.append(segments)
+            owners.append((tally, len(segments)))
+            count -= len(segments)
+            self._count -= len(segments)
+        self._running.append((self._pool.submit(self._logits, torch.cat(parts)), owners))
+
+    def _credit(self, *, keep: int) -> None:
+        """Give the scores of finished batches to their pieces; wait while more than `keep` are on their way."""
+        while self._running and (len(self._running) > keep or self._running[0][0].done()):
+            scores, owners = self._running.popleft()
+            logits, first = scores.result(), 0
+            for tally, count in owners:
+                tally.add(logits[first : first + count])
+                first += count
 
 
 def score_pieces(
-    recordings: Iterable[tuple[N, Iterable[Chunk]]], logits: Callable[[Tensor], Tensor], *, batch: int
+    recordings: Iterable[tuple[N, Iterable[Chunk]]],
+    logits: Callable[[Tensor], Tensor],
+    *,
+    batch: int,
+    threads: int = 1,
 ) -> Iterator[tuple[N, Scored | SerenadeError]]:
     """Score the pieces of recordings.
 
@@ -95,12 +113,13 @@ def score_pieces(
         recordings: the name of each and its chunks; iterating over chunks may raise `SerenadeError`.
         logits: scores (n, K) of segments (n, T).
         batch: segments that go through the network at a time.
+        threads: batches that are scored at the same time.
 
     Yields:
         In order of the recordings: the name, and for each of its pieces start, end and the (K,) mean score of the
         segments; or the error that the recording ended with, after the pieces that were complete before it.
     """
-    batches = _Batches(logits, batch)
+    batches = _Batches(logits, batch, threads)
     order: deque[tuple[N, _Tally]] = deque()
 
     def finished() -> Iterator[tuple[N, Scored | SerenadeError]]:
@@ -108,22 +127,25 @@ def score_pieces(
             name, tally = order.popleft()
             yield name, tally.result()
 
-    for name, chunks in recordings:
-        tally: _Tally | None = None
-        try:
-            for chunk in chunks:
-                if tally is None:
-                    tally = _Tally()
-                    order.append((name, tally))
-                batches.add(tally, chunk.segments)
-                if chunk.span_s is not None:
-                    tally.span_s, tally = chunk.span_s, None
-                yield from finished()
-        except SerenadeError as error:
-            if tally is None:
-                tally = _Tally()
-                order.append((name, tally))
-            tally.error = error
+    def begin(name: N) -> _Tally:
+        order.append((name, _Tally()))
+        return order[-1][1]
+
+    try:
+        for name, chunks in recordings:
+            tally: _Tally | None = None
+            try:
+                for chunk in chunks:
+                    tally = begin(name) if tally is None else tally
+                    batches.add(tally, chunk.segments)
+                    if chunk.span_s is not None:
+                        tally.span_s, tally = chunk.span_s, None
+                    yield from finished()
+            except SerenadeError as error:
+                tally = begin(name) if tally is None else tally
+                tally.error = error
+            yield from finished()
+        batches.flush()
         yield from finished()
-    batches.flush()
-    yield from finished()
+    finally:
+        batches.close()

@@ -1,16 +1,20 @@
 """`serenade predict`: the emotions of files, folders and lists of files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from serenade.app.console import Progress, say
-from serenade.core.errors import PartialFailure, SerenadeError, UsageError
+from serenade.core.errors import AudioError, PartialFailure, SerenadeError, UsageError
 
 if TYPE_CHECKING:
+    from serenade.core.records import Prediction
+    from serenade.inference.formats import RowWriter
     from serenade.inference.recognizer import Recognizer
 
 __all__ = ["predict"]
@@ -60,7 +64,7 @@ def predict(
     recursive: Annotated[bool, typer.Option(help="Walk folders inside folders too.")] = True,
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = "auto",
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Threads of the network; all processors if not given.")
+        int | None, typer.Option("--threads", min=1, help="Processors to use; all if not given.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
@@ -70,41 +74,49 @@ def predict(
 
     Example: serenade predict recordings/ --out emotions.csv
     """
-    from serenade.inference.files import read_list
-    from serenade.inference.outputs import choose_format
+    from serenade.inference.outputs import choose_format, finished_files, open_output
 
     if not (inputs or file or list_):
         raise UsageError("there is nothing to predict", hint="Name files or folders: serenade predict recordings/")
     if resume and out is None:
         raise UsageError("--resume continues a file", hint="Name it with --out")
     format_name = choose_format(format_, out)
-    named = chain(inputs or (), file or (), read_list(list_) if list_ is not None else ())
-    recognizer = _load(model, device, classes, threads)
-    _run(
-        _Job(named, recursive, window, hop),
-        recognizer,
-        format_name,
-        out,
-        resume=resume,
-        overwrite=overwrite,
-        quiet=quiet,
-    )
+    job = _Job([*(inputs or ()), *(file or ())], list_, recursive)
+    recognizer, workers = _load(model, device, classes, threads)
+    finished = finished_files(format_name, out, recognizer.labels) if resume and out is not None else set()
+    results = recognizer.predict_files(job.recordings(finished), window_s=window, hop_s=hop, threads=workers)
+    with (
+        open_output(format_name, out, recognizer.labels, resumed=resume, overwrite=overwrite) as writer,
+        Progress("Predicting", quiet=quiet) as progress,
+    ):
+        job.count_for(progress, len(finished))
+        job.write(results, writer, progress)
+    job.conclude(quiet=quiet)
 
 
 class _Job:
-    """What is to be predicted, and what went wrong on the way."""
+    """What is to be predicted, and what became of it.
 
-    def __init__(self, named: Iterable[Path], recursive: bool, window_s: float | None, hop_s: float | None) -> None:
-        self.window_s, self.hop_s = window_s, hop_s
+    Args:
+        named: files and folders.
+        list_: a text file that names more of them.
+        recursive: walk folders inside folders too.
+    """
+
+    def __init__(self, named: Sequence[Path], list_: Path | None, recursive: bool) -> None:
+        self._named, self._list, self._recursive = named, list_, recursive
         self.failures: list[SerenadeError] = []
-        self.skipped = 0
-        self._named, self._recursive = named, recursive
+        self.done = self.skipped = 0
 
-    def recordings(self, finished: set[str]) -> Iterator[Path]:
+    def _found(self) -> Iterator[Path | AudioError]:
+        from serenade.inference.files import find_recordings, read_list
+
+        listed = read_list(self._list) if self._list is not None else ()
+        return find_recordings(chain(self._named, listed), recursive=self._recursive)
+
+    def recordings(self, finished: Set[str]) -> Iterator[Path]:
         """Files to predict, those that are done already left out."""
-        from serenade.inference.files import find_recordings
-
-        for found in find_recordings(self._named, recursive=self._recursive):
+        for found in self._found():
             if isinstance(found, SerenadeError):
                 self.failures.append(found)
             elif str(found) in finished:
@@ -112,59 +124,61 @@ class _Job:
             else:
                 yield found
 
+    def count_for(self, progress: Progress, finished: int) -> None:
+        """Count the recordings beside the work, for the time left; a million of them take a while to find."""
 
-def _load(model: str, device: str, classes: str | None, threads: int | None) -> "Recognizer":
-    import torch
+        def count() -> None:
+            with suppress(SerenadeError):  # a list that cannot be read: the work itself says so
+                progress.set_total(sum(1 for found in self._found() if isinstance(found, Path)) - finished)
 
-    from serenade.core.devices import cpu_budget
-    from serenade.inference.recognizer import Recognizer
+        Thread(target=count, daemon=True).start()
 
-    torch.set_num_threads(cpu_budget() if threads is None else threads)
-    chosen = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
-    return Recognizer.load(model, device=device, classes=chosen)
-
-
-def _run(
-    job: _Job,
-    recognizer: "Recognizer",
-    format_name: str,
-    out: Path | None,
-    *,
-    resume: bool,
-    overwrite: bool,
-    quiet: bool,
-) -> None:
-    from serenade.inference.outputs import finished_files, open_output
-
-    finished = finished_files(format_name, out, recognizer.labels) if resume and out is not None else set()
-    results = recognizer.predict_files(job.recordings(finished), window_s=job.window_s, hop_s=job.hop_s)
-    done, last = 0, None
-    with (
-        open_output(format_name, out, recognizer.labels, resumed=resume, overwrite=overwrite) as writer,
-        Progress("Predicting", quiet=quiet) as progress,
-    ):
+    def write(self, results: "Iterable[Prediction | SerenadeError]", writer: "RowWriter", progress: Progress) -> None:
+        """Write rows as they come and keep the failures for the end."""
+        last = None
         for result in results:
             if isinstance(result, SerenadeError):
-                job.failures.append(result)
+                self.failures.append(result)
                 progress.advance()
                 continue
             writer.write(result)
             if result.file != last:
-                done, last = done + 1, result.file
+                self.done, last = self.done + 1, result.file
                 progress.advance()
-    _conclude(job, done, quiet=quiet)
+
+    def conclude(self, *, quiet: bool) -> None:
+        """Name what failed.
+
+        Raises:
+            PartialFailure: some recordings failed; a single one that was all there was to do fails as itself.
+            UsageError: there was nothing to do.
+        """
+        if self.skipped:
+            say(f"Skipped, because they stand in the output already: {self.skipped}.", quiet=quiet)
+        if len(self.failures) == 1 and self.done + self.skipped == 0:
+            raise self.failures[0]
+        if self.failures:
+            for failure in self.failures:
+                say(f"Failed: {failure}")
+            raise PartialFailure("predicting", failures=self.failures, done=self.done)
+        if self.done + self.skipped == 0:
+            raise UsageError(
+                "no recording was found", hint="Folders are searched for known suffixes; a file named is always taken"
+            )
 
 
-def _conclude(job: _Job, done: int, *, quiet: bool) -> None:
-    if job.skipped:
-        say(f"Skipped, because they stand in the output already: {job.skipped}.", quiet=quiet)
-    if len(job.failures) == 1 and done == 0 and job.skipped == 0:
-        raise job.failures[0]
-    if job.failures:
-        for failure in job.failures:
-            say(f"Failed: {failure}")
-        raise PartialFailure("predicting", failures=job.failures, done=done)
-    if done == 0 and job.skipped == 0:
-        raise UsageError(
-            "no recording was found", hint="Folders are searched for known suffixes; a file named is always taken"
-        )
+def _load(model: str, device: str, classes: str | None, threads: int | None) -> tuple["Recognizer", int]:
+    """The recogniser, and how many batches it scores at a time: on a CPU, each with one thread of its own.
+
+    That scales better than one batch with all threads, which wait for each other wherever another program runs.
+    """
+    import torch
+
+    from serenade.core.devices import choose_device, cpu_budget
+    from serenade.inference.recognizer import Recognizer
+
+    torch.set_num_threads(1)
+    workers = cpu_budget() if threads is None else threads
+    chosen = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
+    recognizer = Recognizer.load(model, device=device, classes=chosen)
+    return recognizer, workers if choose_device(device).type == "cpu" else 1
