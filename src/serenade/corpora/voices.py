@@ -24,8 +24,8 @@ from serenade.core.errors import UsageError
 
 __all__ = ["PHONES", "SAMPLE_RATE", "Delivery", "Phone", "formant_response", "parse_text", "synthesise"]
 
-Floats = NDArray[np.floating[Any]]
-Complexes = NDArray[np.complexfloating[Any, Any]]
+_Floats = NDArray[np.floating[Any]]
+_Complexes = NDArray[np.complexfloating[Any, Any]]
 
 SAMPLE_RATE = 16000
 _HOP = 80  # samples between control frames: 5 ms
@@ -228,15 +228,15 @@ def _targets(phone: Phone, delivery: Delivery) -> tuple[float, float, float]:
 class _Tracks:
     """Control values every 5 ms; each (L,), formants (L, 3)."""
 
-    formants: Floats
-    voice: Floats
-    breath: Floats
-    noise: Floats
-    noise_hz: Floats
-    noise_width_hz: Floats
-    nasal: Floats
-    pitch_hz: Floats
-    accent: Floats
+    formants: _Floats
+    voice: _Floats
+    breath: _Floats
+    noise: _Floats
+    noise_hz: _Floats
+    noise_width_hz: _Floats
+    nasal: _Floats
+    pitch_hz: _Floats
+    accent: _Floats
 
 
 def _tracks(pieces: list[_Piece], delivery: Delivery, generator: np.random.Generator) -> _Tracks:
@@ -285,7 +285,7 @@ def _smooth(values: NDArray[np.float64], width_s: float) -> NDArray[np.float64]:
 # ------------------------------------------------------------------------------------------------ spectra
 
 
-def _turns(angles: Floats) -> Complexes:
+def _turns(angles: _Floats) -> _Complexes:
     """exp(j angle); sine and cosine apart are several times faster than the complex exponential."""
     turned = np.empty(angles.shape, np.complex64)
     turned.real = np.cos(angles)
@@ -293,7 +293,7 @@ def _turns(angles: Floats) -> Complexes:
     return turned
 
 
-def formant_response(frequencies: Floats, bandwidths: Floats, bins: Floats) -> Complexes:
+def formant_response(frequencies: _Floats, bandwidths: _Floats, bins: _Floats) -> _Complexes:
     """Response of cascaded digital resonators with unit gain at 0 Hz.
 
     Args:
@@ -314,11 +314,11 @@ def formant_response(frequencies: Floats, bandwidths: Floats, bins: Floats) -> C
         a, b = first[:, column, None], second[:, column, None]
         product *= 1 - a * delay + b * delay_twice
     gain = np.prod(1 - first + second, axis=1, dtype=np.float32)
-    response: Complexes = (gain[:, None] / product).astype(np.complex64)
+    response: _Complexes = (gain[:, None] / product).astype(np.complex64)
     return response
 
 
-def _tract(tracks: _Tracks, at: Floats, delivery: Delivery, bins: Floats) -> Complexes:
+def _tract(tracks: _Tracks, at: _Floats, delivery: Delivery, bins: _Floats) -> _Complexes:
     """Vocal-tract response at frame positions `at` (fractional frames): (N, F)."""
     frames = np.arange(len(tracks.voice))
     formants = np.stack([np.interp(at, frames, column) for column in tracks.formants.T], axis=1).astype(np.float32)
@@ -335,16 +335,16 @@ def _tract(tracks: _Tracks, at: Floats, delivery: Delivery, bins: Floats) -> Com
     return response
 
 
-def _nasal_pair(nasal: Floats, delivery: Delivery, bins: Floats) -> Complexes:
+def _nasal_pair(nasal: _Floats, delivery: Delivery, bins: _Floats) -> _Complexes:
     """The pole and zero of an open velum; they cancel where `nasal` is 0."""
     pole = (450.0 - 180.0 * nasal[:, None]) / np.float32(delivery.tract)
     zero = np.full_like(pole, 450.0 / delivery.tract)
     width = np.full_like(pole, 100.0)
-    pair: Complexes = formant_response(pole, width, bins) / formant_response(zero, width, bins)
+    pair: _Complexes = formant_response(pole, width, bins) / formant_response(zero, width, bins)
     return pair
 
 
-def _glottal_pulse(open_s: Floats, delay_s: Floats, tilt_db: Floats, bins: Floats) -> Complexes:
+def _glottal_pulse(open_s: _Floats, delay_s: _Floats, tilt_db: _Floats, bins: _Floats) -> _Complexes:
     """Spectra of KLGLOTT88 flow derivatives whose closure lies at `delay_s`: (N, F).
 
     The derivative over the open phase x = t / open_s is 2x - 3x^2, scaled to -1 at closure. Its transform with the
@@ -367,7 +367,7 @@ def _glottal_pulse(open_s: Floats, delay_s: Floats, tilt_db: Floats, bins: Float
 # ------------------------------------------------------------------------------------------------ branches
 
 
-def _voiced(tracks: _Tracks, delivery: Delivery, samples: int, generator: np.random.Generator) -> Floats:
+def _voiced(tracks: _Tracks, delivery: Delivery, samples: int, generator: np.random.Generator) -> _Floats:
     """The glottal pulses through the tract: (samples,)."""
     frames = np.arange(len(tracks.voice))
     cycles = np.concatenate([[0.0], np.cumsum(tracks.pitch_hz[:-1], dtype=np.float64) * _HOP_S])
@@ -395,7 +395,7 @@ def _voiced(tracks: _Tracks, delivery: Delivery, samples: int, generator: np.ran
     return _overlap_add(pulses, whole.astype(np.int64) - _LEAD, samples)
 
 
-def _overlap_add(pieces: Floats, starts: NDArray[np.int64], samples: int) -> Floats:
+def _overlap_add(pieces: _Floats, starts: NDArray[np.int64], samples: int) -> _Floats:
     """Add pieces (N, W) at their starts; what lies outside (samples,) is cut off."""
     width = pieces.shape[1]
     total = np.zeros(samples + 2 * width, np.float32)
@@ -404,7 +404,9 @@ def _overlap_add(pieces: Floats, starts: NDArray[np.int64], samples: int) -> Flo
     return total[width : width + samples]
 
 
-def _noisy(tracks: _Tracks, delivery: Delivery, samples: int, generator: np.random.Generator) -> tuple[Floats, Floats]:
+def _noisy(
+    tracks: _Tracks, delivery: Delivery, samples: int, generator: np.random.Generator
+) -> tuple[_Floats, _Floats]:
     """Aspiration and frication, each (samples,)."""
     frames = len(tracks.voice)
     white = generator.normal(size=frames * _HOP + _NOISE_WINDOW).astype(np.float32)
@@ -423,7 +425,7 @@ def _noisy(tracks: _Tracks, delivery: Delivery, samples: int, generator: np.rand
     return aspiration, frication
 
 
-def _filter_frames(noise: Floats, response: Floats | Complexes, gain: Floats, samples: int) -> Floats:
+def _filter_frames(noise: _Floats, response: _Floats | _Complexes, gain: _Floats, samples: int) -> _Floats:
     """Noise through a response (L, F) and gain (L,) that change every frame: (samples,)."""
     used = np.flatnonzero(gain > 1e-4)
     if not len(used):
@@ -460,5 +462,5 @@ def synthesise(text: str, delivery: Delivery, generator: np.random.Generator) ->
     return (speech * (10 ** (delivery.level_db / 20) / _rms(speech))).astype(np.float32)
 
 
-def _rms(values: Floats) -> float:
+def _rms(values: _Floats) -> float:
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
