@@ -131,7 +131,7 @@ class FeatureCache:
             if not known or total > self.max_bytes:
                 total = self._evict()
             os.lseek(handle, 0, os.SEEK_SET)
-            os.write(handle, f"{total:<20}\n".encode())
+            os.ftruncate(handle, os.write(handle, f"{total}\n".encode()))
         finally:
             os.close(handle)  # also lets go of the lock
 
