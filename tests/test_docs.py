@@ -1,6 +1,7 @@
 """Every example in the documentation runs.
 
-The `python` and `sh` blocks of a page run one after the other in one empty folder. A line above a block may say::
+The `python` and `sh` blocks of a page run one after the other in one empty folder; a `toml` block that begins with a
+file's name in a comment is written there. A line above a block may say::
 
     <!-- slow -->                        runs with the slow tests only
     <!-- not run: needs EMO-DB -->       never runs, for that reason
@@ -17,7 +18,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-BLOCK = re.compile(r"(?:^<!--\s*(?P<mark>[^\n]*?)\s*-->\n)?^```(?P<kind>python|sh)\n(?P<code>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"(?:^<!--\s*(?P<mark>[^\n]*?)\s*-->\n)?^```(?P<kind>python|sh|toml(?=\n# \S+\.toml\n))\n(?P<code>.*?)^```$",
+    re.M | re.S,
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,9 @@ def run_block(page: Path, block: Block, names: dict[str, object]) -> None:
     if block.kind == "python":
         source = "\n" * (block.line - 1) + block.code  # so that a traceback names the line of the page
         exec(compile(source, str(page), "exec"), names)
+        return
+    if block.kind == "toml":
+        Path(block.code.split()[1]).write_text(block.code, encoding="utf-8")
         return
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
