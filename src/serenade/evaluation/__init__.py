@@ -28,7 +28,7 @@ SPLITS: "NameTable[Callable[[Sequence[Utterance], SplitSettings], Split]]" = Nam
     [
         ("loso", "serenade.evaluation.splits:leave_one_speaker_out"),
         ("session", "serenade.evaluation.splits:leave_one_group_out"),
-        ("kfold", "serenade.evaluation.splits:grouped_kfold"),
+        ("kfold", "serenade.evaluation.kfold:grouped_kfold"),
         ("emobox", "serenade.evaluation.lists:from_emobox"),
         ("columns", "serenade.evaluation.lists:from_columns"),
         ("random82_best_test", "serenade.evaluation.splits:random_82_best_test"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from serenade.core.records import LeftOut, Listing
     from serenade.corpora import Corpus
     from serenade.corpora.statistics import CorpusStatistics
-    from serenade.evaluation.leaks import SpeakerMajority
+    from serenade.evaluation.giveaway import SpeakerMajority
 
 __all__ = ["app", "check", "list_corpora", "stats"]
 
@@ -57,7 +57,7 @@ def check(
     Ends with code 3 if recordings or labels are damaged.
     """
     from serenade.corpora import CORPORA
-    from serenade.evaluation.leaks import speaker_majority
+    from serenade.evaluation.giveaway import speaker_majority
 
     corpus = CORPORA.resolve(name)
     listing = _read(name, path, labels, quiet)
