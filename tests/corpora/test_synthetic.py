@@ -33,13 +33,22 @@ def digests(folder):
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def measured(corpus, measure):
-    """Mean of a measure over takes, by speaker and emotion."""
-    values = {}
+@pytest.fixture(scope="module")
+def tracks(corpus):
+    """The measured pitches of every utterance, by id."""
+    return {u.id: pitches(soundfile.read(u.audio)[0]) for u in list_files(corpus).utterances}
+
+
+def by_class(corpus, measure):
+    """Mean of a measure of utterances, by speaker and emotion."""
+    found = {}
     for utterance in list_files(corpus).utterances:
-        waveform, _ = soundfile.read(utterance.audio)
-        values.setdefault((utterance.speaker, utterance.emotion), []).append(measure(waveform))
-    return {key: float(np.mean(found)) for key, found in values.items()}
+        found.setdefault((utterance.speaker, utterance.emotion), []).append(measure(utterance))
+    return {key: float(np.mean(values)) for key, values in found.items()}
+
+
+def of_sound(measure):
+    return lambda utterance: measure(soundfile.read(utterance.audio)[0])
 
 
 def test_recordings_are_sound_16_khz_one_channel_neither_clipped_nor_silent(corpus):
@@ -195,37 +204,34 @@ def test_a_root_one_level_off_is_told_the_right_one(corpus):
         list_files(corpus.parent)
 
 
-def test_measured_pitch_is_the_one_in_the_table(corpus):
-    off = []
-    for utterance in list_files(corpus).utterances:
-        found = np.median(pitches(soundfile.read(utterance.audio)[0]))
-        off.append(12 * np.log2(found / float(utterance.extra["pitch_hz"])))
+def test_measured_pitch_is_the_one_in_the_table(corpus, tracks):
+    off = [12 * np.log2(np.median(tracks[u.id]) / float(u.extra["pitch_hz"])) for u in list_files(corpus).utterances]
     assert np.abs(np.median(off)) < 0.5
     assert np.percentile(np.abs(off), 90) < 2.0
 
 
-def test_angry_is_louder_livelier_and_brighter_than_sad_for_every_speaker(corpus):
-    level = measured(corpus, lambda x: 10 * np.log10(np.mean(x**2)))
-    pitch = measured(corpus, lambda x: np.median(pitches(x)))
-    spread = measured(corpus, lambda x: np.log2(np.divide(*np.percentile(pitches(x), [90, 10]))))
-    bright = measured(corpus, lambda x: -high_band_db(x, 500) + high_band_db(x, 1500))
-    length = measured(corpus, len)
+def test_angry_is_louder_livelier_and_brighter_than_sad_for_every_speaker(corpus, tracks):
+    level = by_class(corpus, of_sound(lambda x: 10 * np.log10(np.mean(x**2))))
+    bright = by_class(corpus, of_sound(lambda x: high_band_db(x, 1500) - high_band_db(x, 500)))
+    length = by_class(corpus, of_sound(len))
     for speaker in ("s01", "s02", "s03", "s04"):
         angry, sad = (speaker, "angry"), (speaker, "sad")
         assert level[angry] > level[sad] + 5
         assert bright[angry] > bright[sad]
         assert length[angry] < length[sad]
+    pitch = by_class(corpus, lambda u: np.median(tracks[u.id]))
+    spread = by_class(corpus, lambda u: np.log2(np.divide(*np.percentile(tracks[u.id], [90, 10]))))
     for larger in (pitch, spread):  # on average: speakers differ in their ways
-        assert np.mean([larger[s, "angry"] / larger[s, "sad"] for s, _ in level]) > 1.1
+        assert np.mean([larger[speaker, "angry"] / larger[speaker, "sad"] for speaker, _ in level]) > 1.1
 
 
-def test_happy_is_higher_than_neutral_for_every_speaker(corpus):
-    pitch = measured(corpus, lambda x: np.median(pitches(x)))
-    assert all(pitch[s, "happy"] > 1.15 * pitch[s, "neutral"] for s in ("s01", "s02", "s03", "s04"))
+def test_happy_is_higher_than_neutral_for_every_speaker(corpus, tracks):
+    pitch = by_class(corpus, lambda u: np.median(tracks[u.id]))
+    assert all(pitch[speaker, "happy"] > 1.15 * pitch[speaker, "neutral"] for speaker, _ in pitch)
 
 
-def test_speakers_differ_in_their_neutral_voices(corpus):
-    pitch = measured(corpus, lambda x: np.median(pitches(x)))
+def test_speakers_differ_in_their_neutral_voices(corpus, tracks):
+    pitch = by_class(corpus, lambda u: np.median(tracks[u.id]))
     neutral = sorted(pitch[s, "neutral"] for s in ("s01", "s02", "s03", "s04"))
     assert neutral[2] > 1.25 * neutral[1]  # two men, two women
     assert min(b / a for a, b in itertools.pairwise(neutral)) > 1.005
