@@ -40,7 +40,7 @@ def make_run(tmp_path: Path) -> RunMaker:
         skill: float = 2.0,
         noise_seed: int = 0,
         epochs: int = 4,
-        embedding_dim: int | None = 6,
+        embedding_dim: int | None = None,
         leaky: str | None = None,
         findings: Sequence[Mapping[str, object]] = (),
         corpus: str = "emodb",
@@ -132,7 +132,7 @@ def _epoch(number: int, seed: int) -> dict[str, object]:
         "learning_rate": 1e-3 * 0.95 ** (number - 1),
         "steps": 10,
         "losses": {"emotion": 1.0 / number + 0.05 * seed},
-        "selection": {"loss": 1.2 / number, "wa": 0.4 + 0.05 * number, "ua": 0.35 + 0.05 * number + 0.02 * seed},
+        "selection": {"loss": 1.2 / number, "wa": 0.8 - 0.4 / number, "ua": 0.75 - 0.4 / number + 0.02 * seed},
         "seconds": 2.0,
         "network_seconds": 1.8,
     }

@@ -13,6 +13,7 @@ occur in it: a fold with one speaker may lack some.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from serenade.core.errors import MissingExtraError
 from serenade.core.files import write_json
 from serenade.core.records import UNKNOWN_SPEAKER
+from serenade.corpora import CORPORA
 from serenade.evaluation import METRICS
 from serenade.evaluation.calibration import brier, nll, reliability
 from serenade.evaluation.intervals import cluster_bootstrap, cluster_metric
@@ -99,6 +101,7 @@ def _head(results: Results) -> dict[str, Any]:
     return {
         "system": results.system,
         "corpora": results.corpora,
+        "corpus_titles": [CORPORA.resolve(name).title if name in CORPORA else name for name in results.corpora],
         "synthetic": "synthetic" in results.corpora,
         "labels": results.labels,
         "seeds": results.done_seeds,
@@ -331,15 +334,16 @@ def _groups(results: Results, by_seed: Sequence[Scores], key: Callable[[str], st
 
 
 def _worst(results: Results, by_seed: Sequence[Scores]) -> list[dict[str, Any]]:
-    """The utterances with the highest mean loss over seeds: those most confidently taken for something else."""
+    """Of the utterances taken for something else, those with the highest mean loss over seeds."""
     losses: dict[str, list[float]] = {}
     rows: dict[str, list[Array]] = {}
     for scores in by_seed:
         for name, loss, row in zip(scores.ids, scores.losses, scores.probabilities, strict=True):
             losses.setdefault(name, []).append(float(loss))
             rows.setdefault(name, []).append(row)
-    ranked = sorted(losses, key=lambda name: (-float(np.mean(losses[name])), name))[:WORST]
-    return [_one_worst(results, name, losses[name], np.array(rows[name])) for name in ranked]
+    ranked = sorted(losses, key=lambda name: (-float(np.mean(losses[name])), name))
+    described = (_one_worst(results, name, losses[name], np.array(rows[name])) for name in ranked)
+    return list(islice((entry for entry in described if entry["predicted"] != entry["truth"]), WORST))
 
 
 def _one_worst(results: Results, name: str, losses: Sequence[float], rows: Array) -> dict[str, Any]:
