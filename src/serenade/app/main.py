@@ -20,8 +20,8 @@ __all__ = ["COMMANDS", "main"]
 # name, target, the line that `serenade --help` shows. A target is a function (a command) or a `typer.Typer`.
 _ROWS = (
     ("run", "serenade.app.commands.run:run", "Train and test a system over folds and seeds; resumes where it stopped."),
-    ("report", "serenade.app.commands.report:app", "Make one self-contained HTML page from finished runs."),
-    ("compare", "serenade.app.commands.compare:app", "Compare two runs: paired differences, intervals and a test."),
+    ("report", "serenade.app.commands.report:report", "Make one self-contained HTML page from finished runs."),
+    ("compare", "serenade.app.commands.compare:compare", "Compare two runs: paired differences, intervals and a test."),
     ("predict", "serenade.app.commands.predict:predict", "Predict the emotion of files and folders."),
     ("models", "serenade.app.commands.models:models", "List the models that ship with Serenade, or show one's card."),
     ("corpus", "serenade.app.commands.corpus:app", "Check a corpus and show what is in it."),

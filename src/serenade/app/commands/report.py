@@ -1,0 +1,104 @@
+"""``serenade report``: one self-contained HTML page from runs."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from serenade.app.console import Progress, say
+from serenade.core.errors import AudioError, UsageError
+
+if TYPE_CHECKING:
+    from serenade.reports.page import Clip
+
+__all__ = ["report"]
+
+CLIP_S = 12.0
+"""Longest piece of a recording put into the page."""
+_MP3_QUALITY = 0.6  # of libsndfile, 0 best to 1 smallest: about 5 kB a second at 16 kHz, no worse to the ear for speech
+_FORMATS = (("MP3", "audio/mpeg"), ("OGG", "audio/ogg"), ("WAV", "audio/wav"))
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="Folders of runs; the first is the reference.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The page; RUN/report.html for one run, report.html for several.")
+    ] = None,
+    audio: Annotated[
+        bool, typer.Option("--audio/--no-audio", help="Put the sound of the worst utterances into the page.")
+    ] = True,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")] = False,
+) -> None:
+    """Make one self-contained HTML page from runs, finished or not.
+
+    With several runs, a comparison stands on top: all against the first.
+    """
+    from serenade.experiments.summary import summarise
+    from serenade.reports.page import write_report
+    from serenade.reports.tables import result_table
+
+    page = out if out is not None else runs[0] / "report.html" if len(runs) == 1 else Path("report.html")
+    with Progress("Summarising", total=len(runs), unit="runs", quiet=quiet) as progress:
+        summaries = []
+        for run in runs:
+            summaries.append(summarise(run))
+            progress.advance(detail=str(run))
+    lost: list[AudioError] = []
+    write_report(runs, page, clip=_ClipMaker(lost) if audio else None, comparisons=_comparisons(runs))
+    if not quiet:
+        print(result_table(summaries))
+    if lost:
+        say(f"{len(lost)} of the worst utterances are listed without sound, the first because: {lost[0]}")
+    say(f"Report: {page}")
+
+
+def _comparisons(runs: Sequence[Path]) -> list[dict[str, Any]]:
+    """Every run against the first, where both tested the same utterances."""
+    from serenade.experiments.comparison import compare
+
+    found = []
+    for run in runs[1:]:
+        try:
+            found.append(compare(runs[0], run))
+        except UsageError as error:
+            say(f"{run} is shown beside {runs[0]}, without paired differences: {error}")
+    return found
+
+
+class _ClipMaker:
+    """Gives the sound of an utterance as a small file.
+
+    Args:
+        lost: takes the errors of those that cannot be read.
+    """
+
+    def __init__(self, lost: list[AudioError]) -> None:
+        self.lost = lost
+
+    def __call__(self, entry: Mapping[str, Any]) -> "Clip | None":
+        """The sound of an entry of a summary's ``worst``; None where it cannot be read."""
+        from serenade.signal.audio import SAMPLE_RATE, read_audio
+
+        start_s, end_s, duration_s = entry["start_s"], entry["end_s"], entry["duration_s"]
+        if duration_s is None or duration_s > CLIP_S:
+            end_s = start_s + CLIP_S if end_s is None else min(end_s, start_s + CLIP_S)
+        try:
+            return _encode(read_audio(Path(entry["audio"]), start_s=start_s, end_s=end_s).numpy(), SAMPLE_RATE)
+        except AudioError as error:
+            self.lost.append(error)
+            return None
+
+
+def _encode(samples: Any, sample_rate: int) -> "Clip":
+    """Samples (T,) as a file that browsers play: MP3 where libsndfile can write it."""
+    import soundfile
+
+    from serenade.reports.page import Clip
+
+    kind, mime = next(pair for pair in _FORMATS if pair[0] in soundfile.available_formats())
+    options = {"compression_level": _MP3_QUALITY} if kind == "MP3" else {}
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, sample_rate, format=kind, **options)
+    return Clip(buffer.getvalue(), mime)
