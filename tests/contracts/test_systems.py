@@ -20,7 +20,7 @@ from serenade.training.system import Example, FittedSystem, Outputs, SegmentSyst
 LABELS = LabelSet(("angry", "neutral", "sad"))
 DURATIONS_S = (0.4, 1.8, 2.0, 3.1, 5.0, 1.0)
 # Sums over other batch shapes round differently; single precision through ten layers stays within this.
-BATCH_TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
+BATCH_TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 # A convolution on the GPU adds in another order.
 GPU_TOLERANCE = {"rtol": 1e-2, "atol": 1e-3}
 
@@ -66,7 +66,7 @@ def fit_once(preset: str) -> System:
     system = new(preset)
     train = examples_for(system, training=True)
     if isinstance(system, FittedSystem):
-        system.fit(train, 0)
+        system.fit(train, [], 0)
     else:
         system.fit_inputs(train)
     return system
@@ -79,7 +79,8 @@ def predict(system: System, examples: Sequence[Example]) -> Outputs:
 
 def assert_same(first: Outputs, second: Outputs, **tolerance: float) -> None:
     torch.testing.assert_close(first.probabilities, second.probabilities, **tolerance)
-    torch.testing.assert_close(first.embeddings, second.embeddings, **tolerance)
+    scale = second.embeddings.abs().max()  # embeddings have no bounds: compare them in parts of the largest value
+    torch.testing.assert_close(first.embeddings / scale, second.embeddings / scale, **tolerance)
 
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
