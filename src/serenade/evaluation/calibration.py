@@ -18,7 +18,7 @@ _SMALLEST = 1e-12
 _LOG_TEMPERATURE = (-5.0, 5.0)
 """Natural logarithm of the lowest and highest temperature tried: 0.0067 and 148."""
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Reliability:
         accuracy: (bins,) share of right ones; NaN where the bin is empty.
     """
 
-    edges: Array
-    counts: Array
-    confidence: Array
-    accuracy: Array
+    edges: _Array
+    counts: _Array
+    confidence: _Array
+    accuracy: _Array
 
     @property
     def ece(self) -> float:
@@ -90,7 +90,7 @@ def nll(probabilities: ArrayLike, truth: ArrayLike) -> float:
     return float(-np.log(np.maximum(rows[np.arange(len(rows)), target], _SMALLEST)).mean())
 
 
-def apply_temperature(probabilities: ArrayLike, temperature: float) -> Array:
+def apply_temperature(probabilities: ArrayLike, temperature: float) -> _Array:
     """Probabilities p^(1/T) / sum p^(1/T): softer for T > 1, sharper for T < 1, the class called unchanged.
 
     Args:
@@ -139,7 +139,7 @@ def fit_temperature(probabilities: ArrayLike, truth: ArrayLike) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def _checked(probabilities: ArrayLike, truth: ArrayLike) -> tuple[Array, NDArray[np.int64]]:
+def _checked(probabilities: ArrayLike, truth: ArrayLike) -> tuple[_Array, NDArray[np.int64]]:
     rows, target = np.asarray(probabilities, dtype=np.float64), np.asarray(truth, dtype=np.int64)
     if len(rows) != len(target) or (len(rows) and rows.ndim != 2):
         raise ValueError(f"probabilities {rows.shape} do not fit truth {target.shape}")

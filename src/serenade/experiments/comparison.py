@@ -24,7 +24,7 @@ from serenade.experiments.summary import mean_and_std, plain_values, seed_counts
 
 __all__ = ["compare", "compare_results"]
 
-FEWEST_FOLDS = 6
+_FEWEST_FOLDS = 6
 """Folds below which Wilcoxon's test cannot reach a p of 0.05."""
 
 
@@ -172,7 +172,7 @@ def _difference(name: str, one: Counts, other: Counts, known: bool) -> dict[str,
 
 def _over_folds(name: str, one: Sequence[Scores], other: Sequence[Scores], folds: Sequence[str]) -> dict[str, Any]:
     """Wilcoxon's test over folds, where there are enough of them and they are the same."""
-    if len(folds) < FEWEST_FOLDS:
+    if len(folds) < _FEWEST_FOLDS:
         return {"wilcoxon_p": None, "folds": len(folds)}
     test = wilcoxon(_fold_values(name, other, folds) - _fold_values(name, one, folds))
     return {"wilcoxon_p": test.p, "folds": len(folds)}

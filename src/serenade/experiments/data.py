@@ -14,7 +14,7 @@ from serenade.signal.audio import examine, read_audio
 from serenade.training.cache import FeatureCache
 from serenade.training.system import Example, System
 
-__all__ = ["data_fingerprint", "make_examples", "read_corpora"]
+__all__ = ["ProgressCallback", "data_fingerprint", "make_examples", "read_corpora"]
 
 ProgressCallback = Callable[[int, int], None]
 

@@ -12,7 +12,7 @@ from serenade.core.errors import SerenadeError
 __all__ = ["run_all"]
 
 J = TypeVar("J")
-POLL_S = 0.5
+_POLL_S = 0.5
 
 
 def run_all(
@@ -40,7 +40,7 @@ def run_all(
     try:
         pending: dict[Future[None], J] = {pool.submit(function, job): job for job in jobs}
         while pending:
-            done, _ = wait(pending, timeout=POLL_S, return_when=FIRST_COMPLETED)
+            done, _ = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
             on_tick()
             for future in done:
                 yield pending.pop(future), _outcome(future)

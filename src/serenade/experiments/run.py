@@ -23,7 +23,7 @@ from serenade.training.cache import FeatureCache
 
 __all__ = ["Plan", "Watcher", "prepare", "run_experiment"]
 
-EXTRACTION_CHUNK = 32  # utterances per extraction job: small enough for a smooth progress bar
+_EXTRACTION_CHUNK = 32  # utterances per extraction job: small enough for a smooth progress bar
 
 
 class Watcher(Protocol):
@@ -162,8 +162,8 @@ def _extract_features(out: Path, plan: Plan, workers: int, watcher: Watcher) -> 
     utterances = plan.listing.utterances
     labels = LabelSet.of(str(u.emotion) for u in utterances)
     tasks = [
-        _Extraction(plan.settings, labels, utterances[start : start + EXTRACTION_CHUNK])
-        for start in range(0, len(utterances), EXTRACTION_CHUNK)
+        _Extraction(plan.settings, labels, utterances[start : start + _EXTRACTION_CHUNK])
+        for start in range(0, len(utterances), _EXTRACTION_CHUNK)
     ]
     watcher.stage("Extracting features", len(utterances), "utterances")
     done = 0

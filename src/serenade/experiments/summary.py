@@ -43,10 +43,10 @@ __all__ = [
 
 FORMAT = 1
 """Version of summary.json."""
-WORST = 24
+_WORST = 24
 """Utterances listed as the worst."""
 
-Array = NDArray[np.float64]
+_Array = NDArray[np.float64]
 
 
 def summarise(run: Path) -> dict[str, Any]:
@@ -299,7 +299,7 @@ def _curves(results: Results) -> dict[str, Any]:
     }
 
 
-def _reach(extreme: np.ufunc, values: Array) -> Array:
+def _reach(extreme: np.ufunc, values: _Array) -> _Array:
     """Lowest or highest along the first axis without the NaNs; NaN where there is nothing else."""
     return np.asarray(extreme.reduce(values, axis=0))
 
@@ -336,17 +336,17 @@ def _groups(results: Results, by_seed: Sequence[Scores], key: Callable[[str], st
 def _worst(results: Results, by_seed: Sequence[Scores]) -> list[dict[str, Any]]:
     """Of the utterances taken for something else, those with the highest mean loss over seeds."""
     losses: dict[str, list[float]] = {}
-    rows: dict[str, list[Array]] = {}
+    rows: dict[str, list[_Array]] = {}
     for scores in by_seed:
         for name, loss, row in zip(scores.ids, scores.losses, scores.probabilities, strict=True):
             losses.setdefault(name, []).append(float(loss))
             rows.setdefault(name, []).append(row)
     ranked = sorted(losses, key=lambda name: (-float(np.mean(losses[name])), name))
     described = (_one_worst(results, name, losses[name], np.array(rows[name])) for name in ranked)
-    return list(islice((entry for entry in described if entry["predicted"] != entry["truth"]), WORST))
+    return list(islice((entry for entry in described if entry["predicted"] != entry["truth"]), _WORST))
 
 
-def _one_worst(results: Results, name: str, losses: Sequence[float], rows: Array) -> dict[str, Any]:
+def _one_worst(results: Results, name: str, losses: Sequence[float], rows: _Array) -> dict[str, Any]:
     """One of the worst utterances: rows (R, K) are its probabilities under the seeds."""
     utterance, mean = results.utterances[name], rows.mean(0)
     truth = results.labels.index(str(utterance.emotion))
@@ -398,7 +398,7 @@ def _notes(results: Results) -> list[str]:
     return notes
 
 
-def _mean(tables: Sequence[Array]) -> Array:
+def _mean(tables: Sequence[_Array]) -> _Array:
     return np.asarray(np.mean(tables, axis=0))
 
 
@@ -416,7 +416,7 @@ def _std(values: ArrayLike) -> float | None:
     return float(defined.std(ddof=1)) if defined.size > 1 else None
 
 
-def _nanmean(values: Array) -> Array:
+def _nanmean(values: _Array) -> _Array:
     """Means along the first axis over what is defined; NaN where nothing is."""
     defined = ~np.isnan(values)
     total = np.where(defined, values, 0.0).sum(0)

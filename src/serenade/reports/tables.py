@@ -87,7 +87,7 @@ class Bounds:
         return f"{Figure(self.low, signed=self.signed).text()} to {Figure(self.high, signed=self.signed).text()}"
 
 
-Cell = str | Figure | Bounds
+_Cell = str | Figure | Bounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Table:
     """
 
     columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[_Cell, ...], ...]
     notes: tuple[str, ...] = ()
 
 
@@ -117,7 +117,7 @@ def result_table(summaries: Sequence[Mapping[str, Any]], table_format: str = "te
     """
     if table_format == "csv":
         return to_csv(_tidy(summaries))
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[tuple[_Cell, ...]] = []
     for summary in summaries:
         rows += _result_rows(summary)
     rows += _chance_rows(summaries)
@@ -132,11 +132,11 @@ _MEANING = (
 )
 
 
-def _result_rows(summary: Mapping[str, Any]) -> list[tuple[Cell, ...]]:
+def _result_rows(summary: Mapping[str, Any]) -> list[tuple[_Cell, ...]]:
     head = (_marked(summary["name"], summary), summary["split"]["name"], str(len(summary["seeds"])))
     metrics = [summary["metrics"][name] for name in _SHOWN]
     pooled = [_percent(m["pooled"]["mean"], m["pooled"]["std"]) for m in metrics]
-    rows: list[tuple[Cell, ...]] = [(*head, "pooled", *pooled)]
+    rows: list[tuple[_Cell, ...]] = [(*head, "pooled", *pooled)]
     if metrics[0]["pooled"]["low"] is not None:
         bounds = [_bounds(m["pooled"]["low"], m["pooled"]["high"]) for m in metrics]
         rows.append(("", "", "", f"{metrics[0]['pooled']['level']:.0%} interval", *bounds))
@@ -144,7 +144,7 @@ def _result_rows(summary: Mapping[str, Any]) -> list[tuple[Cell, ...]]:
     return [*rows, ("", "", "", "fold mean", *folds)]
 
 
-def _chance_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[Cell, ...]]:
+def _chance_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[_Cell, ...]]:
     """A row for each chance level that occurs."""
     levels = dict.fromkeys(
         (len(s["labels"]), s["chance"]["majority"], s["chance"]["wa"], s["chance"]["ua"]) for s in summaries
@@ -158,7 +158,7 @@ def _chance_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[Cell, ...
 def _tidy(summaries: Sequence[Mapping[str, Any]]) -> Table:
     """A row for each run and metric: the form that other programs read."""
     columns = ("run", "system", "corpora", "split", "seeds", "leaky", "synthetic", "complete", "metric")
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[tuple[_Cell, ...]] = []
     for s in summaries:
         head = (s["name"], s["system"], " ".join(s["corpora"]), s["split"]["name"], str(len(s["seeds"])))
         marks = (s["split"]["leaky"] or "no", _yes(s["synthetic"]), _yes(s["state"]["complete"]))
@@ -337,7 +337,7 @@ def _ampersands(cells: Sequence[str]) -> str:
     return " & ".join(cells) + " \\\\"
 
 
-def _latex(cell: Cell) -> str:
+def _latex(cell: _Cell) -> str:
     if isinstance(cell, Figure):
         return "--" if cell.mean is None else f"${cell.text(_PLUS_MINUS, '-')}$"
     return _escape_latex(_text(cell))
@@ -386,14 +386,14 @@ def _csv_column(table: Table, place: int) -> list[list[str]]:
     return [[name], *(_csv_pair(cell)[:1] for cell in cells)]
 
 
-def _csv_pair(cell: Cell) -> list[str]:
+def _csv_pair(cell: _Cell) -> list[str]:
     if isinstance(cell, str):
         return [cell, ""]
     values = (cell.mean, cell.std) if isinstance(cell, Figure) else (cell.low, cell.high)
     return ["" if value is None else f"{value:.6g}" for value in values]
 
 
-def _text(cell: Cell) -> str:
+def _text(cell: _Cell) -> str:
     return cell if isinstance(cell, str) else cell.text()
 
 

@@ -29,7 +29,7 @@ SYSTEMS: NameTable[type[System]] = NameTable(
 PRESETS: dict[str, str] = {"glam": "glam", "glam-published": "glam", "baseline": "baseline"}
 
 
-def preset_values(name: str) -> dict[str, Any]:
+def _preset_values(name: str) -> dict[str, Any]:
     """The tables of a preset file.
 
     Raises:
@@ -47,7 +47,7 @@ def system_settings(preset: str, changes: Mapping[str, Any], overrides: Iterable
         UnknownNameError: there is no such preset.
         SettingsError: a change is not valid.
     """
-    values = merge(preset_values(preset), changes)
+    values = merge(_preset_values(preset), changes)
     return make_settings(SYSTEMS.resolve(PRESETS[preset]).settings_class, values, overrides, where=f"preset {preset}")
 
 

@@ -24,12 +24,12 @@ from serenade.training.batches import collate, mean_over_segments
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import Batch, Example, Outputs
 
-__all__ = ["BaselineSettings", "BaselineSystem"]
+__all__ = ["BaselineNetwork", "BaselineSettings", "BaselineSystem"]
 
-MIN_SAMPLES = 2048  # a shorter waveform is padded with zeros to a whole analysis window
-MAX_ITERATIONS = 3000
-QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
-STATISTICS = 5 + len(QUANTILES)
+_MIN_SAMPLES = 2048  # a shorter waveform is padded with zeros to a whole analysis window
+_MAX_ITERATIONS = 3000
+_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+_STATISTICS = 5 + len(_QUANTILES)
 
 
 class BaselineSettings(Settings):
@@ -82,7 +82,7 @@ class BaselineSystem:
     def __init__(self, settings: BaselineSettings, labels: LabelSet) -> None:
         self.settings, self.labels = settings, labels
         self.front_end = build_front_end(settings.front_end)
-        self.network = BaselineNetwork(STATISTICS * self.front_end.shape(MIN_SAMPLES)[0], len(labels))
+        self.network = BaselineNetwork(_STATISTICS * self.front_end.shape(_MIN_SAMPLES)[0], len(labels))
 
     def to(self, where: device) -> Self:
         """The system on a device."""
@@ -92,13 +92,13 @@ class BaselineSystem:
 
     def cache_key(self, *, training: bool) -> str:
         """The front end; training and scoring see the same."""
-        return f"{STATISTICS} statistics|{self.settings.front_end.model_dump_json()}"
+        return f"{_STATISTICS} statistics|{self.settings.front_end.model_dump_json()}"
 
     def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
         """``audio: (1, 10 F)``: ten statistics over time of each band of a (T,) waveform."""
-        padded = nn.functional.pad(waveform, (0, max(0, MIN_SAMPLES - len(waveform))))
+        padded = nn.functional.pad(waveform, (0, max(0, _MIN_SAMPLES - len(waveform))))
         with torch.inference_mode():
-            return {"audio": statistics_over_time(self.front_end(padded.unsqueeze(0))[0]).unsqueeze(0)}
+            return {"audio": _statistics_over_time(self.front_end(padded.unsqueeze(0))[0]).unsqueeze(0)}
 
     def fit_inputs(self, train: Sequence[Example]) -> None:
         """Fit the standardisation on the training part of a fold."""
@@ -132,7 +132,7 @@ class BaselineSystem:
         regression = LogisticRegression(
             C=inverse_regularisation,
             class_weight="balanced" if self.settings.class_weight else None,
-            max_iter=MAX_ITERATIONS,
+            max_iter=_MAX_ITERATIONS,
         )
         regression.fit(inputs.astype(np.float64), np.array([example.target for example in examples]))
         self._take_over(regression.classes_, regression.coef_, regression.intercept_)
@@ -167,7 +167,7 @@ class BaselineSystem:
         return Outputs(self.network.classifier(embeddings).softmax(dim=1), embeddings)
 
 
-def statistics_over_time(bands: Tensor) -> Tensor:
+def _statistics_over_time(bands: Tensor) -> Tensor:
     """Ten statistics of each band.
 
     Args:
@@ -177,7 +177,7 @@ def statistics_over_time(bands: Tensor) -> Tensor:
         (10 F,): means, deviations, minima, maxima, deviations of the differences of neighbouring frames (0 for a single
         frame), and five quantiles.
     """
-    levels = torch.tensor(QUANTILES, device=bands.device)
+    levels = torch.tensor(_QUANTILES, device=bands.device)
     steps = bands.diff(dim=1) if bands.shape[1] > 1 else torch.zeros_like(bands)
     return torch.cat(
         [

@@ -35,7 +35,7 @@ from serenade.training.batches import collate, draw_segments, mean_over_segments
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import Batch, Example, Outputs
 
-__all__ = ["GlamSettings", "GlamSystem"]
+__all__ = ["GlamNetwork", "GlamSettings", "GlamSystem"]
 
 
 class GlamSettings(Settings):

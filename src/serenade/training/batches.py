@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from serenade.training.system import Batch, Example
 
-__all__ = ["batches", "collate", "draw_segments", "mean_over_segments", "split_segments"]
+__all__ = ["batches", "collate", "draw_segments", "mean_over_segments", "num_segments", "split_segments"]
 
 
 def split_segments(examples: Sequence[Example]) -> list[Example]:

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-import serenade
+from serenade import __version__
 from serenade.core.errors import CheckpointError
 from serenade.core.files import storage_errors, write_bytes, write_text
 from serenade.core.labels import LabelSet
@@ -23,13 +23,13 @@ from serenade.core.settings import dump_toml
 __all__ = ["FORMAT", "Checkpoint", "read_checkpoint", "versions", "write_checkpoint"]
 
 FORMAT = 1
-WEIGHTS_FILE, DESCRIPTION_FILE = "weights.safetensors", "model.toml"
+_WEIGHTS_FILE, _DESCRIPTION_FILE = "weights.safetensors", "model.toml"
 
 
 def versions() -> dict[str, str]:
     """Versions that a result depends on."""
     return {
-        "serenade": serenade.__version__,
+        "serenade": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,
@@ -74,8 +74,8 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
     try:
-        write_bytes(temporary / WEIGHTS_FILE, save(weights))
-        write_text(temporary / DESCRIPTION_FILE, dump_toml(description))
+        write_bytes(temporary / _WEIGHTS_FILE, save(weights))
+        write_text(temporary / _DESCRIPTION_FILE, dump_toml(description))
         with storage_errors(folder):
             if folder.exists():
                 shutil.rmtree(folder)
@@ -98,19 +98,19 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         system=description["system"],
         settings=description["settings"],
         labels=LabelSet(tuple(description["labels"])),
-        weights=_read_weights(folder / WEIGHTS_FILE),
+        weights=_read_weights(folder / _WEIGHTS_FILE),
         about=description.get("about", {}),
         versions=description.get("versions", {}),
     )
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
-    path = folder / DESCRIPTION_FILE
+    path = folder / _DESCRIPTION_FILE
     if not path.is_file():
         raise CheckpointError(
             "there is no model in this folder",
             where=folder,
-            expected=f"a folder with {DESCRIPTION_FILE} and {WEIGHTS_FILE}",
+            expected=f"a folder with {_DESCRIPTION_FILE} and {_WEIGHTS_FILE}",
         )
     try:
         description = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -122,7 +122,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
             where=folder,
             found=f"format {description.get('format')!r}, written by serenade "
             f"{description.get('versions', {}).get('serenade', 'unknown')}",
-            expected=f"format {FORMAT} (serenade {serenade.__version__})",
+            expected=f"format {FORMAT} (serenade {__version__})",
             hint="Use the serenade version that wrote it, or train it again",
         )
     return description

@@ -22,9 +22,9 @@ from serenade.training.settings import TrainingSettings
 from serenade.training.state import TrainingState, optimiser_tensors, read_state, restore_optimiser, write_state
 from serenade.training.system import Example, FittedSystem, System
 
-__all__ = ["Scored", "Trained", "score", "train"]
+__all__ = ["EpochCallback", "Scored", "Trained", "learning_rate", "score", "train"]
 
-SCORING_SEGMENTS = 128  # segments per forward pass when scoring: measured flat from 64 to 256 on a CPU
+_SCORING_SEGMENTS = 128  # segments per forward pass when scoring: measured flat from 64 to 256 on a CPU
 EpochCallback = Callable[[Mapping[str, Any]], None]
 
 
@@ -81,11 +81,11 @@ def score(system: System, examples: Sequence[Example], device: torch.device) -> 
 
 
 def _chunks(examples: Sequence[Example]) -> list[list[Example]]:
-    """Examples grouped so that a group holds about `SCORING_SEGMENTS` segments."""
+    """Examples grouped so that a group holds about `_SCORING_SEGMENTS` segments."""
     groups: list[list[Example]] = [[]]
     held = 0
     for example in examples:
-        if groups[-1] and held + num_segments(example) > SCORING_SEGMENTS:
+        if groups[-1] and held + num_segments(example) > _SCORING_SEGMENTS:
             groups.append([])
             held = 0
         groups[-1].append(example)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from serenade.core.files import write_bytes
 
-__all__ = ["TrainingState", "read_state", "restore_optimiser", "write_state"]
+__all__ = ["TrainingState", "optimiser_tensors", "read_state", "restore_optimiser", "write_state"]
 
 
 @dataclass(frozen=True, slots=True)

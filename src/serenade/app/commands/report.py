@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["report"]
 
-CLIP_S = 12.0
+_CLIP_S = 12.0
 """Longest piece of a recording put into the page."""
 _MP3_QUALITY = 0.6  # of libsndfile, 0 best to 1 smallest: about 5 kB a second at 16 kHz, no worse to the ear for speech
 _FORMATS = (("MP3", "audio/mpeg"), ("OGG", "audio/ogg"), ("WAV", "audio/wav"))
@@ -82,8 +82,8 @@ class _ClipMaker:
         from serenade.signal.audio import SAMPLE_RATE, read_audio
 
         start_s, end_s, duration_s = entry["start_s"], entry["end_s"], entry["duration_s"]
-        if duration_s is None or duration_s > CLIP_S:
-            end_s = start_s + CLIP_S if end_s is None else min(end_s, start_s + CLIP_S)
+        if duration_s is None or duration_s > _CLIP_S:
+            end_s = start_s + _CLIP_S if end_s is None else min(end_s, start_s + _CLIP_S)
         try:
             return _encode(read_audio(Path(entry["audio"]), start_s=start_s, end_s=end_s).numpy(), SAMPLE_RATE)
         except AudioError as error:
