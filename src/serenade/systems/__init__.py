@@ -26,7 +26,7 @@ SYSTEMS: NameTable[type[System]] = NameTable(
 )
 
 # preset -> system; a preset is systems/presets/NAME.toml
-PRESETS: dict[str, str] = {"glam": "glam", "glam-published": "glam", "baseline": "baseline"}
+PRESETS: dict[str, str] = {"glam": "glam", "glam-cpu": "glam", "glam-published": "glam", "baseline": "baseline"}
 
 
 def _preset_values(name: str) -> dict[str, Any]:
