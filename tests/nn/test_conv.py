@@ -19,7 +19,7 @@ def with_gradients(out: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
 @pytest.mark.parametrize("width", [1, 3, 4, 7, 14, 16])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (5, 5), (3, 5)], ids=str)
 def test_few_products_give_the_plain_convolution_and_its_gradients(width: int, kernel: tuple[int, int]) -> None:
-    x, weight, bias = draw(2, 3, 6, width, seed=0), draw(5, 3, *kernel, seed=1), draw(5, seed=2)
+    x, weight, bias = draw(8, 3, 6, width, seed=0), draw(5, 3, *kernel, seed=1), draw(5, seed=2)
     inputs = [tensor.requires_grad_() for tensor in (x, weight, bias)]
     plain = functional.conv2d(x, weight, bias, padding=(kernel[0] // 2, kernel[1] // 2))
     ours = few_products_conv2d(x, weight, bias)
@@ -28,7 +28,7 @@ def test_few_products_give_the_plain_convolution_and_its_gradients(width: int, k
 
 
 def test_few_products_lose_at_most_a_digit_in_float32() -> None:
-    x, weight, bias = draw(2, 128, 13, 14, seed=0), draw(128, 128, 5, 5, seed=1) / 128**0.5 / 5, draw(128, seed=2)
+    x, weight, bias = draw(8, 128, 13, 14, seed=0), draw(128, 128, 5, 5, seed=1) / 128**0.5 / 5, draw(128, seed=2)
     exact = functional.conv2d(x, weight, bias, padding=2)
     plain = functional.conv2d(x.float(), weight.float(), bias.float(), padding=2)
     ours = few_products_conv2d(x.float(), weight.float(), bias.float())
@@ -46,7 +46,7 @@ def test_the_input_is_added_to_its_convolution(kernel: int) -> None:
 
 
 def test_matrices_first_made_without_gradients_serve_training() -> None:
-    x, weight, bias = draw(1, 2, 3, 11, seed=0), draw(2, 2, 5, 5, seed=1), draw(2, seed=2)
+    x, weight, bias = draw(8, 2, 3, 11, seed=0), draw(2, 2, 5, 5, seed=1), draw(2, seed=2)
     with torch.inference_mode():
         few_products_conv2d(x, weight, bias)
     few_products_conv2d(x, weight.requires_grad_(), bias).sum().backward()

@@ -108,10 +108,8 @@ class GlobalAwareBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, rows, width) to the same shape."""
-        normal = self.norm(x)
-        # the two halves of one projection, apart: views of one result would be copied again and again
-        halves = zip(self.project_in.weight.chunk(2), self.project_in.bias.chunk(2), strict=True)
-        value, gate = (functional.gelu(project_rows(normal, *half)) for half in halves)  # each (B, rows, 2 width)
+        hidden = functional.gelu(project_rows(self.norm(x), self.project_in.weight, self.project_in.bias))
+        value, gate = hidden.chunk(2, dim=-1)  # each (B, rows, 2 width)
         gate = functional.conv1d(self.gate_norm(gate), self.gate_weight[:, :, None], self.gate_bias)
         if self.gate == "tanh":
             gate = torch.tanh(gate)

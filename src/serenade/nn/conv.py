@@ -13,6 +13,7 @@ from torch.nn import functional
 __all__ = ["conv2d_plus_input", "exact_on_cpu", "few_products_conv2d", "project_rows"]
 
 TILE = 4  # outputs made at once along the width: more save more products and lose more digits
+MIN_BATCH = 8  # below, evaluating the kernel at the points takes longer than is saved
 POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # where the polynomials are evaluated, besides infinity
 
 
@@ -98,7 +99,7 @@ def few_products_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
         (B, D, H, W), channels last in memory where the short way was taken.
     """
     rows, columns = weight.shape[2:]
-    if not exact_on_cpu(x):
+    if len(x) < MIN_BATCH or not exact_on_cpu(x):
         return functional.conv2d(x, weight, bias, padding=(rows // 2, columns // 2))
     batch, channels, height, width = x.shape
     split, evaluate, join = _matrices(width, columns, x.dtype)
