@@ -349,7 +349,7 @@ def _label_giveaway(majority: SpeakerMajority) -> Iterator[Finding]:
     if majority.gives_label:
         message = (
             f"the speaker gives the label away: each speaker's most frequent class alone scores WA {majority.wa:.1%}, "
-            f"UA {majority.ua:.1%} (by chance {majority.wa_by_chance:.1%}, {majority.ua_by_chance:.1%}); "
+            f"UA {majority.ua:.1%} ({majority.wa_by_chance:.1%}, {majority.ua_by_chance:.1%} with shuffled labels); "
             f"{majority.one_label} of {majority.speakers} speakers have one class only"
         )
         yield Finding("speaker_gives_label", "warning", (), (), (), message)

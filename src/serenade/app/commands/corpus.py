@@ -209,7 +209,7 @@ def _print_labels(listing: "Listing", classes: "Sequence[str]") -> None:
 def _print_majority(majority: "SpeakerMajority") -> None:
     scores = (
         f"each speaker's most frequent class alone scores WA {majority.wa:.1%}, UA {majority.ua:.1%} "
-        f"(by chance {majority.wa_by_chance:.1%}, {majority.ua_by_chance:.1%})"
+        f"({majority.wa_by_chance:.1%}, {majority.ua_by_chance:.1%} with shuffled labels)"
     )
     if majority.gives_label:
         print(
