@@ -80,3 +80,24 @@ def test_one_speaker_has_no_interval_and_a_perfect_score_has_a_point():
     assert cluster_bootstrap(mean_of(np.ones(1)), 1) is None
     perfect = cluster_bootstrap(mean_of(np.ones(5)), 5)
     assert (perfect.low, perfect.high) == (1.0, 1.0)
+
+
+def test_draws_without_a_class_are_left_out_instead_of_measuring_fewer_classes():
+    # class 2 occurs with speakers 0 and 1 only and is never found; the other two are found half the time
+    half, never = [[5, 5, 0], [5, 5, 0], [0, 0, 0]], [[5, 5, 0], [5, 5, 0], [4, 4, 0]]
+    statistic = cluster_metric(ua, np.array([[never, never, half, half, half]], dtype=float))
+    got = statistic(np.array([[1.0, 1, 1, 1, 1], [0, 0, 2, 2, 1], [0, 1, 4, 0, 0]]))
+    np.testing.assert_allclose(got, [1 / 3, np.nan, 1 / 3])  # not 1 / 2 for the second
+    interval = cluster_bootstrap(statistic, 5)
+    assert (interval.low, interval.high) == (pytest.approx(1 / 3), pytest.approx(1 / 3))
+
+
+def test_class_of_a_single_speaker_still_has_an_interval_and_classes_of_one_each_have_none():
+    generator = np.random.default_rng(0)
+    counts = generator.integers(1, 9, (1, 6, 2, 2)).astype(float)
+    counts[0, 1:, 1] = 0
+    interval = cluster_bootstrap(cluster_metric(ua, counts), 6)
+    assert interval.low < float(ua(counts[0].sum(0))) < interval.high
+    alone = np.zeros((1, 6, 6, 6))
+    alone[0, range(6), range(6), range(6)] = 3
+    assert cluster_bootstrap(cluster_metric(ua, alone), 6) is None

@@ -3,6 +3,9 @@
 Utterances of one speaker resemble each other, so resampling utterances would make an interval too narrow. Here whole
 speakers (clusters) are drawn with replacement, each with all its utterances; a metric of several seeds is averaged over
 the seeds of each draw. With few speakers (below about ten) such an interval is rough: read it as "at least this wide".
+
+A draw that lacks a class altogether would average over fewer classes and so measure something else. Such draws are left
+out: for the baseline on EMO-DB, where few speakers have disgust, they moved the upper bound of UA from 58 to 65 %.
 """
 
 from collections.abc import Callable
@@ -20,8 +23,10 @@ __all__ = ["DRAWS", "Interval", "Statistic", "cluster_bootstrap", "cluster_metri
 DRAWS = 4000
 """Bootstrap draws; the Monte Carlo error of a 2.5 % bound is then about 0.25 % of the draws."""
 
+_MOST_UNDEFINED = 0.9
+
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-"""From (B, S) weights of S clusters in B draws to (B,) values."""
+"""From (B, S) weights of S clusters in B draws to (B,) values, NaN where it is not defined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +54,17 @@ def cluster_metric(metric: Metric, counts: Counts) -> Statistic:
         counts: (R, S, K, K) confusion counts of S clusters under R seeds.
 
     Returns:
-        From (B, S) weights to (B,) means over seeds of the metric of the weighted sum of counts.
+        From (B, S) weights to (B,) means over seeds of the metric of the weighted sum of counts; NaN for weights that
+        leave no utterance of a class which occurs.
     """
     runs, clusters, classes = counts.shape[:3]
+    occurs = counts.sum((1, 3)) > 0  # (R, K)
     flat = counts.transpose(1, 0, 2, 3).reshape(clusters, runs * classes * classes)
 
     def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         pooled = (weights @ flat).reshape(len(weights), runs, classes, classes)
-        return np.asarray(metric(pooled).mean(-1))
+        lacking = ((pooled.sum(-1) == 0) & occurs).any((1, 2))
+        return np.where(lacking, np.nan, metric(pooled).mean(-1))
 
     return statistic
 
@@ -88,11 +96,14 @@ def cluster_bootstrap(
         seed: of the draws.
 
     Returns:
-        The interval; None for fewer than two clusters, where nothing can be resampled.
+        The interval; None for fewer than two clusters, where nothing can be resampled, and where the statistic is
+        defined for less than a tenth of the draws.
     """
     if clusters < 2:
         return None
     values = statistic(cluster_weights(clusters, draws, seed))
+    if np.isnan(values).mean() > _MOST_UNDEFINED:
+        return None
     if method == "percentile":
         return interval_of(values, level, clusters)
     observed = float(statistic(np.ones((1, clusters)))[0])
@@ -127,7 +138,8 @@ def _bca_tails(
     if not 0 < below < 1:
         return None
     bias = normal.inv_cdf(below)
-    deviations = left_out.mean() - left_out
+    left_out = left_out[~np.isnan(left_out)]
+    deviations = left_out.mean() - left_out if left_out.size else left_out
     spread = float((deviations**2).sum())
     acceleration = float((deviations**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
 
