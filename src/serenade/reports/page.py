@@ -176,6 +176,9 @@ def _view(summary: dict[str, Any], anchor: str) -> dict[str, Any]:
         },
         "panels": [{**panel, "figure": map_figure(panel, labels)} for panel in maps[:MAPS]],
         "panels_left_out": max(0, len(maps) - MAPS),
+        "folds_name_speakers": all(
+            len(fold["speakers"]) == 1 and fold["fold"].endswith(fold["speakers"][0]) for fold in summary["folds"]
+        ),
         "worst": [{**entry, "uri": None} for entry in summary["worst"]],
         "experiment_toml": dump_toml(summary["experiment"]),
     }
