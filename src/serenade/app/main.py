@@ -6,7 +6,7 @@ A command's module is imported when the command is named, so ``serenade --help``
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import typer
@@ -17,7 +17,7 @@ from serenade.core.names import NameTable, nearest
 
 __all__ = ["COMMANDS", "main"]
 
-# name, target, the line that `serenade --help` shows. A target is a function (a command) or a `typer.Typer`.
+# name, target, the line that `serenade --help` shows. A target is a function, or a `typer.Typer` of several.
 _ROWS = (
     ("run", "serenade.app.commands.run:run", "Train and test a system over folds and seeds; resumes where it stopped."),
     ("report", "serenade.app.commands.report:report", "Make one self-contained HTML page from finished runs."),
@@ -100,12 +100,10 @@ def _assemble(named: str | None) -> typer.Typer:
             app.command(name, help=line)(_absent)
             continue
         target = COMMANDS.resolve(name)
-        if not isinstance(target, typer.Typer):
-            app.command(name, no_args_is_help=False)(target)
-        elif _is_single(target):
-            app.command(name)(_callback_of(target))
-        else:
+        if isinstance(target, typer.Typer):
             app.add_typer(target, name=name)
+        else:
+            app.command(name)(target)
     return app
 
 
@@ -116,17 +114,6 @@ _EPILOG = (
 
 def _absent() -> None:
     """Stands for a command that was not named; only its line of help is ever read."""
-
-
-def _is_single(app: typer.Typer) -> bool:
-    """Whether an app is one command, without names of its own."""
-    return len(app.registered_commands) == 1 and not app.registered_groups and app.registered_callback is None
-
-
-def _callback_of(app: typer.Typer) -> Callable[..., Any]:
-    callback = app.registered_commands[0].callback
-    assert callback is not None
-    return callback
 
 
 def _print_version(wanted: bool) -> None:
