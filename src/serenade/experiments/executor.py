@@ -1,7 +1,9 @@
 """Doing independent jobs at once: here in processes of this machine."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -36,7 +38,7 @@ def run_all(
     if workers == 1 or len(jobs) == 1:
         yield from _one_by_one(function, jobs, on_tick)
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupt)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_set_up_worker)
     try:
         pending: dict[Future[None], J] = {pool.submit(function, job): job for job in jobs}
         while pending:
@@ -78,6 +80,14 @@ def _outcome(future: Future[None]) -> SerenadeError | None:
     return None
 
 
-def _ignore_interrupt() -> None:
-    """Ctrl-C reaches the whole process group; the parent alone decides."""
+def _set_up_worker() -> None:
+    """Ctrl-C reaches the whole process group and the parent alone decides; without a parent the worker ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
