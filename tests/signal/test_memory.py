@@ -37,7 +37,7 @@ def test_is_flat_over_two_hours(tmp_path):
     tone = 0.3 * np.sin(2 * np.pi * 220 * np.arange(44_100 * 10) / 44_100)
     minute = np.tile(np.stack([tone, 0.5 * tone], axis=1), (6, 1)) + rng.uniform(-1e-4, 1e-4, (44_100 * 60, 2))
     minute = (minute * 2**15).astype(np.int16)
-    for name, minutes in (("short", 4), ("long", 120)):
+    for name, minutes in (("short", 15), ("long", 120)):
         with soundfile.SoundFile(tmp_path / f"{name}.flac", "w", 44_100, 2, compression_level=0.0) as file:
             for _ in range(minutes):
                 file.write(minute)
@@ -48,7 +48,8 @@ def test_is_flat_over_two_hours(tmp_path):
         check=True,
     )
     short, long = json.loads(done.stdout)
-    assert (short["duration_s"], long["duration_s"]) == (240, 7_200)
+    assert (short["duration_s"], long["duration_s"]) == (900, 7_200)
     assert long["segments"] == 1 + (7_200 * 16_000 - 28_800) // 19_200
     assert long["megabytes"] < 600
-    assert long["megabytes"] - short["megabytes"] < 15
+    # Blocks of freed memory shift a little; 105 more minutes as samples would be 400 MB.
+    assert long["megabytes"] - short["megabytes"] < 30
