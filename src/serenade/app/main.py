@@ -19,7 +19,9 @@ __all__ = ["COMMANDS", "main"]
 
 # name, target, the line that `serenade --help` shows. A target is a function, or a `typer.Typer` of several.
 _ROWS = (
+    ("demo", "serenade.app.commands.demo:demo", "Do the main job once on synthesised voices: train, report, predict."),
     ("run", "serenade.app.commands.run:run", "Train and test a system over folds and seeds; resumes where it stopped."),
+    ("train", "serenade.app.commands.train:train", "Train a model for use on everything a corpus holds."),
     ("report", "serenade.app.commands.report:report", "Make one self-contained HTML page from finished runs."),
     ("compare", "serenade.app.commands.compare:compare", "Compare two runs: paired differences, intervals and a test."),
     ("predict", "serenade.app.commands.predict:predict", "Predict the emotion of files and folders."),

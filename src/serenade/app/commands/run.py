@@ -1,13 +1,12 @@
 """``serenade run``: train and test a system over folds and seeds."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serenade.app.console import Progress, say
-from serenade.core.errors import UsageError
+from serenade.app.console import say
+from serenade.app.experiment import Shown, experiment_settings
 
 if TYPE_CHECKING:
     from serenade.experiments.run import Plan
@@ -44,21 +43,21 @@ def run(
     """
     from serenade.experiments.run import prepare, run_experiment
 
-    settings = _settings(
+    settings = experiment_settings(
         config,
         {
             "preset": preset,
-            "corpora": _corpora(corpus),
-            "split": _split(split),
+            "corpora": corpus,
+            "split": split,
             "seeds": seeds,
-            "labels": labels.split(",") if labels is not None else None,
+            "labels": labels,
             "device": device,
             "threads": threads,
             "tensorboard": tensorboard or None,
         },
         change or [],
     )
-    with _Shown(quiet) as shown:
+    with Shown(quiet) as shown:
         plan = prepare(settings, shown)
         _tell(plan, shown)
         if dry_run:
@@ -67,77 +66,12 @@ def run(
     _show_result(folder.path, quiet)
 
 
-def _settings(config: Path | None, given: dict[str, Any], changes: Sequence[str]) -> "ExperimentSettings":
-    from serenade.core.settings import load_toml, make_settings, merge, parse_override
-    from serenade.experiments.settings import ExperimentSettings
-
-    values = load_toml(config) if config is not None else {}
-    values = {**values, **{key: value for key, value in given.items() if value is not None}}
-    values["system"] = merge(values.get("system", {}), *(parse_override(text) for text in changes))
-    if "corpora" not in values:
-        raise UsageError("no corpus is given", hint="Say --corpus NAME=PATH; `serenade corpus list` shows the names")
-    return make_settings(ExperimentSettings, values, where=str(config) if config is not None else "options")
-
-
-def _corpora(texts: Sequence[str] | None) -> list[dict[str, str]] | None:
-    if not texts:
-        return None
-    pairs = [text.partition("=") for text in texts]
-    for name, equals, root in pairs:
-        if not equals or not root:
-            raise UsageError("a corpus is given as NAME=PATH", found=name, expected="such as emodb=/data/emodb")
-    return [{"name": name, "root": root} for name, _, root in pairs]
-
-
-def _split(text: str | None) -> dict[str, Any] | None:
-    from serenade.evaluation.splits import parse_split
-
-    return parse_split(text).model_dump(mode="json", exclude_none=True) if text is not None else None
-
-
 def _folder(settings: "ExperimentSettings") -> Path:
     names = "+".join(corpus.name for corpus in settings.corpora)
     return Path("runs") / f"{settings.preset}-{names}-{settings.split.kind}"
 
 
-class _Shown:
-    """Shows the stages of a run as progress bars on stderr."""
-
-    def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        self._progress: Progress | None = None
-
-    def __enter__(self) -> "_Shown":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def stage(self, title: str, total: int, unit: str) -> None:
-        """Begin a bar."""
-        self._close()
-        self._progress = Progress(title, total=total or None, unit=unit, quiet=self.quiet)
-        self._progress.__enter__()
-
-    def done(self, count: int, detail: str = "") -> None:
-        """Move the bar."""
-        if self._progress is not None and count >= self._progress.done:
-            self._progress.advance(count - self._progress.done, detail=detail)
-
-    def warn(self, message: str) -> None:
-        """Print a line that is seen even when quiet."""
-        if self._progress is not None and not self.quiet:
-            self._progress.say(message)
-        else:
-            say(message)
-
-    def _close(self) -> None:
-        if self._progress is not None:
-            self._progress.__exit__(None, None, None)
-            self._progress = None
-
-
-def _tell(plan: "Plan", shown: _Shown) -> None:
+def _tell(plan: "Plan", shown: Shown) -> None:
     """Say what will be done, on what, and what the check of the folds found."""
     utterances, left_out = plan.listing.utterances, plan.listing.left_out
     speakers = {u.speaker for u in utterances}

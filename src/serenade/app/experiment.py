@@ -1,0 +1,89 @@
+"""What the commands that train share: options into settings, stages of a run into progress bars."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serenade.app.console import Progress, say
+from serenade.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from serenade.experiments.settings import ExperimentSettings
+
+__all__ = ["Shown", "experiment_settings"]
+
+
+def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: Sequence[str]) -> "ExperimentSettings":
+    """Settings of a run from a TOML file and the options given, which win.
+
+    Args:
+        config: the file; None where there is none.
+        given: options by setting; None where an option was not given. ``corpora`` is a list of NAME=PATH, ``split`` the
+            short form of a split, ``labels`` names separated by commas.
+        changes: ``key=value`` overrides of the system's settings.
+
+    Raises:
+        SettingsError: a setting is not valid.
+        UsageError: there is no corpus, or it is not given as NAME=PATH.
+    """
+    from serenade.core.settings import load_toml, make_settings, merge, parse_override
+    from serenade.evaluation.splits import parse_split
+    from serenade.experiments.settings import ExperimentSettings
+
+    values = load_toml(config) if config is not None else {}
+    options = {key: value for key, value in given.items() if value is not None}
+    if options.get("corpora"):
+        options["corpora"] = [_corpus(text) for text in options["corpora"]]
+    if "split" in options:
+        options["split"] = parse_split(options["split"]).model_dump(mode="json", exclude_none=True)
+    if "labels" in options:
+        options["labels"] = options["labels"].split(",")
+    values = {**values, **options}
+    values["system"] = merge(values.get("system", {}), *(parse_override(text) for text in changes))
+    if not values.get("corpora"):
+        raise UsageError("no corpus is given", hint="Say --corpus NAME=PATH; `serenade corpus list` shows the names")
+    return make_settings(ExperimentSettings, values, where=str(config) if config is not None else "options")
+
+
+def _corpus(text: str) -> dict[str, str]:
+    name, equals, root = text.partition("=")
+    if not equals or not root:
+        raise UsageError("a corpus is given as NAME=PATH", found=text, expected="such as emodb=/data/emodb")
+    return {"name": name, "root": root}
+
+
+class Shown:
+    """Shows the stages of a run as progress bars on stderr."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> "Shown":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def stage(self, title: str, total: int, unit: str) -> None:
+        """Begin a bar."""
+        self._close()
+        self._progress = Progress(title, total=total or None, unit=unit, quiet=self.quiet)
+        self._progress.__enter__()
+
+    def done(self, count: int, detail: str = "") -> None:
+        """Move the bar."""
+        if self._progress is not None and count >= self._progress.done:
+            self._progress.advance(count - self._progress.done, detail=detail)
+
+    def warn(self, message: str) -> None:
+        """Print a line that is seen even when quiet."""
+        if self._progress is not None and not self.quiet:
+            self._progress.say(message)
+        else:
+            say(message)
+
+    def _close(self) -> None:
+        if self._progress is not None:
+            self._progress.__exit__(None, None, None)
+            self._progress = None

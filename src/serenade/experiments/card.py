@@ -1,0 +1,120 @@
+"""The model card: what a model was trained on, what it is worth, and what it is not for."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from serenade.core.labels import LabelSet
+from serenade.core.records import Utterance
+from serenade.corpora import CORPORA
+from serenade.experiments.settings import ExperimentSettings
+
+__all__ = ["model_card"]
+
+
+def model_card(
+    settings: ExperimentSettings,
+    utterances: Sequence[Utterance],
+    labels: LabelSet,
+    summary: Mapping[str, Any] | None,
+) -> str:
+    """Markdown.
+
+    Args:
+        settings: resolved settings the model was trained with.
+        utterances: all of them were trained on.
+        labels: the model's classes.
+        summary: of a run of the same system and data under folds; None where there is none.
+    """
+    names = ", ".join(CORPORA.resolve(corpus.name).title for corpus in settings.corpora)
+    minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
+    speakers = Counter({u.speaker: u.gender or "sex unknown" for u in utterances}.values())
+    sexes = ", ".join(f"{count} {sex}" for sex, count in sorted(speakers.items()))
+    lines = [
+        f"# {settings.preset} on {names}",
+        "",
+        f"{_headline(labels, names)} {_worth(summary)}",
+        "",
+        "## Data",
+        "",
+        f"{len(utterances)} utterances, {minutes:.1f} minutes, {sum(speakers.values())} speakers ({sexes}).",
+        "All of them were trained on.",
+        "",
+        *(_corpus_line(corpus.name) for corpus in settings.corpora),
+        "",
+        "## What it is worth",
+        "",
+        *_figures(summary, labels),
+        "",
+        "## What it is not for",
+        "",
+        *_limits(settings),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _headline(labels: LabelSet, names: str) -> str:
+    return f"Tells {', '.join(labels.names[:-1])} and {labels.names[-1]} apart; trained on {names}."
+
+
+def _worth(summary: Mapping[str, Any] | None) -> str:
+    if summary is None:
+        return "Its worth was not measured."
+    ua = summary["metrics"]["ua"]["pooled"]
+    mark = "" if summary["split"]["leaky"] is None else " (LEAKY protocol)"
+    chance = 100 * summary["chance"]["ua"]
+    return f"UA {_percent(ua)} % on speakers it never heard{mark}; chance is {chance:.1f} %."
+
+
+def _corpus_line(name: str) -> str:
+    corpus = CORPORA.resolve(name)
+    use = {True: "commercial use permitted", False: "NOT for commercial use", None: "see its owner's terms"}
+    return f"* {corpus.title}: {corpus.licence} ({use[corpus.commercial_use]}). {corpus.citation}"
+
+
+def _figures(summary: Mapping[str, Any] | None, labels: LabelSet) -> list[str]:
+    if summary is None:
+        return ["Not measured: no run under folds was given when this model was made."]
+    split, pooled = summary["split"], {name: m["pooled"] for name, m in summary["metrics"].items()}
+    lines = [
+        f"Measured on models of the same settings under the split `{split['name']}` ({split['folds']} folds, "
+        f"{len(summary['seeds'])} seeds), not on this model itself, which has heard every speaker of the corpus.",
+        "Mean ± standard deviation over seeds, folds pooled, per cent."
+        + ("" if split["leaky"] is None else f" **LEAKY: {split['leaky']}**"),
+        "",
+        f"UA {_percent(pooled['ua'])}, WA {_percent(pooled['wa'])}, macro F1 {_percent(pooled['macro_f1'])}; "
+        f"95 % interval of UA over speakers {100 * pooled['ua']['low']:.1f} to {100 * pooled['ua']['high']:.1f}; "
+        f"expected calibration error {100 * float(_ece(summary)):.1f}.",
+        "",
+        "| class | utterances | recall | precision | F1 |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in summary["classes"]:
+        figures = " | ".join(_percent(row[name]) for name in ("recall", "precision", "f1"))
+        lines.append(f"| {row['label']} | {row['support']:.0f} | {figures} |")
+    return lines
+
+
+def _ece(summary: Mapping[str, Any]) -> float:
+    value = summary["calibration"]["ece"]
+    return float(value["mean"] if isinstance(value, Mapping) else value)
+
+
+def _percent(figure: Mapping[str, float | None]) -> str:
+    mean, std = figure["mean"], figure["std"]
+    if mean is None:
+        return "–"
+    return f"{100 * mean:.1f}" + ("" if std is None else f" ± {100 * std:.1f}")
+
+
+def _limits(settings: ExperimentSettings) -> list[str]:
+    notes = [CORPORA.resolve(corpus.name).notes for corpus in settings.corpora]
+    return [
+        *(f"* {note}" for note in notes if note),
+        "* It always answers with one of its classes, also for music, noise or a state of mind it was never taught.",
+        "* Another language, age, microphone, room or compression than in its data, and emotions that are felt rather "
+        "than acted, make it worse by an amount nobody has measured.",
+        "* It says how speech sounds, not what a person feels. Do not use it to decide about a person: in hiring, "
+        "schooling, policing, medicine or credit.",
+    ]
