@@ -31,7 +31,8 @@ _EMOTION_COLOURS = {
     "surprised": "#26c6da",
 }
 _OTHER_COLOURS = ("#5c6bc0", "#66bb6a", "#ef6c9a", "#ffa726", "#00acc1", "#ab47bc", "#d4c441", "#8d6e63")
-_DARK_CELL = 0.55
+_STRONG = {"good": 0.62, "bad": 0.78}
+"""Share from which a cell is so strongly coloured that its number is written in the opposite tone."""
 
 
 def class_colour(label: str, labels: Sequence[str]) -> str:
@@ -70,7 +71,7 @@ def _cell(x: float, y: float, size: float, value: float, total: float, names: tu
     box = rect(x + 1, y + 1, size - 2, size - 2, rx=4, class_="cell")
     shade = rect(x + 1, y + 1, size - 2, size - 2, tip=tip, rx=4, class_=fill, opacity=round(share, 3))
     shown = f"{100 * share:.0f}" if share >= 0.005 else "·"
-    tone = "on" if share > _DARK_CELL else "off"
+    tone = "on" if share > _STRONG[fill] else "off"
     number = text(x + size / 2, y + size / 2 + 4, shown, class_=f"number {tone}", text_anchor="middle")
     return box + shade + number
 
