@@ -4,7 +4,10 @@ from typing import Any
 
 from serenade.core.names import NameTable
 
-__all__ = ["FRONT_ENDS"]
+__all__ = ["FRONT_ENDS", "SIGNAL_VERSION"]
+
+SIGNAL_VERSION = 1
+"""Raise it when reading, cutting or a front end gives other numbers: features cached before are computed anew."""
 
 FRONT_ENDS: NameTable[Any] = NameTable(
     "front end",

@@ -24,10 +24,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from serenade.core.files import cache_folder
+from serenade.signal import SIGNAL_VERSION
 
 __all__ = ["FeatureCache"]
 
-_FORMAT = "1"  # part of every key: raise it when entries of older versions must not be read
+_FORMAT = 1  # of the entries; raise it when older ones must not be read
 _KEPT_SHARE = 0.8  # of the bound, after entries were removed: room for many new ones before the next look
 _TOUCH_EVERY_S = 600.0  # the time of last use is that exact, so that most reads write nothing
 _ABANDONED_S = 3600.0  # a temporary file that old was left by a process that died
@@ -55,7 +56,7 @@ class FeatureCache:
         """The tensors of a key, computed and stored where they are not there yet.
 
         Args:
-            key: names everything the tensors depend on: content of the recording, settings, version of the code.
+            key: names everything the tensors depend on besides `SIGNAL_VERSION`: content of the recording, settings.
             compute: makes the tensors; its errors pass through and nothing is stored.
 
         Returns:
@@ -71,7 +72,7 @@ class FeatureCache:
         return tensors
 
     def _path(self, key: str) -> Path:
-        name = sha256(f"{_FORMAT}/{key}".encode()).hexdigest()
+        name = sha256(f"{_FORMAT}/{SIGNAL_VERSION}/{key}".encode()).hexdigest()
         return self.folder / name[:2] / f"{name[2:]}.safetensors"
 
     def _read(self, path: Path, key: str) -> dict[str, Tensor] | None:
