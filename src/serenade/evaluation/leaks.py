@@ -40,6 +40,7 @@ Kind = Literal[
 Severity = Literal["error", "warning", "note"]
 _Part = Literal["train", "validation", "test"]
 _Parts = Mapping[_Part, Sequence[Utterance]]
+_Finder = Callable[[_Parts, _Part, _Part], Iterable[tuple[str, int, int]]]  # name, utterances in either part
 
 _PAIRS: tuple[tuple[_Part, _Part], ...] = (("train", "test"), ("validation", "test"), ("train", "validation"))
 _SEVERITIES: dict[Kind, tuple[Severity | None, Severity | None, Severity | None]] = {
@@ -152,8 +153,7 @@ def check_split(split: Split, utterances: Sequence[Utterance]) -> LeakReport:
     by_id = {utterance.id: utterance for utterance in utterances}
     _require_valid(split, by_id)
     parts = {fold.name: _parts(fold, by_id) for fold in split.folds}
-    several = len({utterance.corpus for utterance in utterances}) > 1
-    findings = list(_shared(parts, several_corpora=several))
+    findings = list(_shared(parts, utterances))
     findings += _unknown_speakers(parts)
     findings += _untrained_classes(parts)
     findings += _tested_twice(parts)
@@ -194,19 +194,23 @@ def _require_valid(split: Split, by_id: Mapping[str, Utterance]) -> None:
             raise SplitError("a fold needs utterances to train on and to test", where=where)
 
 
-def _shared(parts: Mapping[str, _Parts], *, several_corpora: bool) -> Iterator[Finding]:
+def _shared(parts: Mapping[str, _Parts], utterances: Sequence[Utterance]) -> Iterator[Finding]:
     """What each pair of parts shares, over all folds."""
+    several_corpora = len({utterance.corpus for utterance in utterances}) > 1
 
     def full(utterance: Utterance, name: str | None) -> str | None:
         """A name that no other corpus uses for something else."""
         return f"{utterance.corpus}/{name}" if several_corpora and name is not None else name
 
-    finders: dict[Kind, Callable[[_Parts, _Part, _Part], Iterable[tuple[str, int, int]]]] = {
-        "speaker": _sharing(lambda u: full(u, u.speaker)),
-        "group": _sharing(lambda u: full(u, u.group)),
-        "file": _sharing(_file),
-        "content": _overlapping,
-        "sentence": _sharing(lambda u: full(u, u.sentence) if u.sentence is not None else _words(u)),
+    def sharing(name: Callable[[Utterance], str | None]) -> _Finder:
+        return _sharing(_repeated(utterances, lambda u: [name(u)]))
+
+    finders: dict[Kind, _Finder] = {
+        "speaker": sharing(lambda u: full(u, u.speaker)),
+        "group": sharing(lambda u: full(u, u.group)),
+        "file": sharing(_file),
+        "content": _overlapping(_repeated(utterances, _recordings)),
+        "sentence": sharing(lambda u: full(u, u.sentence) if u.sentence is not None else _words(u)),
     }
     for kind, find in finders.items():
         for (first, second), severity in zip(_PAIRS, _SEVERITIES[kind], strict=True):
@@ -238,15 +242,22 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _sharing(
-    key: Callable[[Utterance], str | None],
-) -> Callable[[_Parts, _Part, _Part], Iterable[tuple[str, int, int]]]:
-    """Finds the values of a key that two parts have in common, with the utterances of each."""
+def _repeated(
+    utterances: Iterable[Utterance], names: Callable[[Utterance], Iterable[str | None]]
+) -> dict[str, list[str]]:
+    """Names of utterances by id, those only that several utterances have: most have none, and are soon done with."""
+    found = {u.id: [name for name in names(u) if name is not None] for u in utterances}
+    counts = Counter(name for given in found.values() for name in given)
+    repeated = {key: [name for name in given if counts[name] > 1] for key, given in found.items()}
+    return {key: given for key, given in repeated.items() if given}
+
+
+def _sharing(names: Mapping[str, Sequence[str]]) -> _Finder:
+    """Finds the names that two parts have in common, with the utterances of each."""
 
     def find(parts: _Parts, first: _Part, second: _Part) -> Iterable[tuple[str, int, int]]:
-        one, two = (Counter(key(utterance) for utterance in parts[part]) for part in (first, second))
-        common = sorted(name for name in one.keys() & two.keys() if name is not None)
-        return [(name, one[name], two[name]) for name in common]
+        one, two = (Counter(name for u in parts[part] for name in names.get(u.id, ())) for part in (first, second))
+        return [(name, one[name], two[name]) for name in sorted(one.keys() & two.keys())]
 
     return find
 
@@ -267,22 +278,23 @@ def _recordings(utterance: Utterance) -> Iterator[str]:
         yield utterance.content.partition("@")[0]
 
 
-def _overlapping(parts: _Parts, first: _Part, second: _Part) -> Iterable[tuple[str, int, int]]:
-    """Pairs of utterances in two parts that hold the same stretch of the same recording."""
-    one, two = (_by_recording(parts[part]) for part in (first, second))
-    pairs: dict[tuple[str, str], None] = {}
-    for recording in sorted(one.keys() & two.keys()):
-        for ours, theirs in _overlaps(one[recording], two[recording]):
-            pairs[ours.id, theirs.id] = None
-    return [(f"{ours} = {theirs}", 1, 1) for ours, theirs in sorted(pairs)]
+def _overlapping(recordings: Mapping[str, Sequence[str]]) -> _Finder:
+    """Finds pairs of utterances in two parts that hold the same stretch of the same recording."""
 
+    def by_recording(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
+        found: dict[str, list[Utterance]] = defaultdict(list)
+        for utterance in utterances:
+            for recording in recordings.get(utterance.id, ()):
+                found[recording].append(utterance)
+        return found
 
-def _by_recording(utterances: Iterable[Utterance]) -> dict[str, list[Utterance]]:
-    found: dict[str, list[Utterance]] = defaultdict(list)
-    for utterance in utterances:
-        for recording in _recordings(utterance):
-            found[recording].append(utterance)
-    return found
+    def find(parts: _Parts, first: _Part, second: _Part) -> Iterable[tuple[str, int, int]]:
+        one, two = (by_recording(parts[part]) for part in (first, second))
+        shared = one.keys() & two.keys()
+        pairs = {(u.id, v.id) for recording in shared for u, v in _overlaps(one[recording], two[recording])}
+        return [(f"{ours} = {theirs}", 1, 1) for ours, theirs in sorted(pairs)]
+
+    return find
 
 
 def _overlaps(one: Sequence[Utterance], two: Sequence[Utterance]) -> Iterator[tuple[Utterance, Utterance]]:
