@@ -97,7 +97,7 @@ def test_leaky_run_is_marked_at_every_number(make_run, tmp_path):
     source, reader = page_of(make_run(leaky="random turns"), tmp_path=tmp_path)
     assert "LEAKY: random turns" in reader.text
     assert "speaker-independent" not in reader.text
-    assert reader.text.count("LEAKY") >= 9  # badges, alarm, three cards, five rows
+    assert reader.text.count("LEAKY") >= 13  # badges, alarm, three cards, and beside every heading
     assert "never heard" not in reader.text
     assert 'class="card leaky"' in source
 
@@ -107,6 +107,7 @@ def test_synthetic_and_unfinished_runs_say_so(make_run, tmp_path):
     _, reader = page_of(run, tmp_path=tmp_path)
     assert "synthetic voices" in reader.text
     assert "synthetic speakers" in reader.text
+    assert "Per class synthetic unfinished" in reader.text
     assert "unfinished: 5 of 6 jobs" in reader.text
 
 

@@ -18,7 +18,7 @@ from serenade.reports.figures import (
     map_figure,
     reliability_figure,
 )
-from serenade.reports.tables import METRIC_TITLES, Figure, p_text
+from serenade.reports.tables import METRIC_TITLES, Figure, marks_of, p_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -162,6 +162,7 @@ def _view(summary: dict[str, Any], anchor: str) -> dict[str, Any]:
         "anchor": anchor,
         "title": _name_of(summary),
         "badges": badges_of(summary),
+        "marks": marks_of(summary),
         "sentence": _sentence(summary),
         "colours": {label: class_colour(label, labels) for label in labels},
         "scales": {
