@@ -16,8 +16,11 @@ def av():
     return pytest.importorskip("av", reason="needs the extra media")
 
 
-def write(av, path: Path, codec: str, container: str, samples, rate: int, *, picture: bool = False) -> None:
+def write(
+    av, path: Path, codec: str, container: str, samples, rate: int, *, picture: bool = False, **tags: str
+) -> None:
     with av.open(str(path), "w", format=container) as file:
+        file.metadata.update(tags)
         track = file.add_stream(codec, rate=rate, layout="stereo")
         track.bit_rate = 128_000
         if picture:
@@ -115,3 +118,11 @@ def test_webm_cut_short(av, voice, tmp_path):
     with pytest.raises(AudioError, match="cut short") as caught:
         read_audio(data[: len(data) // 2])
     assert caught.value.reason == "undecodable"
+
+
+def test_tags_of_another_encoding_do_no_harm(av, voice, tmp_path):
+    path = tmp_path / "voice.m4a"
+    write(av, path, "aac", "ipod", voice, 44_100, title="\u00e9\u00e9")
+    data = path.read_bytes()
+    assert data.count(b"\xc3\xa9" * 2) == 1
+    assert torch.equal(read_audio(data.replace(b"\xc3\xa9" * 2, b"\xe9" * 4)), read_audio(path))

@@ -106,7 +106,7 @@ def stream_audio(
         MissingExtraError: its format needs PyAV.
         UsageError: `block_s` is not a positive length.
     """
-    if not block_s * SAMPLE_RATE >= 1:
+    if not 1 <= block_s * SAMPLE_RATE < math.inf:
         raise UsageError("block_s must be a positive length", found=block_s)
     return _stream(source, round(block_s * SAMPLE_RATE), start_s, end_s)
 

@@ -72,14 +72,16 @@ def open_media(file: BinaryIO, where: str, problem: str) -> Iterator[Media]:
     except ImportError as error:
         raise MissingExtraError("av", extra="media", purpose=f"reading {where}") from error
     try:
-        container = av.open(file, format=container_format)
+        container = av.open(file, format=container_format, metadata_errors="ignore")  # old tags are in any encoding
     except av.FFmpegError as error:
         raise _undecodable(where, error.strerror) from error
     with container:
         if not container.streams.audio:
             raise AudioError("there is no sound in it", reason="undecodable", where=where)
         track = container.streams.audio[0]
-        yield Media(track.rate, track.channels, _duration_of(container, track), _decoded(av, container, track, where))
+        rate = track.codec_context.sample_rate
+        blocks = _decoded(av, container, track, rate, where)
+        yield Media(rate, track.channels, _duration_of(container, track), blocks)
 
 
 def _duration_of(container: Any, track: Any) -> float | None:
@@ -106,19 +108,20 @@ def _undecodable(where: str, found: str | None) -> AudioError:
     )
 
 
-def _decoded(av: Any, container: Any, track: Any, where: str) -> Iterator[NDArray[np.float32]]:
-    resampler = av.AudioResampler(format="fltp")  # only the sample format changes
+def _decoded(av: Any, container: Any, track: Any, rate: int, where: str) -> Iterator[NDArray[np.float32]]:
+    # The sample format changes; the rate only where a decoder finds another one than the header names (HE-AAC).
+    resampler = av.AudioResampler(format="fltp", rate=rate)
     try:
         for frame in container.decode(track):
             for part in resampler.resample(frame):
                 yield np.ascontiguousarray(part.to_ndarray().T)
         for part in resampler.resample(None):
             yield np.ascontiguousarray(part.to_ndarray().T)
-    except av.FFmpegError as error:
+    except (av.FFmpegError, ValueError) as error:  # PyAV's word for channels that change on the way is ValueError
         raise AudioError(
             "the recording is damaged or cut short",
             reason="undecodable",
             where=where,
-            found=error.strerror,
+            found=getattr(error, "strerror", None) or error,
             hint="Copy or download it again",
         ) from error
