@@ -109,6 +109,16 @@ class TestValues:
         weights = torch.ones(3, requires_grad=True)
         assert not FeatureCache(folder).get("a", Counted(audio=weights * 2))["audio"].requires_grad
 
+    def test_computed_in_inference_mode_can_be_trained_on(self, folder):
+        def compute():
+            with torch.inference_mode():
+                return {"audio": torch.ones(3) * 2}
+
+        weights = torch.ones(3, requires_grad=True)
+        for _ in range(2):  # computed, then stored
+            (FeatureCache(folder).get("a", compute)["audio"] * weights).sum().backward()
+        assert weights.grad.tolist() == [4, 4, 4]
+
     def test_entries_are_plain_safetensors(self, folder):
         FeatureCache(folder).get("a", of(4))
         assert torch.equal(load_file(entries(folder)[0])["audio"], torch.full((100,), 4.0))

@@ -66,7 +66,7 @@ class FeatureCache:
         stored = self._read(path, key)
         if stored is not None:
             return stored
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in compute().items()}
+        tensors = {name: _plain(tensor) for name, tensor in compute().items()}
         if self._writable:
             self._put(path, key, tensors)
         return tensors
@@ -161,6 +161,12 @@ def _write(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """The tensor as it would come from a file: on the CPU, contiguous, fit for training."""
+    plain = tensor.detach().cpu().contiguous()
+    return plain.clone() if plain.is_inference() else plain
 
 
 def _pack(tensors: Mapping[str, Tensor], key: str) -> bytes:
