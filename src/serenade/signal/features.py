@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 # Clips computed at once on a CPU hold about this much in frames, so that they stay in its second-level cache: for 1.8 s
-# MFCC one pass over 256 clips reaches 1,000x real time, passes over 2 clips 3,900x (benchmarks/features.py).
+# MFCC one pass over 256 clips reaches about 1,100x real time, passes over 2 clips 3,500x (benchmarks/features.py).
 _CACHED_BYTES = 2**20
 
 
