@@ -20,7 +20,7 @@ __all__ = ["score_pieces"]
 
 N = TypeVar("N")
 
-Scored = tuple[float, float, Tensor]
+_Scored = tuple[float, float, Tensor]
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class _Tally:
         self.waiting -= len(logits)
         self.scored += len(logits)
 
-    def result(self) -> Scored | SerenadeError:
+    def result(self) -> _Scored | SerenadeError:
         if self.error is not None:
             return self.error
         if self.span_s is None or self.total is None:
@@ -112,7 +112,7 @@ def score_pieces(
     *,
     batch: int,
     threads: int = 1,
-) -> Iterator[tuple[N, Scored | SerenadeError]]:
+) -> Iterator[tuple[N, _Scored | SerenadeError]]:
     """Score the pieces of recordings.
 
     Args:
@@ -128,7 +128,7 @@ def score_pieces(
     batches = _Batches(logits, batch, threads)
     order: deque[tuple[N, _Tally]] = deque()
 
-    def finished() -> Iterator[tuple[N, Scored | SerenadeError]]:
+    def finished() -> Iterator[tuple[N, _Scored | SerenadeError]]:
         while order and order[0][1].done:
             name, tally = order.popleft()
             yield name, tally.result()

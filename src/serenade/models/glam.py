@@ -17,9 +17,9 @@ from serenade.nn.conv import conv2d_plus_input, few_products_conv2d, project_row
 
 __all__ = ["Glam", "GlamNetworkSettings", "GlobalAwareBlock", "MultiScaleBlock"]
 
-STEM_CHANNELS = 16
-TOP_CHANNELS = 128
-GATE_INIT_RANGE = 1e-3  # the spatial gating unit starts as a nearly constant gate (Liu et al., gMLP, 2021)
+_STEM_CHANNELS = 16
+_TOP_CHANNELS = 128
+_GATE_INIT_RANGE = 1e-3  # the spatial gating unit starts as a nearly constant gate (Liu et al., gMLP, 2021)
 
 
 class GlamNetworkSettings(Settings):
@@ -103,7 +103,7 @@ class GlobalAwareBlock(nn.Module):
         self.gate_bias = nn.Parameter(torch.ones(rows))
         self.project_out = nn.Linear(2 * width, width)
         self.gate = gate
-        bound = GATE_INIT_RANGE / rows
+        bound = _GATE_INIT_RANGE / rows
         nn.init.uniform_(self.gate_weight, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -138,17 +138,17 @@ class Glam(nn.Module):
         if cells < 1:
             raise UsageError("GLAM needs an input of at least 2 x 4", found=f"{height} x {width}")
         kernel = settings.stem_kernel
-        self.height, self.width, self.embedding_dim = height, width, TOP_CHANNELS * cells
-        self.stem_a = nn.Conv2d(1, STEM_CHANNELS, (kernel, 1), padding=(kernel // 2, 0))
-        self.stem_a_norm = nn.BatchNorm2d(STEM_CHANNELS)
-        self.stem_b = nn.Conv2d(1, STEM_CHANNELS, (1, kernel), padding=(0, kernel // 2))
-        self.stem_b_norm = nn.BatchNorm2d(STEM_CHANNELS)
-        self.block1 = MultiScaleBlock(STEM_CHANNELS, relu=settings.multi_scale_relu, pool=True)
-        self.block2 = MultiScaleBlock(2 * STEM_CHANNELS, relu=settings.multi_scale_relu, pool=True)
-        self.block3 = MultiScaleBlock(4 * STEM_CHANNELS, relu=settings.multi_scale_relu)
-        self.top = nn.Conv2d(TOP_CHANNELS, TOP_CHANNELS, 5, padding=2)
-        self.top_norm = nn.BatchNorm2d(TOP_CHANNELS)
-        self.fusion = GlobalAwareBlock(TOP_CHANNELS, cells, gate=settings.gate)
+        self.height, self.width, self.embedding_dim = height, width, _TOP_CHANNELS * cells
+        self.stem_a = nn.Conv2d(1, _STEM_CHANNELS, (kernel, 1), padding=(kernel // 2, 0))
+        self.stem_a_norm = nn.BatchNorm2d(_STEM_CHANNELS)
+        self.stem_b = nn.Conv2d(1, _STEM_CHANNELS, (1, kernel), padding=(0, kernel // 2))
+        self.stem_b_norm = nn.BatchNorm2d(_STEM_CHANNELS)
+        self.block1 = MultiScaleBlock(_STEM_CHANNELS, relu=settings.multi_scale_relu, pool=True)
+        self.block2 = MultiScaleBlock(2 * _STEM_CHANNELS, relu=settings.multi_scale_relu, pool=True)
+        self.block3 = MultiScaleBlock(4 * _STEM_CHANNELS, relu=settings.multi_scale_relu)
+        self.top = nn.Conv2d(_TOP_CHANNELS, _TOP_CHANNELS, 5, padding=2)
+        self.top_norm = nn.BatchNorm2d(_TOP_CHANNELS)
+        self.fusion = GlobalAwareBlock(_TOP_CHANNELS, cells, gate=settings.gate)
         self.fusion_relu = settings.fusion_relu
         self.classifier = nn.Linear(self.embedding_dim, num_classes)
 

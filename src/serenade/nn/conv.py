@@ -12,9 +12,9 @@ from torch.nn import functional
 
 __all__ = ["conv2d_plus_input", "exact_on_cpu", "few_products_conv2d", "project_rows"]
 
-TILE = 4  # outputs made at once along the width: more save more products and lose more digits
-MIN_BATCH = 8  # below, evaluating the kernel at the points takes longer than is saved
-POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # where the polynomials are evaluated, besides infinity
+_TILE = 4  # outputs made at once along the width: more save more products and lose more digits
+_MIN_BATCH = 8  # below, evaluating the kernel at the points takes longer than is saved
+_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)  # where the polynomials are evaluated, besides infinity
 
 
 def exact_on_cpu(x: Tensor) -> bool:
@@ -99,7 +99,7 @@ def few_products_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
         (B, D, H, W), channels last in memory where the short way was taken.
     """
     rows, columns = weight.shape[2:]
-    if len(x) < MIN_BATCH or not exact_on_cpu(x):
+    if len(x) < _MIN_BATCH or not exact_on_cpu(x):
         return functional.conv2d(x, weight, bias, padding=(rows // 2, columns // 2))
     batch, channels, height, width = x.shape
     split, evaluate, join = _matrices(width, columns, x.dtype)
@@ -124,18 +124,18 @@ def _matrices(width: int, kernel: int, dtype: torch.dtype) -> tuple[Tensor, Tens
         (tiles * points, W) input to values at the points, (points, S) kernel to values, (W, tiles * points) products
         to outputs.
     """
-    points = TILE + kernel - 1
-    tiles = -(-width // TILE)
+    points = _TILE + kernel - 1
+    tiles = -(-width // _TILE)
     with torch.inference_mode(mode=False):  # kept for later calls, which may need gradients
-        # Toom-Cook: outputs = powers(TILE)^T [(powers(S) kernel) * (powers(points)^-T inputs)], rows scaled to size 1
+        # Toom-Cook: outputs = powers(_TILE)^T [(powers(S) kernel) * (powers(points)^-T inputs)], rows scaled to size 1
         inputs = torch.linalg.inv(_powers(points, points)).T
         scale = torch.exp2(torch.log2(inputs.abs().sum(1)).round())[:, None]
-        split = torch.zeros(tiles, points, width + kernel + TILE, dtype=torch.float64)
-        join = torch.zeros(tiles, points, tiles * TILE, dtype=torch.float64)
+        split = torch.zeros(tiles, points, width + kernel + _TILE, dtype=torch.float64)
+        join = torch.zeros(tiles, points, tiles * _TILE, dtype=torch.float64)
         for tile in range(tiles):
-            start = tile * TILE
+            start = tile * _TILE
             split[tile, :, start : start + points] = inputs / scale
-            join[tile, :, start : start + TILE] = _powers(points, TILE)
+            join[tile, :, start : start + _TILE] = _powers(points, _TILE)
         split = split[..., kernel // 2 : kernel // 2 + width].reshape(-1, width)
         join = join[..., :width].reshape(-1, width).T.contiguous()
         return split.to(dtype), (_powers(points, kernel) * scale).to(dtype), join.to(dtype)
@@ -143,7 +143,7 @@ def _matrices(width: int, kernel: int, dtype: torch.dtype) -> tuple[Tensor, Tens
 
 def _powers(points: int, count: int) -> Tensor:
     """(points, count) float64 powers 0 to count - 1 of the points, the last of which is infinity."""
-    finite = torch.tensor(POINTS[: points - 1], dtype=torch.float64)[:, None] ** torch.arange(count)
+    finite = torch.tensor(_POINTS[: points - 1], dtype=torch.float64)[:, None] ** torch.arange(count)
     infinite = torch.zeros(1, count, dtype=torch.float64)
     infinite[0, -1] = 1
     return torch.cat([finite, infinite])

@@ -23,12 +23,12 @@ from serenade.reports.tables import METRIC_TITLES, Figure, marks_of, p_text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["Badge", "Clip", "ClipMaker", "badges_of", "write_report"]
+__all__ = ["Badge", "CLIP_BYTES", "Clip", "ClipMaker", "badges_of", "write_report"]
 
-SUMMARY_FORMAT = 1
+_SUMMARY_FORMAT = 1
 CLIP_BYTES = 6_000_000
 """Sound put into one page, before base64; further utterances are listed without a player."""
-MAPS = 24
+_MAPS = 24
 """Maps shown per run."""
 
 
@@ -130,12 +130,12 @@ def _read_summary(run: Path) -> dict[str, Any]:
         summary: dict[str, Any] = read_json(path)
     except ValueError as error:
         raise SerenadeError("the summary of the run is damaged", where=path, found=str(error)) from error
-    if summary.get("format") != SUMMARY_FORMAT:
+    if summary.get("format") != _SUMMARY_FORMAT:
         raise UsageError(
             "the summary is of another version of Serenade",
             where=path,
             found=f"format {summary.get('format')}",
-            expected=f"format {SUMMARY_FORMAT}",
+            expected=f"format {_SUMMARY_FORMAT}",
             hint="Run `serenade report` on the run again",
         )
     return summary
@@ -175,8 +175,8 @@ def _view(summary: dict[str, Any], anchor: str) -> dict[str, Any]:
             "loss": curves_figure(curves, {**losses, "selection/loss": selection}, "loss"),
             "scores": curves_figure(curves, {"selection/ua": "UA", "selection/wa": "WA"}, f"{selection} score"),
         },
-        "panels": [{**panel, "figure": map_figure(panel, labels)} for panel in maps[:MAPS]],
-        "panels_left_out": max(0, len(maps) - MAPS),
+        "panels": [{**panel, "figure": map_figure(panel, labels)} for panel in maps[:_MAPS]],
+        "panels_left_out": max(0, len(maps) - _MAPS),
         "folds_name_speakers": all(
             len(fold["speakers"]) == 1 and fold["fold"].endswith(fold["speakers"][0]) for fold in summary["folds"]
         ),

@@ -1,4 +1,4 @@
-"""``serenade demo``: the main job once, from recordings to an honest number and back, on data that needs no download."""
+"""``serenade demo``: the main job once, from recordings to an honest number and back; needs no download."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +10,9 @@ from serenade.core.errors import UsageError
 
 __all__ = ["demo"]
 
-SPEAKERS, UTTERANCES_PER_CLASS = 12, 5
-EPOCHS = 14
-FOLDS = 4
+_SPEAKERS, _UTTERANCES_PER_CLASS = 12, 5
+_EPOCHS = 14
+_FOLDS = 4
 
 
 def demo(
@@ -23,7 +23,7 @@ def demo(
 ) -> None:
     """Train GLAM speaker-independently, print the table, write the report, predict recordings of an unseen speaker.
 
-    Without a corpus of your own it uses voices that Serenade synthesises; what it scores on them says nothing of people.
+    Without a corpus of your own it uses voices that Serenade synthesises; scores on them say nothing of people.
     """
     from serenade.app.commands.report import report
     from serenade.app.commands.run import run
@@ -36,12 +36,12 @@ def demo(
         root = out / "synthetic"
         _synthesise(root, quiet)
     folder = out / f"run-{corpus}"
-    say(f"1. Train and test GLAM on {corpus}: {FOLDS} folds, every speaker tested by a model that never heard them.")
+    say(f"1. Train and test GLAM on {corpus}: {_FOLDS} folds, every speaker tested by a model that never heard them.")
     run(
         preset="glam-cpu",
         corpus=[f"{corpus}={root}"],
-        split=f"kfold:{FOLDS}",
-        change=[f"training.epochs={EPOCHS}"],
+        split=f"kfold:{_FOLDS}",
+        change=[f"training.epochs={_EPOCHS}"],
         out=folder,
         quiet=quiet,
     )
@@ -54,14 +54,14 @@ def demo(
 def _synthesise(root: Path, quiet: bool) -> None:
     from serenade.corpora.synthetic import generate
 
-    say(f"0. Synthesise {SPEAKERS} speakers (a made-up corpus: it shows how things work, not how well).")
+    say(f"0. Synthesise {_SPEAKERS} speakers (a made-up corpus: it shows how things work, not how well).")
     with Progress("Synthesising", unit="recordings", quiet=quiet) as progress:
 
         def show(done: int, total: int) -> None:
             progress.set_total(total)
             progress.advance(done - progress.done)
 
-        generate(root, speakers=SPEAKERS, utterances_per_class=UTTERANCES_PER_CLASS, progress=show)
+        generate(root, speakers=_SPEAKERS, utterances_per_class=_UTTERANCES_PER_CLASS, progress=show)
 
 
 def _predict_unseen(folder: Path) -> None:
