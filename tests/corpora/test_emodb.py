@@ -1,6 +1,8 @@
 """EMO-DB: names are read right, nothing is lost silently, and a root one level off is named."""
 
 import csv
+import errno
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -82,6 +84,21 @@ def test_an_absent_root_names_its_neighbour(tmp_path: Path) -> None:
     make_emodb(tmp_path / "emodb", ["03a01Wa"])
     with pytest.raises(CorpusError, match=r"not there.*Did you mean .*emodb"):
         list_files(tmp_path / "emobd")
+
+
+def test_a_folder_that_may_not_be_entered_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_emodb(tmp_path, ["03a01Wa"])
+    (root / "wav" / "locked").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: str | Path) -> object:
+        if str(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(CorpusError, match=r"cannot be read: .*wav/locked\. Found: Permission denied"):
+        read_corpus("emodb", root, examine=examine)
 
 
 def test_a_file_as_root_is_refused(tmp_path: Path) -> None:

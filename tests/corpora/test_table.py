@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.corpora.trees import fingerprint, write_sound
 
 from serenade.core.errors import CorpusError
@@ -241,3 +243,28 @@ def test_real_table_of_another_corpus(shared: Path) -> None:
 def test_the_table_of_corpora_knows_it() -> None:
     assert CORPUS.name == "table"
     assert CORPUS.commercial_use is None
+
+
+CELLS = st.text(max_size=8) | st.sampled_from(
+    ["a.wav", "x" * 300, "a.wav/b", "../", "\0", "-1", "1:2", "happy", "test"]
+)
+
+
+@given(
+    rows=st.lists(st.lists(CELLS, min_size=4, max_size=4), max_size=4),
+    encoding=st.sampled_from(["utf-8", "utf-16", "latin-1"]),
+    mark=st.sampled_from(",;\t|"),
+)
+@settings(max_examples=80, deadline=None)
+def test_whatever_is_in_a_table_it_is_read_or_explained(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], encoding: str, mark: str
+) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    write_sound(folder / "a.wav")
+    lines = [["file", "emotion", "start", "split"], *rows, ["a.wav", "sad", "", ""]]
+    (folder / "t.csv").write_bytes("\n".join(mark.join(line) for line in lines).encode(encoding, "replace"))
+    try:
+        listing = list_files(folder / "t.csv")
+    except CorpusError:
+        return
+    assert 1 <= len(listing.utterances) + len(listing.left_out) <= len(rows) + 1

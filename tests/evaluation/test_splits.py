@@ -184,6 +184,8 @@ def test_speakers_of_two_corpora_are_different_people() -> None:
         "speaker-table-s01",
         "speaker-table-s02",
     ]
+    named = [u.with_(speaker=f"{u.corpus}/{u.speaker}") for u in (*crowd(2), *other)]
+    assert [fold.name for fold in split_of(named, "loso:0").folds][2:] == ["speaker-table_s01", "speaker-table_s02"]
 
 
 def test_names_of_folds_can_be_folders() -> None:

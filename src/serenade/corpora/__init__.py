@@ -7,6 +7,7 @@ and everything that was left out, with the reason.
 from collections.abc import Callable
 from pathlib import Path
 
+from serenade.core.errors import CorpusError
 from serenade.core.labels import LabelSet
 from serenade.core.names import NameTable
 from serenade.core.records import Listing
@@ -50,7 +51,12 @@ def read_corpus(
     """
     from serenade.corpora.validation import select_labels, validate
 
-    listing = CORPORA.resolve(name).list_files(root)
+    corpus = CORPORA.resolve(name)
+    try:
+        listing = corpus.list_files(root)
+    except OSError as error:
+        where = root if error.filename is None else error.filename
+        raise CorpusError("the corpus cannot be read", where=where, found=error.strerror) from error
     if labels is not None:
         listing = select_labels(listing, labels, root)
     return validate(listing, examine=examine, root=root, progress=progress, workers=workers)

@@ -67,15 +67,21 @@ def _read_text(path: Path) -> str:
         raise CorpusError("the table cannot be read", where=path, found=error.strerror) from error
     if raw.startswith(_SPREADSHEETS):
         raise CorpusError("the table is a spreadsheet", where=path, hint="Save it as CSV in your spreadsheet program")
+    text = _decode(path, raw)
+    if "\0" in text:
+        raise CorpusError("the table is not text", where=path, expected="a CSV or TSV file, or a folder per class")
+    return text
+
+
+def _decode(path: Path, raw: bytes) -> str:
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return raw.decode("utf-16", errors="replace")
-    if b"\0" in raw:
-        raise CorpusError("the table is not text", where=path, expected="a CSV or TSV file, or a folder per class")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        _log.warning("%s is not UTF-8 (line %d) and is read as Latin-1: look at its umlauts", path, line)
+        if b"\0" not in raw:
+            line = raw.count(b"\n", 0, error.start) + 1
+            _log.warning("%s is not UTF-8 (line %d) and is read as Latin-1: look at its umlauts", path, line)
         return raw.decode("latin-1")
 
 

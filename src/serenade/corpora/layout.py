@@ -7,7 +7,7 @@ from pathlib import Path
 from serenade.core.errors import CorpusError
 from serenade.core.names import nearest
 
-__all__ = ["SOUND_SUFFIXES", "is_sound", "require_root", "walk_files"]
+__all__ = ["SOUND_SUFFIXES", "is_sound", "is_there", "require_root", "walk_files"]
 
 # fmt: off
 SOUND_SUFFIXES = frozenset((
@@ -23,14 +23,22 @@ def is_sound(path: Path) -> bool:
     return path.suffix.lower() in SOUND_SUFFIXES
 
 
+def is_there(path: Path) -> bool:
+    """Whether something lies at a path; also for what can be no path, such as a name that is too long."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for those
+
+
 def walk_files(folder: Path) -> Iterator[Path]:
     """Every file below a folder, sorted; links are followed, but no folder is entered twice; hidden names are not seen.
 
     Hidden are names that begin with a dot (also the ``._x.wav`` files that a Mac leaves, which hold no sound) and
     ``__MACOSX``.
+
+    Raises:
+        OSError: a folder cannot be entered; what lies in it must not be missed silently.
     """
     seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_raise):
         real = os.path.realpath(parent)
         if real in seen:
             folders.clear()
@@ -40,6 +48,10 @@ def walk_files(folder: Path) -> Iterator[Path]:
         for name in sorted(names):
             if not _is_hidden(name):
                 yield Path(parent) / name
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _is_hidden(name: str) -> bool:

@@ -39,6 +39,7 @@ from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, LeftOutReason, Listi
 from serenade.corpora.class_folders import list_class_folders
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import Row, read_rows
+from serenade.corpora.layout import is_there
 from serenade.corpora.own_labels import Slip, read_labels
 
 __all__ = ["CORPUS", "list_files"]
@@ -155,7 +156,7 @@ def _twice(first: Utterance, second: Utterance) -> str:
 def _path(root: Path, cell: str) -> Path:
     """Where the recording lies; tables written on Windows may have backslashes."""
     direct = root.parent / cell
-    if os.sep == "/" and "\\" in cell and not direct.exists():
+    if os.sep == "/" and "\\" in cell and not is_there(direct):
         return root.parent / cell.replace("\\", "/")
     return direct
 
@@ -179,12 +180,12 @@ def _require_some(root: Path, rows: Sequence[Row], paths: Mapping[int, Path]) ->
     """
     if not rows:
         raise CorpusError("the table names no recording", where=root, expected="a line per utterance below the header")
-    if any(path.exists() for path in paths.values()):
+    if any(is_there(path) for path in paths.values()):
         return
     first = rows[0].cells["file"].replace("\\", "/")
     folder = root.resolve().parent
     near = [folder.parent, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    there = next((place for place in near if (place / first).exists()), None)
+    there = next((place for place in near if is_there(place / first)), None)
     raise CorpusError(
         f"not one of the {len(rows)} recordings of the table is there",
         where=root,

@@ -11,6 +11,7 @@ from serenade.core.errors import AudioError, CorpusError
 from serenade.core.labels import LabelSet
 from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
 from serenade.corpora.corpus import Examine, Facts
+from serenade.corpora.layout import is_there
 from serenade.corpora.memo import FactsMemo
 
 __all__ = ["DAMAGE", "select_labels", "validate"]
@@ -155,7 +156,7 @@ def _judge(utterance: Utterance, facts: Facts | AudioError, where: str) -> Utter
 
 def _detail(error: AudioError, path: Path) -> str:
     detail = "; ".join(str(part) for part in (error.what, error.found) if part is not None)
-    if not path.exists() and path.parent.is_dir():
+    if not is_there(path) and is_there(path.parent):
         twins = sorted(other.name for other in path.parent.glob(f"{_escape(path.stem)}.*"))
         detail += f"; but {twins[0]} is there" if twins else ""
     return detail

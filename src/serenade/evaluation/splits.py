@@ -138,7 +138,7 @@ def leave_one_speaker_out(utterances: Sequence[Utterance], settings: SplitSettin
         SplitError: speakers are unknown or too few.
     """
     speakers = require_speakers(utterances, at_least=2 + settings.validation_speakers)
-    names = file_names([name if not _mixed(speakers) else f"{corpus}-{name}" for corpus, name in speakers])
+    names = file_names(_shown_names(speakers))
     folds = []
     for speaker, name in zip(speakers, names, strict=True):
         test = [u for u in utterances if speaker_of(u) == speaker]
@@ -315,8 +315,10 @@ def _shuffled(utterances: Sequence[Utterance], seed: int, purpose: str) -> list[
     return shuffled
 
 
-def _mixed(speakers: Sequence[Speaker]) -> bool:
-    return len({corpus for corpus, _ in speakers}) > 1
+def _shown_names(speakers: Sequence[Speaker]) -> list[str]:
+    """Names of speakers, with the corpus where there are several and the name does not say it."""
+    several = len({corpus for corpus, _ in speakers}) > 1
+    return [f"{corpus}-{name}" if several and not name.startswith(f"{corpus}/") else name for corpus, name in speakers]
 
 
 def file_names(names: Sequence[str]) -> list[str]:
