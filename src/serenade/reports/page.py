@@ -23,7 +23,7 @@ from serenade.reports.tables import METRIC_TITLES, Figure, marks_of, p_text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["Badge", "CLIP_BYTES", "Clip", "ClipMaker", "badges_of", "write_report"]
+__all__ = ["CLIP_BYTES", "Badge", "Clip", "ClipMaker", "badges_of", "write_report"]
 
 _SUMMARY_FORMAT = 1
 CLIP_BYTES = 6_000_000
