@@ -19,7 +19,7 @@ from serenade.experiments.folder import JobKey, RunFolder
 
 __all__ = ["Results", "Scores", "read_results"]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def read_results(run: Path) -> Results:
     return Results(run, experiment, split, leaks, by_id, left_out, seeds, records, folders)
 
 
-def _read(path: Path, reader: Callable[[Path], T]) -> T:
+def _read(path: Path, reader: Callable[[Path], _T]) -> _T:
     """Read a file of the run, with an error that names it."""
     try:
         return reader(path)
