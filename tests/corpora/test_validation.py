@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import soundfile
 from tests.corpora.trees import make_emodb, write_sound
 
-from serenade.core.errors import AudioError, CorpusError
+from serenade.core.errors import AudioError, CorpusError, UsageError
 from serenade.core.files import cache_folder
 from serenade.core.labels import LabelSet
 from serenade.core.records import Listing, Utterance
@@ -147,6 +148,31 @@ def test_labels_choose_classes_and_say_so(tmp_path: Path) -> None:
         ("b.wav (line 3)", "not in the label set", "sad"),
         ("c.wav (line 4)", "no label", ""),
     }
+
+
+def test_a_misspelt_label_names_the_nearest(tmp_path: Path) -> None:
+    root = make_emodb(tmp_path, ["03a01Wa", "03a01Fa"])
+    with pytest.raises(UsageError, match=r"no class 'hapy'.*some of angry, happy.*Did you mean 'happy'"):
+        read_corpus("emodb", root, examine=examine, labels=LabelSet(("angry", "hapy")))
+
+
+def test_a_label_that_the_corpus_lacks_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make_emodb(tmp_path, ["03a01Wa", "03a01Fa"])
+    with caplog.at_level(logging.WARNING):
+        listing = read_corpus("emodb", root, examine=examine, labels=LabelSet(("angry", "calm")))
+    assert [u.emotion for u in listing.utterances] == ["angry"]
+    assert "has no utterance of the class calm" in caplog.text
+
+
+@pytest.mark.slow
+def test_ravdess_is_decoded_once_and_then_opens_at_once(shared: Path) -> None:
+    root = shared / "corpora" / "ravdess"
+    first = read_corpus("ravdess", root, examine=examine)
+    assert (len(first.utterances), first.left_out) == (1440, ())
+    assert sum(u.duration_s or 0 for u in first.utterances) / 60 == pytest.approx(88.8, abs=0.05)
+    began = time.process_time()
+    assert read_corpus("ravdess", root, examine=examine) == first
+    assert time.process_time() - began < 1
 
 
 def test_progress_counts_every_recording(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ def read_corpus(
     Raises:
         UnknownNameError: there is no such corpus.
         CorpusError: the corpus does not lie there, or its table cannot be read.
+        UsageError: a label is a misspelling of one that the corpus has.
     """
     from serenade.corpora.validation import select_labels, validate
 

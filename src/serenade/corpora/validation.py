@@ -1,5 +1,6 @@
 """Looking at every recording of a listing before anyone trusts it: what cannot be used is left out with its reason."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -7,8 +8,9 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from serenade.core.devices import cpu_budget
-from serenade.core.errors import AudioError, CorpusError
-from serenade.core.labels import LabelSet
+from serenade.core.errors import AudioError, CorpusError, UsageError
+from serenade.core.labels import LabelSet, canonical_emotion
+from serenade.core.names import nearest
 from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
 from serenade.corpora.corpus import Examine, Facts
 from serenade.corpora.layout import is_there
@@ -23,11 +25,18 @@ DAMAGE: frozenset[LeftOutReason] = frozenset(
 
 _SILENT_PEAK = 1e-4  # -80 dB of full scale: three steps of 16 bit, below the noise of any microphone
 _SPAN_TOLERANCE_S = 0.05  # tables round their times
-_CHUNK = 256  # recordings between two visits to the memo; an interrupt loses no more than these
+_CHUNK = 256  # recordings between two visits to the memo; a process that is killed loses no more than these
+
+_log = logging.getLogger(__name__)
 
 
 def select_labels(listing: Listing, labels: LabelSet, root: Path) -> Listing:
-    """The listing without unlabelled utterances and without classes that the label set does not hold."""
+    """The listing without unlabelled utterances and without classes that the label set does not hold.
+
+    Raises:
+        UsageError: a class is neither in the listing nor known, but close to one that is: a misspelling.
+    """
+    _require_known(labels, {str(u.emotion) for u in listing.utterances if u.emotion is not None}, root)
     kept, left_out = [], list(listing.left_out)
     for utterance in listing.utterances:
         if utterance.emotion is None:
@@ -37,6 +46,22 @@ def select_labels(listing: Listing, labels: LabelSet, root: Path) -> Listing:
         else:
             kept.append(utterance)
     return Listing(tuple(kept), tuple(left_out))
+
+
+def _require_known(labels: LabelSet, present: set[str], root: Path) -> None:
+    """Tell classes that were asked for and are not there; among several corpora that may be meant."""
+    absent = [name for name in labels.names if name not in present]
+    for name in absent:
+        close = nearest(name, present)
+        if canonical_emotion(name) is None and close is not None:
+            raise UsageError(
+                f"the corpus has no class {name!r}",
+                where=root,
+                expected=f"some of {', '.join(sorted(present))}",
+                hint=f"Did you mean {close!r}?",
+            )
+    if absent:
+        _log.warning("%s has no utterance of the class %s", root, ", ".join(absent))
 
 
 def validate(
