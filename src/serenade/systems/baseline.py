@@ -42,9 +42,7 @@ class BaselineSettings(Settings):
         description="values of scikit-learn's C tried on the validation part; without one the middle value is taken",
     )
     class_weight: bool = Field(True, description="weigh classes by the inverse of their frequency")
-    training: TrainingSettings = Field(
-        TrainingSettings(epochs=1, selection="last"), description="not used: the baseline is fitted in one step"
-    )
+    training: TrainingSettings = Field(TrainingSettings(), description="not used: fitted in one step")
 
 
 class BaselineNetwork(nn.Module):
