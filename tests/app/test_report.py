@@ -45,6 +45,15 @@ def test_recordings_that_are_gone_are_told_and_the_page_is_made(make_run, capsys
     assert "<audio" not in (run / "report.html").read_text()
 
 
+def test_relative_paths_are_explained(make_run, tmp_path, monkeypatch, capsys):
+    run = make_run(skill=0.5)
+    text = (run / "utterances.jsonl").read_text().replace(f"{tmp_path}/", "")
+    (run / "utterances.jsonl").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "run", "-q"]) == 0
+    assert "from the folder where the run was started" in capsys.readouterr().err
+
+
 def test_several_runs_make_one_page_here(make_run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     a, b, c = make_run("a"), make_run("b", noise_seed=2), make_run("c", labels=("angry", "happy"))

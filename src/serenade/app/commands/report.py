@@ -50,8 +50,16 @@ def report(
     if not quiet:
         print(result_table(summaries))
     if lost:
-        say(f"{len(lost)} of the worst utterances are listed without sound, the first because: {lost[0]}")
+        say(
+            f"{len(lost)} of the worst utterances are listed without sound, the first because: {lost[0]}{_hint(lost[0])}"
+        )
     say(f"Report: {page}")
+
+
+def _hint(error: AudioError) -> str:
+    """What to do about a path that holds only where the run was started."""
+    relative = error.reason == "missing" and not Path(str(error.where)).is_absolute()
+    return " Make the report from the folder where the run was started." if relative else ""
 
 
 def _comparisons(runs: Sequence[Path]) -> list[dict[str, Any]]:
