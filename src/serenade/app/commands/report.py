@@ -50,9 +50,8 @@ def report(
     if not quiet:
         print(result_table(summaries))
     if lost:
-        say(
-            f"{len(lost)} of the worst utterances are listed without sound, the first because: {lost[0]}{_hint(lost[0])}"
-        )
+        why = f"{lost[0]}{_hint(lost[0])}"
+        say(f"{len(lost)} of the worst utterances are listed without sound, the first because: {why}")
     say(f"Report: {page}")
 
 
