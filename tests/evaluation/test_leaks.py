@@ -154,6 +154,8 @@ def test_errors_come_first() -> None:
 
 def test_speakers_of_two_corpora_are_different_people() -> None:
     assert report_of([say("a", "03")], [say("b", "03", corpus="other")]).findings == ()
+    report = report_of([say("a", "table/03"), say("c", "04")], [say("b", "table/03"), say("d", "04", corpus="other")])
+    assert [offender.name for offender in only(report).offenders] == ["table/03"]
 
 
 def test_unknown_speakers_are_called_out() -> None:

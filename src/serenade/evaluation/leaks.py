@@ -200,7 +200,9 @@ def _shared(parts: Mapping[str, _Parts], utterances: Sequence[Utterance]) -> Ite
 
     def full(utterance: Utterance, name: str | None) -> str | None:
         """A name that no other corpus uses for something else."""
-        return f"{utterance.corpus}/{name}" if several_corpora and name is not None else name
+        if name is None or not several_corpora or name.startswith(f"{utterance.corpus}/"):
+            return name
+        return f"{utterance.corpus}/{name}"
 
     def sharing(name: Callable[[Utterance], str | None]) -> _Finder:
         return _sharing(_repeated(utterances, lambda u: [name(u)]))
