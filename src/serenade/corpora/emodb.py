@@ -21,7 +21,7 @@ from pathlib import Path
 
 from serenade.core.records import LeftOut, Listing, Utterance
 from serenade.corpora.corpus import Corpus
-from serenade.corpora.layout import is_sound, require_root, walk_files
+from serenade.corpora.layout import gather, is_sound, require_root, walk_files
 
 __all__ = ["CORPUS", "list_files"]
 
@@ -72,18 +72,7 @@ def list_files(root: Path) -> Listing:
         CorpusError: there is no folder ``wav`` with recordings of EMO-DB; the message names a neighbour that has one.
     """
     require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
-    utterances: dict[str, Utterance] = {}
-    left_out = []
-    for path in walk_files(root / "wav"):
-        found = _read_name(path, path.relative_to(root).as_posix())
-        if isinstance(found, Utterance) and found.id in utterances:
-            twin = utterances[found.id].audio.name
-            found = LeftOut(path.relative_to(root).as_posix(), "duplicate", f"the same name as {twin}")
-        if isinstance(found, LeftOut):
-            left_out.append(found)
-        else:
-            utterances[found.id] = found
-    return Listing(tuple(utterances[name] for name in sorted(utterances)), tuple(left_out))
+    return gather(root, walk_files(root / "wav"), _read_name)
 
 
 def _looks_right(root: Path) -> bool:

@@ -1,13 +1,14 @@
 """Finding sound files below a folder, and telling a user who is one level off which folder to give."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.names import nearest
+from serenade.core.records import LeftOut, Listing, Utterance
 
-__all__ = ["SOUND_SUFFIXES", "is_sound", "is_there", "require_root", "walk_files"]
+__all__ = ["SOUND_SUFFIXES", "gather", "is_sound", "is_there", "require_root", "walk_files"]
 
 # fmt: off
 SOUND_SUFFIXES = frozenset((
@@ -56,6 +57,29 @@ def _raise(error: OSError) -> None:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
+
+
+def gather(root: Path, paths: Iterable[Path], read_name: Callable[[Path, str], Utterance | LeftOut]) -> Listing:
+    """A listing of files whose names tell what they are; of two with one id the first stays.
+
+    Args:
+        root: what the report is relative to.
+        paths: the files.
+        read_name: gives the utterance, or why there is none, from a path and how to call it in the report.
+    """
+    utterances: dict[str, Utterance] = {}
+    left_out = []
+    for path in paths:
+        where = path.relative_to(root).as_posix()
+        found = read_name(path, where)
+        if isinstance(found, Utterance) and found.id in utterances:
+            twin = utterances[found.id].audio.relative_to(root).as_posix()
+            found = LeftOut(where, "duplicate", f"the same name as {twin}")
+        if isinstance(found, LeftOut):
+            left_out.append(found)
+        else:
+            utterances[found.id] = found
+    return Listing(tuple(utterances[name] for name in sorted(utterances)), tuple(left_out))
 
 
 def require_root(root: Path, looks_right: Callable[[Path], bool], *, title: str, expected: str) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from serenade.core.records import LeftOut, Listing, Utterance
 from serenade.corpora.corpus import Corpus
-from serenade.corpora.layout import is_sound, require_root, walk_files
+from serenade.corpora.layout import gather, is_sound, require_root, walk_files
 
 __all__ = ["CORPUS", "list_files"]
 
@@ -54,21 +54,9 @@ def list_files(root: Path) -> Listing:
         CorpusError: there are no such folders; the message names a neighbour that has them.
     """
     require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
-    utterances: dict[str, Utterance] = {}
-    left_out = []
-    for path in walk_files(root):
-        where = path.relative_to(root).as_posix()
-        if not _ACTOR_FOLDER.fullmatch(path.parent.name) and not is_sound(path):
-            continue  # a README or a table beside the actors' folders
-        found = _read_name(path, where)
-        if isinstance(found, Utterance) and found.id in utterances:
-            twin = utterances[found.id].audio.relative_to(root).as_posix()
-            found = LeftOut(where, "duplicate", f"the same name as {twin}")
-        if isinstance(found, LeftOut):
-            left_out.append(found)
-        else:
-            utterances[found.id] = found
-    return Listing(tuple(utterances[name] for name in sorted(utterances)), tuple(left_out))
+    # a README or a table beside the actors' folders is no recording that could be missed
+    paths = (path for path in walk_files(root) if is_sound(path) or _ACTOR_FOLDER.fullmatch(path.parent.name))
+    return gather(root, paths, _read_name)
 
 
 def _looks_right(root: Path) -> bool:
