@@ -3,7 +3,15 @@
 import torch
 from tests.training.toy import toy_examples
 
-from serenade.training.batches import batches, collate, draw_segments, mean_over_segments, num_segments, split_segments
+from serenade.training.batches import (
+    batches,
+    collate,
+    draw_segments,
+    mean_over_segments,
+    num_segments,
+    split_segments,
+    upsample,
+)
 
 
 def test_mean_over_segments_equals_a_loop() -> None:
@@ -29,6 +37,14 @@ def test_drawn_segments_are_different_segments_of_their_utterance() -> None:
         assert len(mine) == min(2, num_segments(example))
         assert len({tuple(m.flatten().tolist()) for m in mine}) == len(mine)
         assert all(any(torch.equal(m[0], s) for s in example.inputs["audio"]) for m in mine)
+
+
+def test_upsampling_gives_every_class_as_many_and_repeats_evenly() -> None:
+    examples = [e for e in toy_examples(20) if e.target == 0 or e.utterance.id in {"u01", "u03", "u05"}]
+    ids = [e.utterance.id for e in upsample(examples, torch.Generator().manual_seed(0))]
+    assert len(ids) == 20
+    assert {ids.count(name) for name in ("u01", "u03", "u05")} == {3, 4}
+    assert all(ids.count(e.utterance.id) == 1 for e in examples if e.target == 0)
 
 
 def test_a_last_batch_of_one_is_joined_to_the_one_before() -> None:

@@ -31,7 +31,7 @@ from serenade.nn.mixup import draw_mixture, mixed_cross_entropy
 from serenade.signal.features import FrontEndSettings, MfccSettings, build_front_end
 from serenade.signal.normaliser import Normaliser, NormaliserSettings
 from serenade.signal.segments import SegmentSettings, cut
-from serenade.training.batches import collate, draw_segments, mean_over_segments, split_segments
+from serenade.training.batches import collate, draw_segments, mean_over_segments, split_segments, upsample
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import Batch, Example, Outputs
 
@@ -50,6 +50,7 @@ class GlamSettings(Settings):
     segments_per_epoch: int | None = Field(
         None, ge=1, description="segments drawn per utterance and epoch; unset: all of them, as published"
     )
+    upsample: bool = Field(False, description="repeat utterances of smaller classes up to the largest, in every epoch")
     mixup_alpha: float = Field(0.5, ge=0, description="Beta(alpha, alpha); 0 switches mixup off")
     network: GlamNetworkSettings = GlamNetworkSettings()
     training: TrainingSettings = TrainingSettings()
@@ -113,6 +114,8 @@ class GlamSystem:
 
     def training_items(self, examples: Sequence[Example], generator: Generator) -> list[Example]:
         """All segments, or as many per utterance as the settings say, drawn anew."""
+        if self.settings.upsample:
+            examples = upsample(examples, generator)
         if self.settings.segments_per_epoch is None:
             return split_segments(examples)
         return draw_segments(examples, self.settings.segments_per_epoch, generator)

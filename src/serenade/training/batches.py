@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 
 from serenade.training.system import Batch, Example
 
-__all__ = ["batches", "collate", "draw_segments", "mean_over_segments", "num_segments", "split_segments"]
+__all__ = ["batches", "collate", "draw_segments", "mean_over_segments", "num_segments", "split_segments", "upsample"]
 
 
 def split_segments(examples: Sequence[Example]) -> list[Example]:
@@ -22,6 +22,23 @@ def draw_segments(examples: Sequence[Example], count: int, generator: Generator)
         for example in examples
         for index in torch.randperm(num_segments(example), generator=generator)[:count].tolist()
     ]
+
+
+def upsample(examples: Sequence[Example], generator: Generator) -> list[Example]:
+    """Utterances repeated until every class has as many as the largest; which ones are repeated is drawn at random.
+
+    Each utterance of a class is repeated equally often, but for the remainder.
+    """
+    by_class: dict[int | None, list[Example]] = {}
+    for example in examples:
+        by_class.setdefault(example.target, []).append(example)
+    largest = max(map(len, by_class.values()))
+    repeated = []
+    for members in by_class.values():
+        whole, rest = divmod(largest, len(members))
+        drawn = torch.randperm(len(members), generator=generator)[:rest].tolist()
+        repeated += members * whole + [members[index] for index in drawn]
+    return repeated
 
 
 def num_segments(example: Example) -> int:
