@@ -276,6 +276,19 @@ def test_kfold_validates_on_whole_clusters() -> None:
         assert validated & trained == set()
 
 
+def test_the_last_cluster_is_divided_rather_than_taken_whole() -> None:
+    utterances = [u.with_(group=f"g{(int(u.speaker[1:]) + 1) // 2}") for u in crowd(4)]
+    split = split_of(utterances, "kfold:2")
+    assert all(len(speakers(fold.validation)) == len(speakers(fold.train)) == 1 for fold in split.folds)
+    report = check_split(split, utterances)
+    assert {(finding.kind, finding.severity) for finding in report.findings} == {("group", "warning")}
+
+
+def test_nobody_left_to_train_on_is_said() -> None:
+    with pytest.raises(SplitError, match=r"too few speakers to train on.*Found: 2 on the training side.*at least 3"):
+        split_of(crowd(4), "kfold:2,validation_speakers=2")
+
+
 def test_kfold_counts_bound_speakers_as_one() -> None:
     utterances = [u.with_(group=f"g{(int(u.speaker[1:]) + 1) // 2}") for u in crowd(6)]
     with pytest.raises(SplitError, match=r"too few speakers for so many folds.*Found: 3 \(.*count as one\)"):

@@ -48,7 +48,10 @@ class SplitSettings(Settings):
     kind: str = Field("loso", description="the protocol: a name of the split table")
     folds: int = Field(5, ge=2, description="kfold: number of folds")
     validation_speakers: int = Field(
-        1, ge=0, description="speakers taken from the training side to pick the epoch; 0 trains for a fixed length"
+        1,
+        ge=0,
+        description="speakers taken from the training side to pick the epoch (session: one group); "
+        "0 trains for a fixed length",
     )
     path: Path | None = Field(None, description="emobox: folder of the lists of one corpus")
     column: Literal["split", "fold"] | None = Field(None, description="columns: which of the user's columns")
@@ -237,37 +240,35 @@ def choose_validation(rest: Sequence[Utterance], test: Sequence[Utterance], coun
     """Utterances of `count` speakers of the training side, chosen by rule and not by chance.
 
     First those who share a recording group with the tested speakers; then those who follow the tested ones in sorted
-    order, round to the beginning, the less represented sex first. Speakers bound by a recording group come together.
+    order, round to the beginning, the less represented sex first. Speakers bound by a recording group come together,
+    unless nobody would be left to train on.
 
     Raises:
         SplitError: no speaker would be left to train on.
     """
     if count == 0:
         return []
-    chosen: list[Speaker] = []
-    candidates = _in_order(rest, test)
-    clusters = {speaker_of(u): cluster for cluster in clusters_of(rest) for u in cluster}
+    companions, others = _in_order(rest, test)
+    total = len(companions) + len(others)
+    bound_to = {speaker_of(u): cluster for cluster in clusters_of(rest) for u in cluster}
     gender = {speaker_of(u): u.gender for u in rest}
-    while candidates and len(chosen) < count:
-        companions, others = candidates
-        pool = companions if companions else others
-        if not pool:
-            break
+    chosen: list[Speaker] = []
+    while len(chosen) < min(count, total):
         seen = Counter(gender[speaker] for speaker in chosen)
+        pool = companions if companions else others
         best = min(pool, key=lambda speaker: seen[gender[speaker]])  # the first among equals
-        bound = {speaker_of(u) for u in clusters[best]} if not companions else {best}
-        chosen += sorted(bound)
-        candidates = ([s for s in companions if s not in bound], [s for s in others if s not in bound])
-    taken = set(chosen)
-    validation = [u for u in rest if speaker_of(u) in taken]
-    if len(chosen) < count or len(validation) == len(rest):
+        cluster = {speaker_of(u) for u in bound_to[best]}
+        taken = [speaker for speaker in others if speaker in cluster] if pool is others else [best]
+        chosen += taken if len(chosen) + len(taken) < total else [best]
+        companions, others = ([s for s in speakers if s not in chosen] for speakers in (companions, others))
+    if len(chosen) == total:
         raise SplitError(
             "too few speakers to train on after validation speakers were taken",
-            found=f"{len(clusters)} on the training side",
+            found=f"{total} on the training side",
             expected=f"at least {count + 1}",
             hint="Use fewer folds or validation_speakers=0",
         )
-    return validation
+    return [u for u in rest if speaker_of(u) in chosen]
 
 
 def _in_order(rest: Sequence[Utterance], test: Sequence[Utterance]) -> tuple[list[Speaker], list[Speaker]]:
