@@ -1,6 +1,7 @@
 """The frame of the command line: the table, help, versions, and what a user sees when something goes wrong."""
 
 import errno
+import io
 import os
 import signal
 import subprocess
@@ -205,3 +206,20 @@ def test_progress_can_be_quiet_and_never_writes_to_stdout(capsys: pytest.Capture
     with Progress("Walking") as progress:
         progress.say("heard")
     assert capsys.readouterr() == ("", "heard\n")
+
+
+def test_progress_on_a_terminal_is_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with Progress("Walking", unit="steps") as progress:
+        progress.set_total(4)
+        progress.advance(2, detail="[not markup]")
+        progress.say("by the way")
+    shown = terminal.getvalue()
+    assert "by the way" in shown
+    assert "2/4" in shown
+    assert "[not markup]" in shown

@@ -1,11 +1,14 @@
 """Recognizer: what it says of files, bytes, arrays, windows and many files at once."""
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 import serenade
@@ -250,3 +253,29 @@ def test_no_such_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "jobs" / "a-seed0" / "model" / "model.toml").touch()
     with pytest.raises(CheckpointError, match=r"It is a run; name one of its models, such as .*jobs/a-seed0/model"):
         serenade.load(str(tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads its peak of memory from /proc")
+def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
+    code = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from pathlib import Path\n"
+        "from serenade.core.labels import LabelSet\n"
+        "from serenade.inference.recognizer import Recognizer\n"
+        "from serenade.systems import make_system\n"
+        "recognizer = Recognizer(make_system('glam', {'evaluation_overlap_s': 0.0}, LabelSet(('happy', 'sad'))))\n"
+        "assert recognizer(sys.argv[1]).end_s == float(sys.argv[2])\n"
+        # not getrusage: its figure begins with that of the process that started this one
+        "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
+    )
+    peaks_mb = []
+    for minutes in (2, 40):
+        path = tmp_path / f"{minutes}.flac"
+        soundfile.write(path, np.tile(noise(60.0), minutes), 16_000)
+        done = subprocess.run(
+            [sys.executable, "-c", code, path, str(60 * minutes)], capture_output=True, text=True, check=True
+        )
+        peaks_mb.append(float(done.stdout) / 1024)
+    assert max(peaks_mb) < 600
+    assert peaks_mb[1] - peaks_mb[0] < 20  # the difference between the samples themselves is 146 MB
