@@ -339,6 +339,8 @@ class TestFromArray:
             (np.zeros((100, 100)), "at most 64 channels"),
             (np.zeros(10, dtype=np.int64), "type that is not known.*int64"),
             (np.zeros(10, dtype=bool), "type that is not known.*bool"),
+            (np.array(0.5), "must have the shape"),
+            (np.full(10, 1e300), "must lie in .*magnitude of 1e\\+300"),
             (np.full(10, 20_000.0), "must lie in .*magnitude of 20000.*Divide"),
         ],
     )
@@ -355,6 +357,12 @@ class TestFromArray:
         with pytest.raises(AudioError, match="no samples") as caught:
             from_array(np.zeros(0), 16_000)
         assert reason_of(caught) == "empty"
-        with pytest.raises(AudioError, match="not finite") as caught:
-            from_array(np.array([0.0, np.nan]), 16_000)
-        assert reason_of(caught) == "not finite"
+        for values in ([0.0, np.nan], [np.nan, np.nan], [np.inf, 0.0]):
+            with pytest.raises(AudioError, match="not finite") as caught:
+                from_array(np.array(values), 16_000)
+            assert reason_of(caught) == "not finite"
+
+    @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+    def test_takes_every_float(self, kind):
+        values = torch.tensor([0.5, -0.25, 0.125], dtype=kind)
+        assert from_array(values, 16_000).tolist() == [0.5, -0.25, 0.125]

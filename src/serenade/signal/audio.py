@@ -135,13 +135,19 @@ def from_array(array: Any, sample_rate: int) -> Tensor:
     """
     if not (isinstance(sample_rate, int | np.integer) and RATES[0] <= sample_rate <= RATES[1]):
         raise UsageError("not a sample rate", found=repr(sample_rate), expected=f"an integer, {RATES[0]}-{RATES[1]} Hz")
-    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else array
+    values = _numpy_of(array) if isinstance(array, Tensor) else array
     if not isinstance(values, np.ndarray):
         raise UsageError("audio must be a numpy array or a tensor", found=type(array).__name__)
     samples = _scaled(_time_first(values))
     recording = Recording(int(sample_rate), samples.shape[1], iter([samples]))
     parts = list(_resampled(_mono_blocks(recording, "audio in memory"), recording.sample_rate))
     return torch.from_numpy(np.concatenate(parts))
+
+
+def _numpy_of(tensor: Tensor) -> NDArray[Any]:
+    plain = tensor.detach().cpu()
+    values: NDArray[Any] = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()  # numpy has no bfloat16
+    return values
 
 
 def _time_first(values: NDArray[Any]) -> NDArray[Any]:
@@ -162,15 +168,14 @@ def _time_first(values: NDArray[Any]) -> NDArray[Any]:
 def _scaled(values: NDArray[Any]) -> Samples:
     """Floats in [-1, 1] of any accepted type; the input is not modified."""
     if values.dtype.kind == "f":
-        samples: Samples = values.astype(np.float32)
-        loudest = float(np.nanmax(np.abs(samples), initial=0.0))
-        if _LOUDEST < loudest < math.inf:
+        loudest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+        if loudest > _LOUDEST:
             raise UsageError(
                 "audio as floats must lie in [-1, 1]",
                 found=f"a magnitude of {loudest:g}",
                 hint="Divide by the full scale, such as 32768 for 16 bit",
             )
-        return samples
+        return values.astype(np.float32)
     if values.dtype in (np.uint8, np.int8, np.int16, np.int32):
         middle = 128 if values.dtype == np.uint8 else 0
         full_scale = 2 ** (8 * values.dtype.itemsize - 1)
