@@ -30,6 +30,12 @@ class Training(Settings):
     patience: int | None = None
 
 
+class Night(Settings):
+    """Sets other defaults for what it holds."""
+
+    training: Training = Training(epochs=400, optimiser=Adam(learning_rate=0.5))
+
+
 class Run(Settings):
     name: str = "run"
     training: Training = Training()
@@ -38,6 +44,19 @@ class Run(Settings):
 
 def test_defaults_need_no_values() -> None:
     assert make_settings(Run, {}).training.epochs == 50
+
+
+def test_part_of_a_table_leaves_the_rest_as_the_outer_class_set_it() -> None:
+    made = make_settings(Night, {"training": {"patience": 3}}, ["training.batch_size=8"]).training
+    assert (made.epochs, made.batch_size, made.patience) == (400, 8, 3)
+    assert made.optimiser == Adam(learning_rate=0.5)
+
+
+def test_part_of_a_choice_keeps_the_choice_and_another_choice_has_its_own_defaults() -> None:
+    kept = make_settings(Night, {}, ["training.optimiser.learning_rate=0.25"]).training
+    assert (kept.optimiser, kept.epochs) == (Adam(learning_rate=0.25), 400)
+    other = make_settings(Night, {}, ["training.optimiser.kind=sgd"]).training
+    assert (other.optimiser, other.epochs) == (Sgd(), 400)
 
 
 def test_overrides_win_over_tables() -> None:

@@ -84,7 +84,7 @@ def merge(base: Mapping[str, Any], *changes: Mapping[str, Any]) -> dict[str, Any
 def make_settings(
     cls: type[S], values: Mapping[str, Any], overrides: Iterable[str] = (), *, where: str = "settings"
 ) -> S:
-    """Validated settings from tables and ``key=value`` overrides.
+    """Validated settings from tables and ``key=value`` overrides; what they leave out has the defaults of `cls`.
 
     Raises:
         SettingsError: an unknown key (the nearest known one is named), a value out of bounds or of another
@@ -92,9 +92,27 @@ def make_settings(
     """
     merged = merge(values, *(parse_override(text) for text in overrides))
     try:
-        return cls.model_validate(merged)
+        return cls.model_validate(_over_defaults(cls, merged))
     except ValidationError as error:
         raise _explain(cls, error, where) from error
+
+
+def _over_defaults(cls: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values laid over the defaults of nested settings, so that a part of a table leaves the rest of it as it was.
+
+    Pydantic alone fills the rest from the nested class and forgets the defaults that the outer class has set for it.
+    """
+    defaults = {name: field.default for name, field in cls.model_fields.items()}
+    return {name: _lay_over(defaults.get(name), value) for name, value in values.items()}
+
+
+def _lay_over(default: Any, value: Any) -> Any:
+    if not isinstance(default, BaseModel) or not isinstance(value, Mapping):
+        return value
+    parts = {name: getattr(default, name) for name in type(default).model_fields}
+    if value.get("kind", parts.get("kind")) != parts.get("kind"):  # another member of a union has its own defaults
+        return value
+    return parts | {name: _lay_over(parts.get(name), part) for name, part in value.items()}
 
 
 def _explain(cls: type[Settings], error: ValidationError, where: str) -> SettingsError:
