@@ -49,7 +49,7 @@ def _corpus(text: str) -> dict[str, str]:
     name, equals, root = text.partition("=")
     if not equals or not root:
         raise UsageError("a corpus is given as NAME=PATH", found=text, expected="such as emodb=/data/emodb")
-    return {"name": name, "root": root}
+    return {"name": name, "root": str(Path(root).absolute())}  # a run is read from any folder later
 
 
 class Shown:

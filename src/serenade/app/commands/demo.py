@@ -66,12 +66,12 @@ def _synthesise(root: Path, quiet: bool) -> None:
 
 def _predict_unseen(folder: Path) -> None:
     """One recording per class of a test speaker of the first fold, by that fold's model."""
-    import serenade
     from serenade.experiments.folder import JobKey, RunFolder
+    from serenade.inference.recognizer import Recognizer
 
     run = RunFolder(folder)
     fold = run.read_split().folds[0]
-    recogniser = serenade.load(str(run.job(JobKey(fold.name, 0)) / "model"))
+    recogniser = Recognizer.load(run.job(JobKey(fold.name, 0)) / "model")
     tested = [u for u in run.read_utterances() if u.id in set(fold.test)]
     chosen = {u.emotion: u for u in reversed(tested) if u.speaker == tested[0].speaker}
     print(f"\n{'recording':<24} {'spoken as':<12} {'heard as':<12} score")
