@@ -73,7 +73,9 @@ class Shown:
 
     def done(self, count: int, detail: str = "") -> None:
         """Move the bar."""
-        if self._progress is not None and count >= self._progress.done:
+        if self._progress is None or count < self._progress.done:
+            return
+        if count > self._progress.done or count != self._progress.total:  # a full bar is not drawn again
             self._progress.advance(count - self._progress.done, detail=detail)
 
     def warn(self, message: str) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from serenade.core.errors import CorpusError
 from serenade.core.labels import LabelSet
-from serenade.core.records import Listing, Utterance
+from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
 from serenade.corpora import read_corpus
 from serenade.experiments.settings import CorpusSettings
 from serenade.signal.audio import examine, read_audio
@@ -35,7 +35,8 @@ def read_corpora(
         listings = [_with_corpus_names(listing) for listing in listings]
     utterances = sorted((u for listing in listings for u in listing.utterances), key=lambda u: u.id)
     labelled = [u for u in utterances if u.emotion is not None]
-    left_out = tuple(item for listing in listings for item in listing.left_out)
+    unlabelled = tuple(LeftOut(u.id, "no label") for u in utterances if u.emotion is None)
+    left_out = tuple(item for listing in listings for item in listing.left_out) + unlabelled
     if len({u.emotion for u in labelled}) < 2:
         raise CorpusError(
             "there is nothing to train on",
@@ -51,7 +52,7 @@ def _with_corpus_names(listing: Listing) -> Listing:
     renamed = tuple(
         u.with_(
             id=f"{u.corpus}/{u.id}",
-            speaker=f"{u.corpus}/{u.speaker}",
+            speaker=u.speaker if u.speaker == UNKNOWN_SPEAKER else f"{u.corpus}/{u.speaker}",
             group=None if u.group is None else f"{u.corpus}/{u.group}",
             sentence=None if u.sentence is None else f"{u.corpus}/{u.sentence}",
         )
