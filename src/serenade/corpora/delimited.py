@@ -1,4 +1,4 @@
-"""Reading a table with a header from a CSV or TSV file of any delimiter and encoding; complaints name the line."""
+"""Reading a table with a header from CSV, TSV (any delimiter and encoding) or Parquet; complaints name the line."""
 
 import codecs
 import csv
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from serenade.core.errors import CorpusError
+from serenade.core.errors import CorpusError, MissingExtraError
 from serenade.core.names import nearest
 
 __all__ = ["Row", "read_rows"]
@@ -45,14 +45,34 @@ def read_rows(path: Path, meanings: Mapping[str, str], *, needed: str) -> list[R
     Raises:
         CorpusError: the file is not there or no text, has no such column, or a line has another number of cells.
     """
-    text = _read_text(path)
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(_DELIMITERS, key=lambda mark: sum(name in meanings for name in _names(first, mark)))
-    rows = list(_lines(path, text, delimiter))
+    rows = _parquet_lines(path) if path.suffix.lower() == ".parquet" else _text_lines(path, meanings)
     if not rows:
         raise CorpusError("the table is empty", where=path, expected="a header and a line per utterance")
     columns = _columns(path, rows[0][1], meanings, needed)
     return [_row(path, line, cells, columns) for line, cells in rows[1:]]
+
+
+def _text_lines(path: Path, meanings: Mapping[str, str]) -> list[tuple[int, list[str]]]:
+    text = _read_text(path)
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = max(_DELIMITERS, key=lambda mark: sum(name in meanings for name in _names(first, mark)))
+    return list(_lines(path, text, delimiter))
+
+
+def _parquet_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Header and rows of a Parquet file as text; an empty cell is a null."""
+    try:
+        from pyarrow import ArrowInvalid, parquet
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", extra="data", purpose="reading Parquet tables") from error
+    try:
+        table = parquet.read_table(path)
+    except FileNotFoundError as error:
+        raise CorpusError("there is no such table or folder", where=path) from error
+    except (ArrowInvalid, OSError) as error:
+        raise CorpusError("the table is not a Parquet file, or damaged", where=path, found=str(error)) from error
+    rows = [["" if cell is None else str(cell) for cell in row.values()] for row in table.to_pylist()]
+    return list(enumerate([list(table.column_names), *rows], start=1))
 
 
 def _read_text(path: Path) -> str:
