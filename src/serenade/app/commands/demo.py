@@ -11,8 +11,7 @@ from serenade.core.errors import UsageError
 __all__ = ["demo"]
 
 _SPEAKERS, _UTTERANCES_PER_CLASS = 12, 5
-_EPOCHS = 14
-_FOLDS = 4
+__FOLDS = 4
 
 
 def demo(
