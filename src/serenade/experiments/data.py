@@ -37,6 +37,7 @@ def read_corpora(
     labelled = [u for u in utterances if u.emotion is not None]
     unlabelled = tuple(LeftOut(u.id, "no label") for u in utterances if u.emotion is None)
     left_out = tuple(item for listing in listings for item in listing.left_out) + unlabelled
+    _require_classes(wanted, {str(u.emotion) for u in labelled}, corpora)
     if len({u.emotion for u in labelled}) < 2:
         raise CorpusError(
             "there is nothing to train on",
@@ -46,6 +47,17 @@ def read_corpora(
             hint="Run `serenade corpus check` on it to see why",
         )
     return Listing(tuple(labelled), left_out)
+
+
+def _require_classes(wanted: LabelSet | None, present: set[str], corpora: Sequence[CorpusSettings]) -> None:
+    absent = [name for name in wanted.names if name not in present] if wanted is not None else []
+    if absent:
+        raise CorpusError(
+            f"no utterance has the class {absent[0]!r}",
+            where=", ".join(str(corpus.root) for corpus in corpora),
+            expected=f"some of {', '.join(sorted(present))}" if present else None,
+            hint="`serenade corpus stats` shows the classes of a corpus",
+        )
 
 
 def _with_corpus_names(listing: Listing) -> Listing:

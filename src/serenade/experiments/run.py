@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from serenade.core.devices import cpu_budget
+from serenade.core.devices import choose_device, cpu_budget
 from serenade.core.errors import PartialFailure, SerenadeError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Listing, Split, Utterance
@@ -99,7 +99,7 @@ def run_experiment(plan: Plan, out: Path, *, workers: int | None = None, watcher
     Args:
         plan: from `prepare`.
         out: the run's folder; an interrupted run of the same plan is taken up.
-        workers: processes; None takes as many as there are processors for the jobs' threads.
+        workers: processes; None takes as many as there are processors for the jobs' threads, or one on a GPU.
         watcher: is told how it goes.
 
     Returns:
@@ -115,12 +115,19 @@ def run_experiment(plan: Plan, out: Path, *, workers: int | None = None, watcher
     todo = [Job(out, key) for key in plan.jobs if not run.is_done(key)]
     if not todo:
         return run
-    workers = workers if workers is not None else max(1, cpu_budget() // plan.settings.threads)
+    workers = workers if workers is not None else _default_workers(plan.settings)
     # Threads of the linear algebra libraries are fixed when a process loads them: told to the workers beforehand.
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.settings.threads))
     _extract_features(out, plan, workers, watcher)
     _do_jobs(run, plan, todo, min(workers, len(todo)), watcher)
     return run
+
+
+def _default_workers(settings: ExperimentSettings) -> int:
+    """Jobs at once: processors by threads; on a GPU one, which several would only share."""
+    if choose_device(settings.device).type != "cpu":
+        return 1
+    return max(1, cpu_budget() // settings.threads)
 
 
 def _take_folder(run: RunFolder, plan: Plan) -> None:

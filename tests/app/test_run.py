@@ -1,0 +1,131 @@
+"""`serenade run`, `train` and `demo` as a user meets them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from serenade.app.main import main
+from serenade.corpora.synthetic import generate
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("synthetic")
+    generate(folder, speakers=3, utterances_per_class=1, classes=("angry", "sad"))
+    return folder
+
+
+def run(*arguments: object) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_run_prints_the_table_and_names_the_next_step(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run("run", "baseline", "--corpus", f"synthetic={corpus}", "--split", "loso", "--out", tmp_path / "r")
+    shown = capsys.readouterr()
+    assert code == 0
+    assert "loso" in shown.out
+    assert "synthetic" in shown.out
+    assert f"serenade report {tmp_path / 'r'}" in shown.err
+    assert json.loads((tmp_path / "r" / "summary.json").read_text())["state"]["complete"]
+
+
+def test_a_file_of_settings_does_the_same_and_options_win(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.toml").write_text(
+        f'preset = "glam"\nseeds = 2\ncorpora = [{{ name = "synthetic", root = "{corpus}" }}]\n[split]\nkind = "loso"\n'
+    )
+    assert run("run", "baseline", "--config", "mine.toml", "--seeds", 1, "-q") == 0
+    settings = (tmp_path / "runs" / "baseline-synthetic-loso" / "experiment.toml").read_text()
+    assert "seeds = 1" in settings
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["glam", "--set", "training.epoch=3"], "unknown key 'training.epoch'.*Did you mean 'epochs'"),
+        (["glam", "--set", "training.epochs=0"], "training.epochs: Input should be greater than or equal to 1"),
+        (["glamm"], "no preset called 'glamm'.*Did you mean 'glam'"),
+        (["glam", "--split", "loco"], "loco.*loso"),
+        (["glam", "--labels", "angry,joyous"], "joyous"),
+    ],
+    ids=["key", "bound", "preset", "split", "label"],
+)
+def test_a_wrong_word_is_named_with_the_nearest(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    import re
+
+    code = run("run", *arguments, "--corpus", f"synthetic={corpus}", "--out", tmp_path / "r", "-q")
+    shown = " ".join(capsys.readouterr().err.split())
+    assert code in (1, 2)
+    assert re.search(message, shown)
+    assert "Traceback" not in shown
+    assert not (tmp_path / "r").exists()
+
+
+def test_no_corpus_and_a_corpus_without_path_say_what_to_write(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("run", "glam") == 2
+    assert "--corpus NAME=PATH" in " ".join(capsys.readouterr().err.split())
+    assert run("run", "glam", "--corpus", "emodb") == 2
+    assert "emodb=/data/emodb" in " ".join(capsys.readouterr().err.split())
+
+
+def test_dry_run_trains_nothing(corpus: Path, tmp_path: Path) -> None:
+    assert run("run", "glam", "--corpus", f"synthetic={corpus}", "--out", tmp_path / "r", "--dry-run", "-q") == 0
+    assert not (tmp_path / "r").exists()
+
+
+def test_leaky_protocol_is_called_leaky_in_the_table(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = ["--split", "random82_best_test", "--out", tmp_path / "r"]
+    assert run("run", "baseline", "--corpus", f"synthetic={corpus}", *split) == 0
+    assert "LEAKY" in capsys.readouterr().out
+
+
+def test_tensorboard_logs_hold_every_epoch(corpus: Path, tmp_path: Path) -> None:
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs the extra track"
+    )
+    quick = ["--set", "training.epochs=2", "--set", "segments_per_epoch=1", "--set", "evaluation_overlap_s=0"]
+    code = run(
+        "run",
+        "glam",
+        "--corpus",
+        f"synthetic={corpus}",
+        *quick,
+        "--tensorboard",
+        "--workers",
+        1,
+        "--out",
+        tmp_path / "r",
+        "-q",
+    )
+    assert code == 0
+    folder = next((tmp_path / "r" / "jobs").iterdir()) / "tensorboard"
+    events = accumulator.EventAccumulator(str(folder)).Reload()
+    assert [event.step for event in events.Scalars("selection/ua")] == [1, 2]
+
+
+def test_trained_model_predicts(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = tmp_path / "model"
+    assert run("train", "baseline", "--corpus", f"synthetic={corpus}", "--out", model, "-q") == 0
+    recording = next(corpus.rglob("*.flac"))
+    capsys.readouterr()
+    assert run("predict", recording, "--model", model, "--format", "csv") == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("angry,sad")
+    assert "Not measured" in (model / "card.md").read_text()
+
+
+@pytest.mark.slow
+def test_demo_shows_a_table_a_report_and_predictions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("demo", "--out", tmp_path / "demo", "-q") == 0
+    shown = capsys.readouterr().out
+    assert "glam-cpu" in shown or "run-synthetic" in shown
+    assert shown.count(".flac") == 4
+    assert (tmp_path / "demo" / "run-synthetic" / "report.html").is_file()
