@@ -11,7 +11,7 @@ from serenade.core.errors import UsageError
 __all__ = ["demo"]
 
 _SPEAKERS, _UTTERANCES_PER_CLASS = 12, 5
-__FOLDS = 4
+_FOLDS = 4
 
 
 def demo(
@@ -40,7 +40,6 @@ def demo(
         preset="glam-cpu",
         corpus=[f"{corpus}={root}"],
         split=f"kfold:{_FOLDS}",
-        change=[f"training.epochs={_EPOCHS}"],
         out=folder,
         quiet=quiet,
     )
