@@ -115,9 +115,9 @@ class BaselineSystem:
     def _merit(self, train: Sequence[Example], selection: Sequence[Example], value: float) -> float:
         """UA on the validation part of a regression fitted on the training part."""
         self._regress(train, value)
-        outputs = self.predict(collate(selection))
+        outputs = self.predict(collate(selection).to(self.network.mean.device))
         targets = np.array([example.target for example in selection])
-        counts = confusion(targets, outputs.probabilities.argmax(dim=1).numpy(), len(self.labels))
+        counts = confusion(targets, outputs.probabilities.argmax(dim=1).cpu().numpy(), len(self.labels))
         return float(ua(counts))
 
     def _regress(self, examples: Sequence[Example], inverse_regularisation: float) -> None:
@@ -126,7 +126,8 @@ class BaselineSystem:
         except ImportError as error:
             raise MissingExtraError("sklearn", extra="train", purpose="fitting the baseline") from error
         with torch.inference_mode():
-            inputs = self.network.embed(torch.cat([example.inputs["audio"] for example in examples])).numpy()
+            statistics = torch.cat([example.inputs["audio"] for example in examples]).to(self.network.mean.device)
+            inputs = self.network.embed(statistics).cpu().numpy()
         regression = LogisticRegression(
             C=inverse_regularisation,
             class_weight="balanced" if self.settings.class_weight else None,
