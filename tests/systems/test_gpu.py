@@ -2,12 +2,12 @@
 
 import pytest
 import torch
+from tests.systems.test_baseline import examples
 
 from serenade.core.labels import LabelSet
 from serenade.systems import SYSTEMS
 from serenade.training.loop import score, train
 from serenade.training.settings import TrainingSettings
-from tests.systems.test_baseline import examples
 
 pytestmark = pytest.mark.gpu
 LABELS = LabelSet(("angry", "happy", "sad"))
