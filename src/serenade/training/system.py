@@ -97,7 +97,7 @@ class System(Protocol):
         ...
 
     def training_items(self, examples: Sequence[Example], generator: Generator) -> Sequence[Example]:
-        """What one epoch goes through, every utterance at least once: segments, or whole utterances; the loop shuffles."""
+        """What one epoch goes through, every utterance at least once: segments or whole utterances, shuffled later."""
         ...
 
     def collate(self, items: Sequence[Example]) -> Batch:
