@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from serenade.core.errors import StorageError
-from serenade.core.files import cache_folder, read_json, storage_errors, write_bytes, write_json, write_text
+from serenade.core.files import (
+    cache_folder,
+    read_json,
+    read_json_lines,
+    storage_errors,
+    write_bytes,
+    write_json,
+    write_json_lines,
+    write_text,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -29,6 +38,13 @@ def test_text_and_json_come_back(tmp_path: Path) -> None:
     value = {"angry": [1, 2.5, None, True], "wütend": {"x": "\u2028"}}
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value
+
+
+def test_json_lines_come_back_whatever_ends_of_line_a_text_holds(tmp_path: Path) -> None:
+    values = [{"text": f"one{end}two"} for end in ("\n", "\r\n", "\u2028", "\u2029", "\x85", "\x1c", "\x0b")]
+    write_json_lines(tmp_path / "a.jsonl", values)
+    assert read_json_lines(tmp_path / "a.jsonl") == values
+    assert (tmp_path / "a.jsonl").read_text(encoding="utf-8").count("\n") == len(values)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

@@ -4,14 +4,23 @@ import errno
 import json
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from serenade.core.errors import StorageError
 
-__all__ = ["cache_folder", "read_json", "storage_errors", "write_bytes", "write_json", "write_text"]
+__all__ = [
+    "cache_folder",
+    "read_json",
+    "read_json_lines",
+    "storage_errors",
+    "write_bytes",
+    "write_json",
+    "write_json_lines",
+    "write_text",
+]
 
 _REASONS = {
     errno.ENOSPC: "the disk is full",
@@ -96,3 +105,19 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_json_lines(path: Path, values: Iterable[Any]) -> None:
+    """Write one JSON value a line, the file whole or not at all.
+
+    Raises:
+        StorageError: the disk is full or refuses.
+        ValueError: a value holds NaN or infinity.
+    """
+    write_text(path, "".join(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n" for value in values))
+
+
+def read_json_lines(path: Path) -> list[Any]:
+    """Read a file with one JSON value a line."""
+    # Not splitlines: a text may hold U+2028 and other ends of line that are none in JSON.
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]

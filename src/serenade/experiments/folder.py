@@ -1,6 +1,5 @@
 """A run as a folder: what is in it, under which name, read and written in one place (drawn in CONTRIBUTING.md)."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from serenade.core.errors import UsageError
-from serenade.core.files import read_json, write_json, write_text
+from serenade.core.files import read_json, read_json_lines, write_json, write_json_lines, write_text
 from serenade.core.records import LeftOut, RunRecord, Split, Utterance
 from serenade.core.settings import dump_toml, load_toml, make_settings
 from serenade.experiments.settings import ExperimentSettings
@@ -72,8 +71,7 @@ class RunFolder:
 
     def read_utterances(self) -> list[Utterance]:
         """The utterances used, sorted by id."""
-        lines = (self.path / "utterances.jsonl").read_text(encoding="utf-8").splitlines()
-        return [Utterance.from_json(json.loads(line)) for line in lines]
+        return [Utterance.from_json(values) for values in read_json_lines(self.path / "utterances.jsonl")]
 
     def read_split(self) -> Split:
         """The run's split."""
@@ -101,12 +99,8 @@ class RunFolder:
         Raises:
             StorageError: the disk is full or refuses.
         """
-        write_text(self.path / "utterances.jsonl", _lines(u.to_json() for u in utterances))
-        write_text(self.path / "left_out.jsonl", _lines(asdict(item) for item in left_out))
+        write_json_lines(self.path / "utterances.jsonl", (u.to_json() for u in utterances))
+        write_json_lines(self.path / "left_out.jsonl", (asdict(item) for item in left_out))
         write_json(self.path / "split.json", split.to_json())
         write_json(self.path / "leaks.json", leaks)
         write_text(self.settings_file, dump_toml(settings.model_dump(mode="json")))
-
-
-def _lines(values: Iterable[dict[str, Any]]) -> str:
-    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values)

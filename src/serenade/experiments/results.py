@@ -1,6 +1,5 @@
 """A run folder read back: the records, and their scores as arrays."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serenade.core.errors import SerenadeError, UsageError
-from serenade.core.files import read_json
+from serenade.core.files import read_json, read_json_lines
 from serenade.core.records import LeftOut, RunRecord, Score, Split, Utterance
 from serenade.core.settings import load_toml
 from serenade.evaluation.metrics import Counts, confusion
@@ -194,7 +193,7 @@ def _record(folder: RunFolder, key: JobKey, _: Path) -> RunRecord:
 
 
 def _left_out(path: Path) -> tuple[LeftOut, ...]:
-    return tuple(LeftOut(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines())
+    return tuple(LeftOut(**values) for values in read_json_lines(path))
 
 
 def _check(run: Path, records: Mapping[tuple[str, int], RunRecord], utterances: Mapping[str, Utterance]) -> None:
