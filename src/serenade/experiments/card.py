@@ -64,7 +64,9 @@ def _worth(summary: Mapping[str, Any] | None) -> str:
     ua = summary["metrics"]["ua"]["pooled"]
     mark = "" if summary["split"]["leaky"] is None else " (LEAKY protocol)"
     chance = 100 * summary["chance"]["ua"]
-    return f"UA {_percent(ua)} % on speakers it never heard{mark}; chance is {chance:.1f} %."
+    return (
+        f"Models made like it reach UA {_percent(ua)} % on speakers they never heard{mark}; chance is {chance:.1f} %."
+    )
 
 
 def _corpus_line(name: str) -> str:
