@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from serenade.experiments.summary import summarise
-from serenade.reports.tables import result_table, to_markdown
+from serenade.reports.tables import result_table
 
 SIX = "angry,bored,fearful,happy,neutral,sad"
 FOUR = "angry,happy,neutral,sad"
@@ -60,7 +60,7 @@ def main() -> int:
             workers = ["--workers", str(options.workers)] if options.workers else []
             subprocess.run([*command, *workers, "--out", str(run)], check=True)
             runs.append(run)
-    table = to_markdown(result_table([summarise(run) for run in runs]))
+    table = result_table([summarise(run) for run in runs], "markdown")
     (options.out / "accuracy.md").write_text(table, encoding="utf-8")
     print(table)
     return 0
