@@ -60,3 +60,10 @@ def test_damaged_description_is_refused(folder: Path, text: str) -> None:
     (folder / "model.toml").write_text(text)
     with pytest.raises(CheckpointError, match=r"damaged|not complete"):
         read_checkpoint(folder)
+
+
+def test_an_older_model_is_replaced_whole(folder: Path) -> None:
+    newer = Checkpoint("baseline", {"class_weight": True}, LabelSet(("angry", "calm")), {"w": torch.ones(1)})
+    write_checkpoint(folder, newer)
+    assert read_checkpoint(folder).labels.names == ("angry", "calm")
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["model"]

@@ -64,6 +64,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         StorageError: the disk is full or refuses.
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    replaced = folder.with_name(f".{folder.name}.replaced.{os.getpid()}")
     description = {
         "format": FORMAT,
         "system": checkpoint.system,
@@ -77,9 +78,10 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         write_bytes(temporary / _WEIGHTS_FILE, save(weights))
         write_text(temporary / _DESCRIPTION_FILE, dump_toml(description))
         with storage_errors(folder):
-            if folder.exists():
-                shutil.rmtree(folder)
+            if folder.exists():  # set aside, not removed: killed here, the older model is still beside its place
+                folder.rename(replaced)
             temporary.rename(folder)
+            shutil.rmtree(replaced, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
