@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
-from collections.abc import Callable, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,14 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the folder ../shared (real corpora, reference tensors), which is absent here")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """Child processes can be interrupted, also where the tests run in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
