@@ -99,7 +99,7 @@ def few_products_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tenso
         (B, D, H, W), channels last in memory where the short way was taken.
     """
     rows, columns = weight.shape[2:]
-    if len(x) < _MIN_BATCH or not exact_on_cpu(x):
+    if not exact_on_cpu(x) or len(x) < _MIN_BATCH:  # in this order: an exported graph keeps any batch size
         return functional.conv2d(x, weight, bias, padding=(rows // 2, columns // 2))
     batch, channels, height, width = x.shape
     split, evaluate, join = _matrices(width, columns, x.dtype)
