@@ -160,7 +160,7 @@ def _extract(task: _Extraction) -> None:
     torch.set_num_threads(1)
     system = make_system(PRESETS[task.settings.preset], task.settings.system, task.labels)
     cache = FeatureCache()
-    for training in dict.fromkeys([True, False]):
+    for training in (True, False):
         make_examples(task.utterances, system, cache, training=training)
 
 
