@@ -16,8 +16,6 @@ from serenade.reports.tables import result_table
 
 SIX = "angry,bored,fearful,happy,neutral,sad"
 FOUR = "angry,happy,neutral,sad"
-# RAVDESS has three times the utterances of EMO-DB: half the segments of each per epoch is still more steps.
-CHANGES = {("glam-cpu", "ravdess-8"): ["--set", "segments_per_epoch=1"]}
 
 
 def commands(options: argparse.Namespace, preset: str) -> dict[str, list[str]]:
@@ -55,8 +53,7 @@ def main() -> int:
                 continue
             run = options.out / f"{preset}-{name}"
             seeds = "1" if preset == "baseline" else str(options.seeds)  # the baseline does not depend on the seed
-            changes = CHANGES.get((preset, name), [])
-            command = [sys.executable, "-m", "serenade.app", "run", preset, *arguments, *changes, "--seeds", seeds]
+            command = [sys.executable, "-m", "serenade.app", "run", preset, *arguments, "--seeds", seeds]
             workers = ["--workers", str(options.workers)] if options.workers else []
             subprocess.run([*command, *workers, "--out", str(run)], check=True)
             runs.append(run)
