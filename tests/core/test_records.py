@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serenade.core import records
-from serenade.core.records import Fold, Prediction, RunRecord, Score, Split, Utterance
+from serenade.core.records import Attributes, Fold, Prediction, RunRecord, Score, Split, Utterance
 
 TEXT = st.text(max_size=8)
 MAYBE = st.none() | TEXT
 SECONDS = st.floats(0, 1e6)
+MARKS = st.none() | st.floats(1, 5)
 UTTERANCES = st.builds(
     Utterance,
     id=TEXT,
@@ -24,6 +25,8 @@ UTTERANCES = st.builds(
     start_s=SECONDS,
     end_s=st.none() | SECONDS,
     text=MAYBE,
+    attributes=st.none() | st.builds(Attributes, st.just(1), st.just(5), MARKS, MARKS, MARKS),
+    votes=st.dictionaries(TEXT, SECONDS, max_size=2),
     extra=st.dictionaries(TEXT, TEXT, max_size=2),
     duration_s=st.none() | SECONDS,
 )
@@ -94,3 +97,23 @@ def test_to_json_shares_nothing_with_the_record() -> None:
     utterance = Utterance("a", Path("a.wav"), "table", "anna", "angry", extra={"intensity": "strong"})
     utterance.to_json()["extra"]["intensity"] = "weak"
     assert utterance.extra == {"intensity": "strong"}
+
+
+def test_attributes_keep_their_place_on_another_scale() -> None:
+    attributes = Attributes(1, 5, valence=1.5, dominance=5.0)
+    assert attributes.on_scale(-1, 1) == Attributes(-1, 1, valence=-0.75, dominance=1.0)
+    assert attributes.on_scale(-1, 1).on_scale(1, 5) == attributes
+
+
+@given(st.floats(1, 7), st.floats(-10, 0), st.floats(0.1, 10))
+def test_attributes_never_leave_the_new_scale(value: float, low: float, high: float) -> None:
+    moved = Attributes(1, 7, arousal=value).on_scale(low, high).arousal
+    assert moved is not None
+    assert low <= moved <= high
+
+
+def test_attribute_outside_its_scale_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"arousal 5\.5 lies outside the scale from 1 to 5"):
+        Attributes(1, 5, arousal=5.5)
+    with pytest.raises(ValueError, match="has no extent"):
+        Attributes(5, 5)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 __all__ = [
+    "Attributes",
     "Fold",
     "LeftOut",
     "LeftOutReason",
@@ -35,8 +36,50 @@ LeftOutReason = Literal[
     "no label",
     "bad span",
     "not in the label set",
+    "not selected",
     "other material",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """Valence, arousal and dominance of an utterance on the scale that is stated with them.
+
+    Args:
+        low: the lower end of the scale: least pleasant, least aroused, weakest.
+        high: its upper end.
+        valence: None where the corpus does not say, as the other two.
+        arousal: called activation in IEMOCAP and MSP-IMPROV.
+        dominance: strength or control.
+
+    Raises:
+        ValueError: the scale has no extent, or a value lies outside it.
+    """
+
+    low: float
+    high: float
+    valence: float | None = None
+    arousal: float | None = None
+    dominance: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"a scale from {self.low} to {self.high} has no extent")
+        for name in ("valence", "arousal", "dominance"):
+            value = getattr(self, name)
+            if value is not None and not self.low <= value <= self.high:
+                raise ValueError(f"{name} {value} lies outside the scale from {self.low} to {self.high}")
+
+    def on_scale(self, low: float, high: float) -> "Attributes":
+        """The same attributes on another scale."""
+
+        def moved(value: float | None) -> float | None:
+            if value is None:
+                return None
+            share = (value - self.low) / (self.high - self.low)
+            return min(high, low * (1 - share) + high * share)  # rounding must not leave the scale
+
+        return Attributes(low, high, moved(self.valence), moved(self.arousal), moved(self.dominance))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +101,9 @@ class Utterance:
         text: the words.
         split: the user's own part ("train", "validation", "test").
         fold: the user's own fold name.
+        attributes: valence, arousal and dominance with their scale; None where the corpus has none.
+        votes: how many raters chose each class (or their share in per cent); empty where the corpus does not say. An
+            utterance without a majority has votes and no emotion.
         extra: further facts of the corpus by name, such as intensity.
         duration_s: length of the stretch; None before the file was examined.
         content: hash of the file's bytes plus the span; None before the file was examined.
@@ -77,6 +123,8 @@ class Utterance:
     text: str | None = None
     split: str | None = None
     fold: str | None = None
+    attributes: Attributes | None = None
+    votes: Mapping[str, float] = field(default_factory=dict)
     extra: Mapping[str, str] = field(default_factory=dict)
     duration_s: float | None = None
     content: str | None = None
@@ -87,12 +135,18 @@ class Utterance:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values only."""
-        return {**asdict(self), "audio": str(self.audio), "extra": dict(self.extra)}
+        values = {**asdict(self), "audio": str(self.audio), "votes": dict(self.votes), "extra": dict(self.extra)}
+        for name in ("attributes", "votes"):
+            if not values[name]:
+                del values[name]
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Utterance":
         """The inverse of `to_json`."""
-        return cls(**{**values, "audio": Path(values["audio"])})
+        stated = values.get("attributes")
+        attributes = None if stated is None else Attributes(**stated)
+        return cls(**{**values, "audio": Path(values["audio"]), "attributes": attributes})
 
 
 @dataclass(frozen=True, slots=True)
