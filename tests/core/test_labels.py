@@ -24,6 +24,10 @@ def test_every_spelling_stands_for_one_emotion() -> None:
         ("Pleasant-Surprise", "surprised"),
         ("Freude", "happy"),
         ("boredem", "bored"),
+        ("生气/angry", "angry"),
+        ("<|SAD|>", "sad"),
+        ("Dégoût", "disgusted"),
+        ("radość", "happy"),
         (unicodedata.normalize("NFD", "Ärger"), "angry"),
     ],
 )
@@ -31,7 +35,7 @@ def test_spellings_of_people_and_corpora_are_known(spelling: str, name: str) -> 
     assert canonical_emotion(spelling) == name
 
 
-@pytest.mark.parametrize("label", ["", "content", "anger2", "yawning"])
+@pytest.mark.parametrize("label", ["", "content", "anger2", "yawning", "angry/sad", "angry/quux", "<|EMO_UNKNOWN|>"])
 def test_unknown_label_is_none(label: str) -> None:
     assert canonical_emotion(label) is None
 

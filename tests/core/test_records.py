@@ -30,7 +30,8 @@ UTTERANCES = st.builds(
     extra=st.dictionaries(TEXT, TEXT, max_size=2),
     duration_s=st.none() | SECONDS,
 )
-FOLDS = st.builds(Fold, TEXT, *[st.lists(TEXT, max_size=3).map(tuple) for _ in range(3)])
+PLAIN_FOLDS = st.builds(Fold, TEXT, *[st.lists(TEXT, max_size=3).map(tuple) for _ in range(3)])
+FOLDS = st.builds(lambda fold, inner: dataclasses.replace(fold, inner=inner), PLAIN_FOLDS, st.lists(PLAIN_FOLDS, max_size=2).map(tuple))
 SPLITS = st.builds(
     Split,
     TEXT,
@@ -117,3 +118,9 @@ def test_attribute_outside_its_scale_is_refused() -> None:
         Attributes(1, 5, arousal=5.5)
     with pytest.raises(ValueError, match="has no extent"):
         Attributes(5, 5)
+
+
+def test_a_split_written_before_folds_could_be_nested_is_read() -> None:
+    fold = {"name": "a", "train": ["1"], "validation": [], "test": ["2"]}
+    values = {"name": "loso", "folds": [fold], "leaky": None, "select_on_test": False, "notes": []}
+    assert Split.from_json(values).folds == (Fold("a", ("1",), (), ("2",)),)

@@ -12,28 +12,69 @@ from serenade.core.names import nearest
 
 __all__ = ["EMOTIONS", "LabelSet", "canonical_emotion"]
 
-# canonical name -> other spellings seen in corpora and toolkits (compared in lower case)
+# canonical name -> other spellings in corpora, languages and toolkits (compared in lower case). Codes that mean one
+# thing in this corpus and another in that (A: anger in CREMA-D, Angst, fear, in EMO-DB) stand in the corpus's file.
 EMOTIONS: dict[str, tuple[str, ...]] = {
-    "angry": ("anger", "ang", "a", "wut", "ärger", "aerger", "rage"),
-    "bored": ("boredom", "boredem", "bor", "langeweile"),
-    "calm": ("calmness", "cal"),
-    "contempt": ("contemptuous", "con"),
-    "disgusted": ("disgust", "dis", "ekel"),
-    "excited": ("excitement", "exc"),
-    "fearful": ("fear", "fea", "afraid", "scared", "angst"),
+    "amused": ("amusement",),
+    "angry": (
+        *(
+            "anger",
+            "ang",
+            "a",
+            "rage",
+            "wut",
+            "ärger",
+            "aerger",
+            "wütend",
+            "colère",
+            "colere",
+            "rabbia",
+            "ira",
+            "enfado",
+        ),
+        *("złość", "gniew", "kızgın", "öfke", "ofke", "خشم", "غصہ", "θυμός", "화남", "분노", "生气", "愤怒", "怒り"),
+    ),
+    "anxious": ("anxiety", "worried", "nervous"),
+    "bored": ("boredom", "boredem", "bor", "langeweile", "gelangweilt", "ennui", "noia", "aburrimiento", "nuda"),
+    "calm": ("calmness", "cal", "sakin", "ruhig", "calme", "spokój"),
+    "contempt": ("contemptuous", "con", "scorn", "verachtung", "mépris", "disprezzo"),
+    "disgusted": ("disgust", "dis", "ekel", "dégoût", "degout", "disgusto", "asco", "wstręt", "αηδία", "厌恶"),
+    "excited": ("excitement", "exc", "enthusiastic", "aufgeregt"),
+    "fearful": (
+        *("fear", "fea", "afraid", "scared", "angst", "ängstlich", "peur", "paura", "miedo", "strach"),
+        *("korku", "ترس", "φόβος", "두려움", "恐惧", "害怕"),
+    ),
     "frustrated": ("frustration", "fru"),
-    "happy": ("happiness", "hap", "joy", "freude", "joyful"),
-    "neutral": ("neu", "neutrality"),
-    "sad": ("sadness", "trauer"),
-    "surprised": ("surprise", "sur", "ps", "pleasant_surprise"),
+    "happy": (
+        *("happiness", "hap", "joy", "joyful", "freude", "fröhlich", "joie", "gioia", "alegría", "alegria", "radość"),
+        *("mutlu", "mutluluk", "شادی", "خوشی", "χαρά", "기쁨", "행복", "开心", "高兴", "快乐", "喜び"),
+    ),
+    "neutral": (
+        *("neu", "neutrality", "neutre", "neutralité", "neutrale", "neutralny", "neutralność", "nötr", "خنثی", "중립"),
+        *("ουδέτερο", "中立", "中性"),
+    ),
+    "other": ("oth", "others", "其他"),
+    "sad": (
+        *("sadness", "trauer", "traurig", "tristesse", "triste", "tristezza", "tristeza", "smutek", "üzgün", "hüzün"),
+        *("غم", "اداسی", "λύπη", "슬픔", "难过", "悲伤", "悲しみ"),
+    ),
+    "surprised": (
+        *("surprise", "sur", "ps", "pleasant_surprise", "pleasant_surprised", "pleasantly_surprised", "überraschung"),
+        *("überrascht", "sorpresa", "zaskoczenie", "zdziwienie", "şaşkın", "تعجب", "έκπληξη", "놀람", "吃惊", "惊讶"),
+    ),
 }
 _SPELLINGS = {spelling: name for name, others in EMOTIONS.items() for spelling in (name, *others)}
 
 
 def canonical_emotion(label: str) -> str | None:
-    """The table's name for a spelling, or None where the table does not know it."""
+    """The table's name for a spelling, or None where the table does not know it.
+
+    Also for the forms of toolkits that write two languages (``生气/angry``) or marks (``<|HAPPY|>``).
+    """
     plain = unicodedata.normalize("NFC", label).strip().lower()  # a file name's umlaut may come in two pieces
-    return _SPELLINGS.get(plain.replace(" ", "_").replace("-", "_"))
+    plain = plain.removeprefix("<|").removesuffix("|>").replace(" ", "_").replace("-", "_")
+    names = {_SPELLINGS.get(part) for part in plain.split("/")}
+    return names.pop() if len(names) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

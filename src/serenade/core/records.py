@@ -174,12 +174,28 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Utterance ids of one fold. Validation is taken from the training side; parts share no id."""
+    """Utterance ids of one fold. Validation is taken from the training side; parts share no id.
+
+    Args:
+        name: unique within its split.
+        train: what is trained on.
+        validation: what picks the epoch; empty where the length of training is fixed.
+        test: what is tested.
+        inner: folds over the training side (train and validation) on which settings are chosen; empty where the split
+            is not nested.
+    """
 
     name: str
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+    inner: tuple["Fold", ...] = ()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Fold":
+        """The inverse of `dataclasses.asdict`; what was written before folds could be nested has no inner ones."""
+        parts = (tuple(values[part]) for part in ("train", "validation", "test"))
+        return cls(values["name"], *parts, tuple(cls.from_json(fold) for fold in values.get("inner", ())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +224,7 @@ class Split:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Split":
         """The inverse of `to_json`."""
-        folds = tuple(
-            Fold(f["name"], tuple(f["train"]), tuple(f["validation"]), tuple(f["test"])) for f in values["folds"]
-        )
+        folds = tuple(Fold.from_json(fold) for fold in values["folds"])
         return cls(values["name"], folds, values["leaky"], values["select_on_test"], tuple(values["notes"]))
 
 
