@@ -19,6 +19,7 @@ EXIT_CODES = {
     "MissingExtraError": 2,
     "AudioError": 1,
     "CorpusError": 1,
+    "FetchError": 1,
     "SplitError": 1,
     "LeakError": 1,
     "CheckpointError": 1,

@@ -27,6 +27,7 @@ __all__ = [
     "AudioErrorReason",
     "CheckpointError",
     "CorpusError",
+    "FetchError",
     "LeakError",
     "MissingExtraError",
     "PartialFailure",
@@ -148,6 +149,10 @@ class AudioError(SerenadeError):
 
 class CorpusError(SerenadeError):
     """A corpus cannot be read where the user says it is."""
+
+
+class FetchError(SerenadeError):
+    """A file cannot be fetched, or is not what its home published."""
 
 
 class SplitError(SerenadeError):
