@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from serenade.core import errors
-from serenade.core.errors import AudioError, MissingExtraError, PartialFailure, SerenadeError, UsageError
+from serenade.core.errors import (
+    AudioError,
+    MissingExtraError,
+    MissingPluginError,
+    PartialFailure,
+    SerenadeError,
+    UsageError,
+)
 
 EXIT_CODES = {
     "SerenadeError": 1,
@@ -17,6 +24,7 @@ EXIT_CODES = {
     "SettingsError": 2,
     "UnknownNameError": 2,
     "MissingExtraError": 2,
+    "MissingPluginError": 2,
     "AudioError": 1,
     "CorpusError": 1,
     "FetchError": 1,
@@ -33,6 +41,8 @@ KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issu
 def an_error(kind: type[SerenadeError]) -> SerenadeError:
     if kind is MissingExtraError:
         return MissingExtraError("av", extra="media", purpose="reading m4a")
+    if kind is MissingPluginError:
+        return MissingPluginError("smile", purpose="a feature", licence="Not for products.")
     if kind is PartialFailure:
         return PartialFailure("predicting", failures=[AudioError("no sound", reason="empty", where="a.wav")], done=2)
     extra = {"reason": "empty"} if kind is AudioError else {}
@@ -73,6 +83,14 @@ def test_missing_extra_names_what_to_install() -> None:
     message = str(MissingExtraError("av", extra="media", purpose="reading m4a"))
     assert message == (
         "reading m4a needs the package 'av', which is not installed. Install it with: pip install \"serenade[media]\"."
+    )
+
+
+def test_missing_plugin_names_its_licence_before_the_way_to_install_it() -> None:
+    message = str(MissingPluginError("smile", purpose="a feature", licence="Not for products."))
+    assert message == (
+        "a feature needs the package 'smile', which is not installed. Serenade does not bring it because of its "
+        "licence: Not for products. If that suits you, install it with: pip install smile."
     )
 
 

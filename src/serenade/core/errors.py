@@ -30,6 +30,7 @@ __all__ = [
     "FetchError",
     "LeakError",
     "MissingExtraError",
+    "MissingPluginError",
     "PartialFailure",
     "SerenadeError",
     "SettingsError",
@@ -118,6 +119,25 @@ class MissingExtraError(SerenadeError):
         super().__init__(
             f"{purpose} needs the package {package!r}, which is not installed",
             hint=f'Install it with: pip install "serenade[{extra}]"',
+        )
+
+
+class MissingPluginError(SerenadeError):
+    """A package that no extra of Serenade brings, because of its licence, is not installed.
+
+    Args:
+        package: its name for pip.
+        purpose: what it is needed for.
+        licence: what its licence allows, as a sentence.
+    """
+
+    exit_code = 2
+
+    def __init__(self, package: str, *, purpose: str, licence: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed",
+            hint=f"Serenade does not bring it because of its licence: {licence} "
+            f"If that suits you, install it with: pip install {package}",
         )
 
 
