@@ -7,8 +7,10 @@
     │   ├── SettingsError         2   a settings file or override is not valid
     │   └── UnknownNameError      2   a model, corpus, metric, ... that no table knows
     ├── MissingExtraError         2   an optional package is needed; names the extra to install
+    ├── MissingPluginError        2   a package that no extra brings is needed; names it and its licence
     ├── AudioError                1   a recording cannot be read or holds nothing usable
     ├── CorpusError               1   a corpus cannot be read where the user says it is
+    ├── FetchError                1   a download that failed, or is not what was promised
     ├── SplitError                1   folds that cannot be made or are not valid
     │   └── LeakError             1   train and test share what they must not
     ├── CheckpointError           1   a model folder that is damaged, of another version or of another kind
