@@ -34,13 +34,19 @@ class Row:
     extra: Mapping[str, str]
 
 
-def read_rows(path: Path, meanings: Mapping[str, str], *, needed: str) -> list[Row]:
+_OWN_HEADER = "a header such as file,speaker,gender,emotion"
+
+
+def read_rows(
+    path: Path, meanings: Mapping[str, str], *, needed: str | Sequence[str], header: str = _OWN_HEADER
+) -> list[Row]:
     """The rows of a table.
 
     Args:
         path: the file.
         meanings: names of columns, in lower case, to our name.
-        needed: the column (our name) without which the table is of no use.
+        needed: the column or columns (our names) without which the table is of no use.
+        header: what the first line should be, in words, for the complaint where one of them is not there.
 
     Raises:
         CorpusError: the file is not there or no text, has no such column, or a line has another number of cells.
@@ -48,7 +54,8 @@ def read_rows(path: Path, meanings: Mapping[str, str], *, needed: str) -> list[R
     rows = _parquet_lines(path) if path.suffix.lower() == ".parquet" else _text_lines(path, meanings)
     if not rows:
         raise CorpusError("the table is empty", where=path, expected="a header and a line per utterance")
-    columns = _columns(path, rows[0][1], meanings, needed)
+    wanted = (needed,) if isinstance(needed, str) else needed
+    columns = _columns(path, rows[0][1], meanings, wanted, header)
     return [_row(path, line, cells, columns) for line, cells in rows[1:]]
 
 
@@ -124,7 +131,9 @@ def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[st
         ) from error
 
 
-def _columns(path: Path, header: Sequence[str], meanings: Mapping[str, str], needed: str) -> list[tuple[str, bool]]:
+def _columns(
+    path: Path, header: Sequence[str], meanings: Mapping[str, str], needed: Sequence[str], expected: str
+) -> list[tuple[str, bool]]:
     """Name of every column and whether it is a known one (then the name is ours)."""
     names = [name.strip() for name in header]
     known = [meanings.get(name.lower()) for name in names]
@@ -137,14 +146,15 @@ def _columns(path: Path, header: Sequence[str], meanings: Mapping[str, str], nee
     if twice:
         both = ", ".join(name for name, (ours, _) in zip(names, columns, strict=True) if ours == twice[0])
         raise CorpusError(f"the table has two columns for {twice[0]!r}", where=f"{path}, line 1", found=both)
-    if (needed, True) not in columns:
-        close = nearest(needed, names)
+    absent = next((name for name in needed if (name, True) not in columns), None)
+    if absent is not None:
+        close = nearest(absent, names)
         raise CorpusError(
-            f"the table has no column {needed!r}",
+            f"the table has no column {absent!r}",
             where=f"{path}, line 1",
             found=", ".join(names),
-            expected="a header such as file,speaker,gender,emotion",
-            hint=f"Did you mean {close!r} by {needed!r}? Rename it" if close else None,
+            expected=expected,
+            hint=f"Did you mean {close!r} by {absent!r}? Rename it" if close else None,
         )
     return columns
 

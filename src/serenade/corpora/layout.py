@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.names import nearest
 from serenade.core.records import LeftOut, Listing, Utterance
 
-__all__ = ["SOUND_SUFFIXES", "gather", "is_sound", "is_there", "require_root", "walk_files"]
+__all__ = ["SOUND_SUFFIXES", "gather", "is_sound", "is_there", "require_root", "shown_place", "walk_files"]
 
 # fmt: off
 SOUND_SUFFIXES = frozenset((
@@ -17,6 +18,7 @@ SOUND_SUFFIXES = frozenset((
 ))
 # fmt: on
 _MOST_CHILDREN = 500  # subfolders looked into when a root is off
+_ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
 
 def is_sound(path: Path) -> bool:
@@ -27,6 +29,13 @@ def is_sound(path: Path) -> bool:
 def is_there(path: Path) -> bool:
     """Whether something lies at a path; also for what can be no path, such as a name that is too long."""
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for those
+
+
+def shown_place(utterance: Utterance, root: Path) -> str:
+    """The recording as a person would look for it: relative to the corpus, with its line in the user's table."""
+    path, base = utterance.audio, root if root.is_dir() else root.parent
+    shown = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+    return f"{shown} (line {utterance.extra['line']})" if "line" in utterance.extra else shown
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
@@ -92,7 +101,8 @@ def require_root(root: Path, looks_right: Callable[[Path], bool], *, title: str,
         expected: the layout in words.
 
     Raises:
-        CorpusError: the corpus does not lie there; the message names the folder one level up or down where it does.
+        CorpusError: the corpus does not lie there; the message names the folder up to two levels
+            away where it does, or the archive that must be unpacked first.
     """
     if root.is_dir() and looks_right(root):
         return
@@ -106,18 +116,38 @@ def require_root(root: Path, looks_right: Callable[[Path], bool], *, title: str,
         where=root,
         found=_contents(root),
         expected=expected,
-        hint=f"The corpus lies in {there}: give that folder" if there is not None else None,
+        hint=f"The corpus lies in {there}: give that folder" if there is not None else _unpack(root),
     )
 
 
 def _better_root(root: Path, looks_right: Callable[[Path], bool]) -> Path | None:
-    """The folder one level down or up that looks right."""
-    near = [*_subfolders(root)[:_MOST_CHILDREN], root.resolve().parent]
-    return next((folder for folder in near if looks_right(folder)), None)
+    """The folder up to two levels down or up that looks right, the nearest first."""
+    children = _subfolders(root)[:_MOST_CHILDREN]
+    parents = root.resolve().parents
+    grandchildren = (below for folder in children for below in _subfolders(folder))
+    near = chain(children, parents[:1], islice(grandchildren, _MOST_CHILDREN), parents[1:2])
+    return next((folder for folder in near if _is_right(folder, looks_right)), None)
+
+
+def _is_right(folder: Path, looks_right: Callable[[Path], bool]) -> bool:
+    """Whether a folder looks right; one that may not be entered, and that nobody asked for, does not."""
+    try:
+        return looks_right(folder)
+    except OSError:
+        return False
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+    except PermissionError:
+        return []
+
+
+def _unpack(root: Path) -> str | None:
+    """A hint at archives that lie in the folder still packed."""
+    packed = sorted(path.name for path in root.iterdir() if path.name.lower().endswith(_ARCHIVES))
+    return f"Unpack {', '.join(packed[:4])} first" if packed else None
 
 
 def _contents(folder: Path) -> str:
