@@ -18,6 +18,13 @@ def write_sound(path: Path, *, seconds: float = 0.1, key: str | None = None) -> 
     return path
 
 
+def write_bytes(path: Path) -> Path:
+    """A file that only its name tells to be sound, for what decodes nothing; its bytes differ from file to file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(path.name.encode())
+    return path
+
+
 def make_emodb(root: Path, names: Iterable[str], *, suffix: str = ".wav") -> Path:
     """EMO-DB's layout with these recordings."""
     for name in names:

@@ -20,6 +20,9 @@ CORPORA: NameTable[Corpus] = NameTable(
     [
         ("emodb", "serenade.corpora.emodb:CORPUS"),
         ("ravdess", "serenade.corpora.ravdess:CORPUS"),
+        ("nemo", "serenade.corpora.nemo:CORPUS"),
+        ("turevdb", "serenade.corpora.turevdb:CORPUS"),
+        ("emotiontts-ko", "serenade.corpora.emotiontts_ko:CORPUS"),
         ("table", "serenade.corpora.table:CORPUS"),
         ("synthetic", "serenade.corpora.synthetic:CORPUS"),
     ],

@@ -1,0 +1,67 @@
+"""Reading what the name of a recording says, and saying what is wrong with a name that cannot be."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Iterable
+from pathlib import Path
+
+from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
+from serenade.corpora.layout import is_sound
+
+__all__ = ["plain_words", "read_stem", "with_absent"]
+
+_MOST_SHOWN = 12  # values that are named in a complaint
+
+
+def read_stem(
+    path: Path, where: str, pattern: re.Pattern[str], *, example: str, **known: Collection[str]
+) -> dict[str, str] | LeftOut:
+    """The named groups of a file's stem, or why it is no recording of the corpus.
+
+    Args:
+        path: the file.
+        where: how to call it in the report.
+        pattern: what the stem must match as a whole; a stem with accents in two pieces is composed before.
+        example: a stem that matches, for the complaint.
+        known: per group the values that can be. One that is not is an "unknown label" in the group ``emotion`` and an
+            "unreadable name" in any other.
+    """
+    if not is_sound(path):
+        return LeftOut(where, "other material", "not a sound file")
+    found = pattern.fullmatch(unicodedata.normalize("NFC", path.stem))
+    if found is None:
+        return LeftOut(where, "unreadable name", f"expected a name such as {example}")
+    groups = {name: value for name, value in found.groupdict().items() if value is not None}
+    for name, values in known.items():
+        if name in groups and groups[name] not in values:
+            reason: LeftOutReason = "unknown label" if name == "emotion" else "unreadable name"
+            return LeftOut(where, reason, f"{name} {groups[name]}, expected {_one_of(values)}")
+    return groups
+
+
+def _one_of(values: Collection[str]) -> str:
+    names = sorted(values)
+    if len(names) > _MOST_SHOWN:
+        return f"one of {names[0]} to {names[-1]}"
+    return f"one of {', '.join(names)}"
+
+
+def with_absent(listing: Listing, part_of: Callable[[Utterance], str], parts: Iterable[str], *, kind: str) -> Listing:
+    """The listing, and as "missing" every part of the corpus of which not one recording is there.
+
+    A copy that was unpacked halfway lacks whole speakers or classes; a few missing files show in the counts only.
+
+    Args:
+        listing: what was found.
+        part_of: the part an utterance belongs to.
+        parts: the parts of the complete corpus.
+        kind: what a part is, in words.
+    """
+    present = {part_of(utterance) for utterance in listing.utterances}
+    absent = [LeftOut(f"{kind} {name}", "missing", "not one recording of it") for name in parts if name not in present]
+    return Listing(listing.utterances, (*listing.left_out, *absent))
+
+
+def plain_words(text: str) -> str:
+    """The words without case, punctuation and blanks at the ends, as a key for equal sentences."""
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFC", text).casefold()))
