@@ -24,6 +24,7 @@ UTTERANCES = st.builds(
     emotion=MAYBE,
     start_s=SECONDS,
     end_s=st.none() | SECONDS,
+    dialogue=MAYBE,
     text=MAYBE,
     attributes=st.none() | st.builds(Attributes, st.just(1), st.just(5), MARKS, MARKS, MARKS),
     votes=st.dictionaries(TEXT, SECONDS, max_size=2),
@@ -31,7 +32,11 @@ UTTERANCES = st.builds(
     duration_s=st.none() | SECONDS,
 )
 PLAIN_FOLDS = st.builds(Fold, TEXT, *[st.lists(TEXT, max_size=3).map(tuple) for _ in range(3)])
-FOLDS = st.builds(lambda fold, inner: dataclasses.replace(fold, inner=inner), PLAIN_FOLDS, st.lists(PLAIN_FOLDS, max_size=2).map(tuple))
+FOLDS = st.builds(
+    lambda fold, inner: dataclasses.replace(fold, inner=inner),
+    PLAIN_FOLDS,
+    st.lists(PLAIN_FOLDS, max_size=2).map(tuple),
+)
 SPLITS = st.builds(
     Split,
     TEXT,

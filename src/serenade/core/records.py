@@ -97,6 +97,7 @@ class Utterance:
         gender: "female", "male", or what the corpus says; None where unknown.
         language: ISO 639-1 code, None where unknown.
         group: recording group (session, dialogue) that must not straddle train and test; None where there is none.
+        dialogue: the conversation the utterance is a turn of; finer than its group. None where there is none.
         sentence: identifies the words spoken; equal for equal words, None where unknown.
         text: the words.
         split: the user's own part ("train", "validation", "test").
@@ -119,6 +120,7 @@ class Utterance:
     gender: str | None = None
     language: str | None = None
     group: str | None = None
+    dialogue: str | None = None
     sentence: str | None = None
     text: str | None = None
     split: str | None = None
@@ -136,8 +138,8 @@ class Utterance:
     def to_json(self) -> dict[str, Any]:
         """Plain values only."""
         values = {**asdict(self), "audio": str(self.audio), "votes": dict(self.votes), "extra": dict(self.extra)}
-        for name in ("attributes", "votes"):
-            if not values[name]:
+        for name in ("attributes", "dialogue", "votes"):
+            if values[name] in (None, {}):
                 del values[name]
         return values
 
