@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.corpora.trees import fingerprint, write_sound
 
 from serenade.core.errors import CorpusError
-from serenade.core.records import UNKNOWN_SPEAKER, Listing, Utterance
+from serenade.core.records import UNKNOWN_SPEAKER, Attributes, Listing, Utterance
 from serenade.corpora import read_corpus
 from serenade.corpora.table import CORPUS, list_files
 from serenade.signal.audio import examine
@@ -55,6 +55,40 @@ def test_all_columns_are_read(tmp_path: Path) -> None:
         fold="2",
         extra={"noise": "street", "line": "2"},
     )
+
+
+def test_ids_attributes_and_votes_of_the_users_own(tmp_path: Path) -> None:
+    table = write_table(
+        tmp_path,
+        "file,utterance,emotion,valence,activation,dominance,scale,votes\n"
+        'a.wav,Ses01_F000,ang,"2,5",4,nan,1..5,anger=3;tense=1\n'
+        "b.wav,,sad,2.5,4,3,,\n",
+    )
+    first, second = list_files(table).utterances
+    assert first.id == "Ses01_F000"
+    assert first.attributes == Attributes(1.0, 5.0, valence=2.5, arousal=4.0)
+    assert first.votes == {"angry": 3.0, "tense": 1.0}
+    assert (second.id, second.attributes, second.votes) == ("b.wav", None, {})
+    assert second.extra == {"line": "3", "valence": "2.5", "arousal": "4", "dominance": "3"}  # no scale: just facts
+
+
+def test_an_id_that_stands_twice_is_left_out(tmp_path: Path) -> None:
+    (item,) = list_files(write_table(tmp_path, "file,utterance\na.wav,u1\nb.wav,u1\n")).left_out
+    assert (item.where, item.reason, item.detail) == ("b.wav (line 3)", "duplicate", "the same utterance as line 2")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,valence,scale\na.wav,6,1..5\n", r"valence.*line 2.*Found: valence 6.0 lies outside the scale"),
+        ("file,valence,scale\na.wav,high,1..5\n", r"valence.*line 2.*Found: .*'high'"),
+        ("file,valence,scale\na.wav,3,five\n", r"line 2.*Found: scale 'five'.*such as 1\.\.5"),
+        ("file,votes\na.wav,angry\n", r"votes cannot be read.*line 2.*Found: 'angry'.*such as angry=3;sad=1"),
+    ],
+)
+def test_what_raters_said_is_read_or_explained(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        list_files(write_table(tmp_path, text))
 
 
 @pytest.mark.parametrize("mark", [",", ";", "\t", "|"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from serenade.core.errors import CorpusError, MissingExtraError
 from serenade.core.names import nearest
 
-__all__ = ["Row", "read_rows"]
+__all__ = ["Row", "decode", "read_rows"]
 
 _DELIMITERS = ",;\t|"
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # xlsx and ods; xls
@@ -94,13 +94,14 @@ def _read_text(path: Path) -> str:
         raise CorpusError("the table cannot be read", where=path, found=error.strerror) from error
     if raw.startswith(_SPREADSHEETS):
         raise CorpusError("the table is a spreadsheet", where=path, hint="Save it as CSV in your spreadsheet program")
-    text = _decode(path, raw)
+    text = decode(path, raw)
     if "\0" in text:
         raise CorpusError("the table is not text", where=path, expected="a CSV or TSV file, or a folder per class")
     return text
 
 
-def _decode(path: Path, raw: bytes) -> str:
+def decode(path: Path, raw: bytes) -> str:
+    """The text of a file: UTF-8, UTF-16 that has a byte order mark, else Latin-1, with a warning."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return raw.decode("utf-16", errors="replace")
     try:

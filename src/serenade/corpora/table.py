@@ -16,6 +16,9 @@ The table has one line per utterance and a header. Known columns, in any order; 
 | `text`     | transcript, transcription, words            | the words                                                |
 | `sentence` | sentence_id, prompt, statement              | equal for equal words, where the text is not written     |
 | `group`    | session, dialogue, dialog, conversation     | recordings that belong together                          |
+| `utterance` | utterance_id, utt_id, utt                  | its id; elsewhere made from file and span                |
+| `valence`, `arousal`, `dominance`, `scale` |             | attributes, with their scale such as 1..5                |
+| `votes`    |                                             | what raters chose, such as angry=3;sad=1                 |
 
 Other columns are kept as they are in `Utterance.extra`. Commas, semicolons, tabs and bars are told apart by the header.
 Text is UTF-8, with or without a byte order mark, or UTF-16 with one; what is neither is read as Latin-1, with a
@@ -26,16 +29,15 @@ conversation share its room and its microphone.
 """
 
 import logging
-import math
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
-from serenade.core.names import nearest
+from serenade.core.labels import canonical_emotion
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, LeftOutReason, Listing, Utterance
+from serenade.corpora.cells import MEANINGS, read_utterance, span_name
 from serenade.corpora.class_folders import list_class_folders
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import Row, read_rows
@@ -43,37 +45,6 @@ from serenade.corpora.layout import is_there
 from serenade.corpora.own_labels import Slip, read_labels
 
 __all__ = ["CORPUS", "list_files"]
-
-_COLUMNS = {
-    "file": ("path", "filename", "file_name", "filepath", "file_path", "audio", "audio_path", "wav", "recording"),
-    "speaker": ("speaker_id", "spk", "spk_id", "actor", "subject", "participant"),
-    "gender": ("sex",),
-    "emotion": ("label", "class", "category", "emo"),
-    "start": ("start_s", "begin", "onset"),
-    "end": ("end_s", "stop", "offset"),
-    "language": ("lang",),
-    "split": ("part", "subset", "partition", "set"),
-    "fold": (),
-    "text": ("transcript", "transcription", "words"),
-    "sentence": ("sentence_id", "prompt", "statement"),
-    "group": ("session", "dialogue", "dialog", "conversation"),
-}
-_MEANING = {word: name for name, others in _COLUMNS.items() for word in (name, *others)}
-_GENDERS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "devel": "validation",
-    "development": "validation",
-    "test": "test",
-    "testing": "test",
-}
-_NO_VALUE = frozenset(("", "nan", "nat", "none", "null", "n/a"))
-_CLOCK = re.compile(r"(?:(?P<days>\d+) days? )?(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d+(?:\.\d+)?)")
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +57,7 @@ def list_files(root: Path) -> Listing:
     """
     if root.is_dir():
         return list_class_folders(root)
-    rows = read_rows(root, _MEANING, needed="file")
+    rows = read_rows(root, MEANINGS, needed="file")
     named = [row for row in rows if "file" in row.cells]
     left_out = [_complaint(row, "missing", "the cell of the file is empty") for row in rows if "file" not in row.cells]
     paths = {row.line: _path(root, row.cells["file"]) for row in named}
@@ -112,42 +83,31 @@ def list_files(root: Path) -> Listing:
 
 def _utterance(root: Path, row: Row, path: Path, stem: str, meaning: str | Slip | None) -> Utterance | LeftOut:
     """The utterance of a row, or why it cannot be one."""
-    cells = row.cells
     if isinstance(meaning, Slip):
         return _complaint(row, "unknown label", str(meaning))
-    span = _span(cells)
-    if span is None:
-        return _complaint(row, "bad span", f"{cells.get('start', '')} to {cells.get('end', '')}, expected seconds")
-    start_s, end_s = span
-    has_span = start_s > 0 or end_s is not None
-    shown_end = "" if end_s is None else f"{end_s:.3f}"
-    gender = cells.get("gender")
-    return Utterance(
-        id=f"{stem}#{start_s:.3f}-{shown_end}" if has_span else stem,
-        audio=path,
-        corpus="table",
-        speaker=cells.get("speaker", UNKNOWN_SPEAKER),
-        emotion=meaning,
-        start_s=start_s,
-        end_s=end_s,
-        gender=None if gender is None else _GENDERS.get(gender.lower(), gender.lower()),
-        language=cells["language"].lower() if "language" in cells else None,
-        group=cells.get("group"),
-        sentence=cells.get("sentence", _plain_words(cells.get("text"))),
-        text=cells.get("text"),
-        split=_part(root, row),
-        fold=cells.get("fold"),
-        extra={**row.extra, "line": str(row.line)},
+    place = f"{root}, line {row.line}"
+    found = read_utterance("table", row.cells, row.extra, where=_where(row), place=place)
+    if isinstance(found, LeftOut):
+        return found
+    own_id = found.id or span_name(stem, found.start_s, found.end_s)
+    votes = {canonical_emotion(word) or word: count for word, count in found.votes.items()}
+    return found.with_(
+        id=own_id, audio=path, emotion=meaning, votes=votes, extra={**found.extra, "line": str(row.line)}
     )
 
 
 def _complaint(row: Row, reason: LeftOutReason, detail: str) -> LeftOut:
+    return LeftOut(_where(row), reason, detail)
+
+
+def _where(row: Row) -> str:
     named = row.cells.get("file")
-    return LeftOut(f"line {row.line}" if named is None else f"{named} (line {row.line})", reason, detail)
+    return f"line {row.line}" if named is None else f"{named} (line {row.line})"
 
 
 def _twice(first: Utterance, second: Utterance) -> str:
-    detail = f"the same recording and span as line {first.extra['line']}"
+    same_sound = (first.audio, first.start_s, first.end_s) == (second.audio, second.start_s, second.end_s)
+    detail = f"the same {'recording and span' if same_sound else 'utterance'} as line {first.extra['line']}"
     if first.emotion != second.emotion:
         detail += f", labelled {first.emotion} there and {second.emotion} here"
     return detail
@@ -193,63 +153,6 @@ def _require_some(root: Path, rows: Sequence[Row], paths: Mapping[int, Path]) ->
         expected="paths relative to the table's folder, or absolute ones",
         hint=f"It is in {there}: put the table there, or write the paths as seen from the table" if there else None,
     )
-
-
-def _span(cells: Mapping[str, str]) -> tuple[float, float | None] | None:
-    """Beginning and end in seconds; None where they are no times or the end is not after the beginning."""
-    try:
-        start_s, end_s = (_seconds(cells.get(name, "")) for name in ("start", "end"))
-    except ValueError:
-        return None
-    start_s = 0.0 if start_s is None else start_s
-    if start_s < 0 or (end_s is not None and end_s <= start_s):
-        return None
-    return start_s, end_s
-
-
-def _seconds(cell: str) -> float | None:
-    """Seconds of ``1.5``, ``1,5``, ``0:01.5`` or ``0 days 00:00:01.5``; None for no value.
-
-    Raises:
-        ValueError: the cell is no time.
-    """
-    if cell.lower() in _NO_VALUE:
-        return None
-    clock = _CLOCK.fullmatch(cell)
-    if clock is not None:
-        days, hours, minutes = (int(clock[name] or 0) for name in ("days", "hours", "minutes"))
-        return ((days * 24 + hours) * 60 + minutes) * 60 + float(clock["seconds"])
-    seconds = float(cell.replace(",", "."))
-    if not math.isfinite(seconds):
-        raise ValueError(cell)
-    return seconds
-
-
-def _plain_words(text: str | None) -> str | None:
-    """The words without case, punctuation and blanks at the ends, as a key for equal sentences."""
-    return None if text is None else " ".join(re.findall(r"\w+", text.casefold()))
-
-
-def _part(root: Path, row: Row) -> str | None:
-    """The part of the split that a row names.
-
-    Raises:
-        CorpusError: the word is none that is known.
-    """
-    word = row.cells.get("split")
-    if word is None:
-        return None
-    part = _SPLITS.get(word.lower())
-    if part is None:
-        close = nearest(word.lower(), _SPLITS)
-        raise CorpusError(
-            "unknown word in the column split",
-            where=f"{root}, line {row.line}",
-            found=repr(word),
-            expected="train, validation (or dev), test, or nothing",
-            hint=f"Did you mean {close!r}?" if close else None,
-        )
-    return part
 
 
 def _warn_of_two_genders(root: Path, utterances: Iterable[Utterance]) -> None:
