@@ -1,0 +1,135 @@
+"""Miniatures of conversational and rated corpora in the exact real layout, made from tables of counts.
+
+Recordings are empty files where only names are read, and links to one short sound where they must be examined.
+"""
+
+import itertools
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# The dialogues of IEMOCAP: seven scripts a marker wearer, seven or eight improvisations, and what differs from it.
+_SCRIPTS = ("01_1", "01_2", "01_3", "02_1", "02_2", "03_1", "03_2")
+_IMPROVISED = tuple(f"{number:02d}" for number in range(1, 9))
+_SPLIT_IN_TWO = ("01", "02", "03", "04", "05a", "05b", "06", "07", "08a", "08b")  # the man's in session 3
+
+
+def iemocap_dialogues() -> dict[tuple[str, str, str], list[str]]:
+    """The 151 dialogues by session, letter of who wears the markers, and part."""
+    found = {}
+    for session, wearer in itertools.product("12345", "FM"):
+        scripts = [*_SCRIPTS, *(["01_1b"] if (session, wearer) == ("5", "M") else [])]
+        improvised = _SPLIT_IN_TWO if (session, wearer) == ("3", "M") else _IMPROVISED[: 7 if session == "1" else 8]
+        for part, names in (("script", scripts), ("impro", improvised)):
+            found[session, wearer, part] = [f"Ses0{session}{wearer}_{part}{name}" for name in names]
+    return found
+
+
+# Published counts of the four classes (happy with excited) by speaker; of all classes; of both parts.
+IEMOCAP_SPEAKERS = {
+    "Ses01F": {"angry": 147, "happy": 132, "neutral": 171, "sad": 78},
+    "Ses01M": {"angry": 82, "happy": 146, "neutral": 213, "sad": 116},
+    "Ses02F": {"angry": 67, "happy": 166, "neutral": 135, "sad": 113},
+    "Ses02M": {"angry": 70, "happy": 161, "neutral": 227, "sad": 84},
+    "Ses03F": {"angry": 92, "happy": 128, "neutral": 130, "sad": 172},
+    "Ses03M": {"angry": 148, "happy": 158, "neutral": 190, "sad": 133},
+    "Ses04F": {"angry": 205, "happy": 185, "neutral": 76, "sad": 62},
+    "Ses04M": {"angry": 122, "happy": 118, "neutral": 182, "sad": 81},
+    "Ses05F": {"angry": 78, "happy": 159, "neutral": 221, "sad": 132},
+    "Ses05M": {"angry": 92, "happy": 283, "neutral": 163, "sad": 113},
+}
+IEMOCAP_IMPROVISED = {"angry": 289, "happy": 947, "neutral": 1099, "sad": 608}
+IEMOCAP_OTHERS = {"fru": 1849, "sur": 107, "fea": 40, "dis": 2, "oth": 3, "xxx": 2507}
+IEMOCAP_DIFFERING = 2750  # of the four-class turns: the speaker is not the one who wears the markers
+_IEMOCAP_EXCITED = {"impro": 663, "script": 378}  # of the happy ones
+_CODES = {"angry": "ang", "happy": "hap", "neutral": "neu", "sad": "sad"}
+_WORDS = {"ang": "Anger", "hap": "Happiness", "exc": "Excited", "neu": "Neutral", "sad": "Sadness"}
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A turn of IEMOCAP: speaker such as Ses01F, part (impro or script), code of its class."""
+
+    speaker: str
+    part: str
+    code: str
+
+
+def iemocap_turns() -> list[Turn]:
+    """10,039 turns whose counts by speaker, part and class are the published ones."""
+    turns = []
+    for name, code in _CODES.items():
+        free = {"impro": IEMOCAP_IMPROVISED[name]}
+        for speaker, counts in IEMOCAP_SPEAKERS.items():
+            for _ in range(counts[name]):
+                part = "impro" if free["impro"] > 0 else "script"
+                free["impro"] -= part == "impro"
+                turns.append(Turn(speaker, part, code))
+    excited = dict(_IEMOCAP_EXCITED)
+    for place, turn in enumerate(turns):
+        if turn.code == "hap" and excited[turn.part] > 0:
+            excited[turn.part] -= 1
+            turns[place] = Turn(turn.speaker, turn.part, "exc")
+    people = itertools.cycle(itertools.product(IEMOCAP_SPEAKERS, ("impro", "script")))
+    turns += [Turn(*next(people), code) for code, count in IEMOCAP_OTHERS.items() for _ in range(count)]
+    return turns
+
+
+def name_iemocap_turns(turns: Sequence[Turn], *, differing: int) -> list[tuple[str, Turn]]:
+    """Ids of turns; in the first `differing` of them the speaker does not wear the markers, in the others so too."""
+    places = {key: itertools.cycle(names) for key, names in iemocap_dialogues().items()}
+    numbers: Counter[str] = Counter()
+    named = []
+    for place, turn in enumerate(turns):
+        session, gender = turn.speaker[4], turn.speaker[5]
+        wearer = {"F": "M", "M": "F"}[gender] if place < differing else gender
+        stem = f"{next(places[session, wearer, turn.part])}_{gender}"
+        named.append((f"{stem}{numbers[stem]:03d}", turn))
+        numbers[stem] += 1
+    return named
+
+
+def make_iemocap(root: Path, named: Iterable[tuple[str, Turn]], *, sound: Path | None = None) -> Path:
+    """IEMOCAP's folders with these turns: label files, transcripts, and a file per turn (a link to `sound`)."""
+    by_dialogue: defaultdict[str, list[tuple[str, Turn]]] = defaultdict(list)
+    for name, turn in named:
+        by_dialogue[name.rpartition("_")[0]].append((name, turn))
+    for dialogue, found in by_dialogue.items():
+        session = root / f"Session{dialogue[4]}"
+        labels, words, wavs = (
+            session / part for part in ("dialog/EmoEvaluation", "dialog/transcriptions", "sentences/wav")
+        )
+        for folder in (labels / "Categorical", words, wavs / dialogue):
+            folder.mkdir(parents=True, exist_ok=True)
+        blocks = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n"]
+        lines = []
+        for place, (name, turn) in enumerate(found):
+            blocks.append(iemocap_block(name, turn.code, start_s=6.2901 + 3 * place))
+            lines.append(f"{name} [{6.2901 + 3 * place:08.4f}-{8.2357 + 3 * place:08.4f}]: Turn {name} says: yes.\n")
+            place_file(wavs / dialogue / f"{name}.wav", sound)
+        (labels / f"{dialogue}.txt").write_text("\n".join(blocks), encoding="utf-8")
+        (labels / "Categorical" / f"{dialogue}_e1_cat.txt").write_text("Ses01F_impro01_F000 :Neutral state; ()\n")
+        (words / f"{dialogue}.txt").write_text("".join(lines), encoding="utf-8")
+    return root
+
+
+def iemocap_block(
+    name: str, code: str, *, start_s: float = 6.2901, marks: str = "2.5000, 3.0000, 3.5000", raters: Sequence[str] = ()
+) -> str:
+    """The lines of one turn in a label file."""
+    word = _WORDS.get(code, "Frustration")
+    raters = raters or (f"C-E2:\t{word};\t()", f"C-E3:\t{word}; Other;\t(tense)", f"C-F1:\t{word};\t()")
+    head = f"[{start_s:.4f} - {start_s + 1.9456:.4f}]\t{name}\t{code}\t[{marks}]"
+    return "\n".join((head, *raters, "A-E3:\tval 3; act 2; dom  2;\t()", ""))
+
+
+def place_file(path: Path, sound: Path | None = None) -> Path:
+    """An empty file, or a link to a sound."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if sound is None:
+        path.touch()
+    else:
+        os.link(sound, path)
+    return path
