@@ -23,9 +23,10 @@ import re
 from pathlib import Path
 
 from serenade.core.records import LeftOut, Listing, Utterance
+from serenade.corpora.completeness import with_absent
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.layout import gather, require_root, walk_files
-from serenade.corpora.naming import plain_words, read_stem, with_absent
+from serenade.corpora.naming import plain_words, read_stem
 
 __all__ = ["CORPUS", "list_files"]
 

@@ -2,13 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 
-from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
+from serenade.core.records import LeftOut, LeftOutReason
 from serenade.corpora.layout import is_sound
 
-__all__ = ["plain_words", "read_stem", "with_absent"]
+__all__ = ["plain_words", "read_stem"]
 
 _MOST_SHOWN = 12  # values that are named in a complaint
 
@@ -44,22 +44,6 @@ def _one_of(values: Collection[str]) -> str:
     if len(names) > _MOST_SHOWN:
         return f"one of {names[0]} to {names[-1]}"
     return f"one of {', '.join(names)}"
-
-
-def with_absent(listing: Listing, part_of: Callable[[Utterance], str], parts: Iterable[str], *, kind: str) -> Listing:
-    """The listing, and as "missing" every part of the corpus of which not one recording is there.
-
-    A copy that was unpacked halfway lacks whole speakers or classes; a few missing files show in the counts only.
-
-    Args:
-        listing: what was found.
-        part_of: the part an utterance belongs to.
-        parts: the parts of the complete corpus.
-        kind: what a part is, in words.
-    """
-    present = {part_of(utterance) for utterance in listing.utterances}
-    absent = [LeftOut(f"{kind} {name}", "missing", "not one recording of it") for name in parts if name not in present]
-    return Listing(listing.utterances, (*listing.left_out, *absent))
 
 
 def plain_words(text: str) -> str:

@@ -20,10 +20,11 @@ from pathlib import Path, PurePath
 
 from serenade.core.labels import canonical_emotion
 from serenade.core.records import LeftOut, Listing, Utterance
+from serenade.corpora.completeness import with_absent
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import Row
 from serenade.corpora.layout import gather, require_root, walk_files
-from serenade.corpora.naming import read_stem, with_absent
+from serenade.corpora.naming import read_stem
 from serenade.corpora.side_table import read_side_table
 
 __all__ = ["CORPUS", "list_files"]

@@ -22,9 +22,10 @@ from pathlib import Path
 
 from serenade.core.labels import canonical_emotion
 from serenade.core.records import LeftOut, Listing, Utterance
+from serenade.corpora.completeness import with_absent
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.layout import gather, require_root, walk_files
-from serenade.corpora.naming import read_stem, with_absent
+from serenade.corpora.naming import read_stem
 
 __all__ = ["CORPUS", "list_files"]
 
