@@ -48,3 +48,21 @@ def make_emotiontts_ko(root: Path, *, suffix: str = ".wav", write: Write = write
                 (folder / kind).mkdir()
                 (folder / kind / f"{speaker}00001.txt").write_text(words, encoding="utf-8-sig")
     return root
+
+
+def make_cremad(root: Path, *, suffix: str = ".wav", write: Write = write_bytes) -> Path:
+    """CREMA-D: a clip of every actor, the odd name of actor 1040, votes of the three conditions, demographics."""
+    for actor in range(1001, 1092):
+        write(root / "AudioWAV" / (f"{actor}_ITH_SAD_X{suffix}" if actor == 1040 else f"{actor}_DFA_ANG_XX{suffix}"))
+    votes = [
+        '"","A","D","F","H","N","S","fileName","numResponses","agreement","emoVote"',
+        '"100001",6,2,0,0,1,0,"1001_DFA_ANG_XX",9,0.666666666666667,"A"',
+        '"100002",0,0,0,0,4,5,"1040_ITH_SAD_XX",9,0.555555555555556,"S"',
+        '"200001",0,0,9,0,0,0,"1001_DFA_ANG_XX",9,1,"F"',
+        '"300001",9,0,0,0,0,0,"1001_DFA_ANG_XX",9,1,"A"',
+    ]
+    (root / "processedResults").mkdir()
+    (root / "processedResults" / "tabulatedVotes.csv").write_text("\n".join(votes) + "\n", encoding="utf-8")
+    actors = ['"ActorID","Age","Sex","Race","Ethnicity"', '1001,51,"Male","Caucasian","Not Hispanic"']
+    (root / "VideoDemographics.csv").write_text("\n".join(actors) + "\n", encoding="utf-8")
+    return root

@@ -23,6 +23,7 @@ CORPORA: NameTable[Corpus] = NameTable(
         ("nemo", "serenade.corpora.nemo:CORPUS"),
         ("turevdb", "serenade.corpora.turevdb:CORPUS"),
         ("emotiontts-ko", "serenade.corpora.emotiontts_ko:CORPUS"),
+        ("cremad", "serenade.corpora.cremad:CORPUS"),
         ("iemocap", "serenade.corpora.iemocap:CORPUS"),
         ("table", "serenade.corpora.table:CORPUS"),
         ("synthetic", "serenade.corpora.synthetic:CORPUS"),

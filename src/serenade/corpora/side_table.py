@@ -7,7 +7,10 @@ from pathlib import Path
 from serenade.core.errors import CorpusError
 from serenade.corpora.delimited import Row, read_rows
 
-__all__ = ["read_side_table"]
+__all__ = ["UNNAMED", "read_side_table"]
+
+UNNAMED = "(unnamed)"
+"""The column with an empty header, such as the row names that R writes."""
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +23,7 @@ def read_side_table(path: Path, *, key: str, columns: Sequence[str]) -> dict[str
 
     Args:
         path: the file.
-        key: the column whose cell names what the row is about.
+        key: the column whose cell names what the row is about; `UNNAMED` for one with an empty header.
         columns: the columns that must be there besides; upper and lower case do not matter.
 
     Raises:
@@ -29,7 +32,8 @@ def read_side_table(path: Path, *, key: str, columns: Sequence[str]) -> dict[str
     """
     names = (key, *columns)
     rows: dict[str, Row] = {}
-    table = read_rows(path, {n.lower(): n for n in names}, needed=names, header=f"a header with {', '.join(names)}")
+    meanings = {"" if name == UNNAMED else name.lower(): name for name in names}
+    table = read_rows(path, meanings, needed=names, header=f"a header with {', '.join(names)}")
     for row in table:
         if key not in row.cells:
             raise CorpusError(
