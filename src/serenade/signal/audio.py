@@ -21,7 +21,7 @@ from torch import Tensor
 from serenade.core.errors import AudioError, UsageError
 from serenade.signal.decoding import RATES, Recording, Samples, open_file, open_recording, source_name
 
-__all__ = ["SAMPLE_RATE", "AudioFacts", "examine", "from_array", "read_audio", "stream_audio"]
+__all__ = ["SAMPLE_RATE", "AudioFacts", "examine", "facts_of", "from_array", "read_audio", "stream_audio"]
 
 SAMPLE_RATE = 16_000
 """The one rate of all waveforms in Serenade, in Hz."""
@@ -56,17 +56,30 @@ def examine(path: Path | str) -> AudioFacts:
         AudioError: it cannot be read, holds no samples, or some are not finite.
         MissingExtraError: its format needs PyAV.
     """
-    frames, peak = 0, 0.0
     with open_recording(path, 0.0, None) as recording:
-        for mono in _mono_blocks(recording, source_name(path)):
-            frames += len(mono)
-            peak = max(peak, float(np.abs(mono).max()))
-        rate, channels = recording.sample_rate, recording.channels
+        return facts_of(recording, path)
+
+
+def facts_of(recording: Recording, path: Path | str) -> AudioFacts:
+    """What `examine` says, of a recording that is open; its blocks are drawn to the end.
+
+    Args:
+        recording: the whole of it.
+        path: its file, whose bytes are hashed.
+
+    Raises:
+        AudioError: it is damaged, holds no samples, or some are not finite.
+    """
+    frames, peak = 0, 0.0
+    for mono in _mono_blocks(recording, source_name(path)):
+        frames += len(mono)
+        peak = max(peak, float(np.abs(mono).max()))
     with open_file(path) as file:
         content = hashlib.sha256()
         while chunk := file.read(2**20):
             content.update(chunk)
-    return AudioFacts(frames / rate, rate, channels, peak, content.hexdigest()[:32])
+    rate = recording.sample_rate
+    return AudioFacts(frames / rate, rate, recording.channels, peak, content.hexdigest()[:32])
 
 
 def read_audio(source: Path | str | bytes, *, start_s: float = 0.0, end_s: float | None = None) -> Tensor:
