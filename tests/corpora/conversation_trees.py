@@ -133,3 +133,55 @@ def place_file(path: Path, sound: Path | None = None) -> Path:
     else:
         os.link(sound, path)
     return path
+
+
+# Published turns of MSP-IMPROV by scenario: class letter -> count.
+MSP_IMPROV = {
+    "T": {"A": 115, "S": 106, "H": 136, "N": 283, "O": 1, "X": 11},
+    "R": {"A": 169, "S": 80, "H": 88, "N": 241, "O": 3, "X": 39},
+    "S": {"A": 470, "S": 633, "H": 1048, "N": 1789, "O": 70, "X": 371},
+    "P": {"A": 38, "S": 66, "H": 1372, "N": 1164, "O": 11, "X": 134},
+}
+_MSP_WORDS = {"A": "Angry", "H": "Happy", "N": "Neutral", "O": "Other", "S": "Sad", "X": "Other"}
+
+
+def msp_improv_turns() -> list[tuple[str, str]]:
+    """Names and class letters of 8,438 turns with the published counts by scenario."""
+    people = itertools.cycle([f"{sex}0{session}" for session in range(1, 7) for sex in "FM"])
+    situations = itertools.cycle([f"S{sentence:02d}{emotion}" for sentence in range(1, 21) for emotion in "AHNS"])
+    letters = [
+        (scenario, one) for scenario, counts in MSP_IMPROV.items() for one, n in counts.items() for _ in range(n)
+    ]
+    numbers: Counter[str] = Counter()
+    turns = []
+    for scenario, letter in letters:
+        stem = f"MSP-IMPROV-{next(situations)}-{next(people)}-{scenario}-"
+        numbers[stem] += 1
+        turns.append((f"{stem}FM{numbers[stem]:02d}", letter))
+    return turns
+
+
+def msp_improv_block(name: str, letter: str, *, marks: str = "A:3.000000; V:3.500000; D:2.000000 ; N:3.200000;") -> str:
+    """The lines of one turn in the label file."""
+    word = _MSP_WORDS[letter]
+    raters = [f"C_{rater:02d}; {word}; {word},Annoyed; A:3.0; V:4.0; D:3.0; N:3.0;" for rater in (1, 2, 3)]
+    raters.append(raters[0])  # some lines of raters stand there twice
+    return "\n".join((f"UTD-{name[4:]}.avi; {letter}; {marks}", *raters, ""))
+
+
+def make_msp_improv(
+    root: Path,
+    turns: Iterable[tuple[str, str]],
+    *,
+    label_file: str = "Evalution.txt",
+    below: str = "Audio",
+    sound: Path | None = None,
+) -> Path:
+    """MSP-IMPROV's folders with these turns (names and class letters)."""
+    blocks = []
+    for name, letter in turns:
+        _, _, situation, speaker, scenario, _ = name.split("-")
+        place_file(root / below / f"session{speaker[-1]}" / situation / scenario / f"{name}.wav", sound)
+        blocks.append(msp_improv_block(name, letter))
+    (root / label_file).write_text("\n".join(blocks), encoding="utf-8")
+    return root

@@ -25,6 +25,7 @@ CORPORA: NameTable[Corpus] = NameTable(
         ("emotiontts-ko", "serenade.corpora.emotiontts_ko:CORPUS"),
         ("cremad", "serenade.corpora.cremad:CORPUS"),
         ("iemocap", "serenade.corpora.iemocap:CORPUS"),
+        ("msp-improv", "serenade.corpora.msp_improv:CORPUS"),
         ("table", "serenade.corpora.table:CORPUS"),
         ("synthetic", "serenade.corpora.synthetic:CORPUS"),
     ],
