@@ -17,7 +17,7 @@ from serenade.core.errors import AudioError, CorpusError, UsageError
 from serenade.core.files import cache_folder
 from serenade.core.labels import LabelSet
 from serenade.core.records import Listing, Utterance
-from serenade.corpora import read_corpus
+from serenade.corpora import Selection, read_corpus
 from serenade.corpora.validation import validate
 from serenade.signal.audio import AudioFacts, examine
 
@@ -142,7 +142,7 @@ def test_labels_choose_classes_and_say_so(tmp_path: Path) -> None:
     table.write_text("file,emotion\na.wav,happy\nb.wav,sad\nc.wav,\n")
     everything = read_corpus("table", table, examine=examine)
     assert [u.emotion for u in everything.utterances] == ["happy", "sad", None]
-    chosen = read_corpus("table", table, examine=examine, labels=LabelSet(("angry", "happy")))
+    chosen = read_corpus("table", table, examine=examine, selection=Selection(LabelSet(("angry", "happy"))))
     assert [u.id for u in chosen.utterances] == ["a.wav"]
     assert {(item.where, item.reason, item.detail) for item in chosen.left_out} == {
         ("b.wav (line 3)", "not in the label set", "sad"),
@@ -153,13 +153,13 @@ def test_labels_choose_classes_and_say_so(tmp_path: Path) -> None:
 def test_a_misspelt_label_names_the_nearest(tmp_path: Path) -> None:
     root = make_emodb(tmp_path, ["03a01Wa", "03a01Fa"])
     with pytest.raises(UsageError, match=r"no class 'hapy'.*some of angry, happy.*Did you mean 'happy'"):
-        read_corpus("emodb", root, examine=examine, labels=LabelSet(("angry", "hapy")))
+        read_corpus("emodb", root, examine=examine, selection=Selection(LabelSet(("angry", "hapy"))))
 
 
 def test_a_label_that_the_corpus_lacks_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = make_emodb(tmp_path, ["03a01Wa", "03a01Fa"])
     with caplog.at_level(logging.WARNING):
-        listing = read_corpus("emodb", root, examine=examine, labels=LabelSet(("angry", "calm")))
+        listing = read_corpus("emodb", root, examine=examine, selection=Selection(LabelSet(("angry", "calm"))))
     assert [u.emotion for u in listing.utterances] == ["angry"]
     assert "has no utterance of the class calm" in caplog.text
 

@@ -19,12 +19,12 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
     Args:
         config: the file; None where there is none.
         given: options by setting; None where an option was not given. ``corpora`` is a list of NAME=PATH, ``split`` the
-            short form of a split, ``labels`` names separated by commas.
+            short form of a split, ``labels`` names separated by commas, ``where`` a list of FACT=VALUE.
         changes: ``key=value`` overrides of the system's settings.
 
     Raises:
         SettingsError: a setting is not valid.
-        UsageError: there is no corpus, or it is not given as NAME=PATH.
+        UsageError: there is no corpus, or it is not given as NAME=PATH, or a condition not as FACT=VALUE.
     """
     from serenade.core.settings import load_toml, make_settings, merge, parse_override
     from serenade.evaluation.splits import parse_split
@@ -36,6 +36,8 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
         options["corpora"] = [_corpus(text) for text in options["corpora"]]
     if "split" in options:
         options["split"] = parse_split(options["split"]).model_dump(mode="json", exclude_none=True)
+    if "where" in options:
+        options["where"] = dict(_condition(text) for text in options["where"])
     if "labels" in options:
         options["labels"] = options["labels"].split(",")
     values = {**values, **options}
@@ -50,6 +52,13 @@ def _corpus(text: str) -> dict[str, str]:
     if not equals or not root:
         raise UsageError("a corpus is given as NAME=PATH", found=text, expected="such as emodb=/data/emodb")
     return {"name": name, "root": str(Path(root).absolute())}  # a run is read from any folder later
+
+
+def _condition(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise UsageError("a condition is given as FACT=VALUE", found=text, expected="such as part=improvised")
+    return name, value
 
 
 class Shown:

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
-from serenade.core.labels import LabelSet
 from serenade.core.names import NameTable
 from serenade.core.records import Listing
 from serenade.corpora.corpus import Corpus, Examine
+from serenade.corpora.selection import Selection
 
-__all__ = ["CORPORA", "Corpus", "read_corpus"]
+__all__ = ["CORPORA", "Corpus", "Selection", "read_corpus"]
 
 CORPORA: NameTable[Corpus] = NameTable(
     "corpus",
@@ -37,7 +37,7 @@ def read_corpus(
     root: Path,
     *,
     examine: Examine,
-    labels: LabelSet | None = None,
+    selection: Selection | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
 ) -> Listing:
@@ -47,16 +47,17 @@ def read_corpus(
         name: a name of `CORPORA`.
         root: where the corpus lies, as its page says.
         examine: decodes one recording: `serenade.signal.audio.examine`.
-        labels: keep these classes only; None keeps everything, also unlabelled speech.
+        selection: which utterances are asked for; None keeps everything, also unlabelled speech.
         progress: called with the number of recordings examined so far and in all.
         workers: threads that decode; None takes what the process may use.
 
     Raises:
         UnknownNameError: there is no such corpus.
         CorpusError: the corpus does not lie there, or its table cannot be read.
-        UsageError: a label is a misspelling of one that the corpus has.
+        UsageError: the selection names a class, fact or value that the corpus does not have.
     """
-    from serenade.corpora.validation import select_labels, validate
+    from serenade.corpora.selection import select
+    from serenade.corpora.validation import validate
 
     corpus = CORPORA.resolve(name)
     try:
@@ -64,6 +65,6 @@ def read_corpus(
     except OSError as error:
         where = root if error.filename is None else error.filename
         raise CorpusError("the corpus cannot be read", where=where, found=error.strerror) from error
-    if labels is not None:
-        listing = select_labels(listing, labels, root)
+    if selection is not None:
+        listing = select(listing, selection, root)
     return validate(listing, examine=examine, root=root, progress=progress, workers=workers)

@@ -8,15 +8,13 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from serenade.core.devices import cpu_budget
-from serenade.core.errors import AudioError, CorpusError, UsageError
-from serenade.core.labels import LabelSet, canonical_emotion
-from serenade.core.names import nearest
+from serenade.core.errors import AudioError, CorpusError
 from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
 from serenade.corpora.corpus import Examine, Facts
-from serenade.corpora.layout import is_there
+from serenade.corpora.layout import is_there, shown_place
 from serenade.corpora.memo import FactsMemo
 
-__all__ = ["DAMAGE", "select_labels", "validate"]
+__all__ = ["DAMAGE", "validate"]
 
 DAMAGE: frozenset[LeftOutReason] = frozenset(
     ("missing", "empty", "undecodable", "silent", "not finite", "bad span", "unreadable name", "unknown label")
@@ -28,40 +26,6 @@ _SPAN_TOLERANCE_S = 0.05  # tables round their times
 _CHUNK = 256  # recordings between two visits to the memo; a process that is killed loses no more than these
 
 _log = logging.getLogger(__name__)
-
-
-def select_labels(listing: Listing, labels: LabelSet, root: Path) -> Listing:
-    """The listing without unlabelled utterances and without classes that the label set does not hold.
-
-    Raises:
-        UsageError: a class is neither in the listing nor known, but close to one that is: a misspelling.
-    """
-    _require_known(labels, {str(u.emotion) for u in listing.utterances if u.emotion is not None}, root)
-    kept, left_out = [], list(listing.left_out)
-    for utterance in listing.utterances:
-        if utterance.emotion is None:
-            left_out.append(LeftOut(_where(utterance, root), "no label"))
-        elif utterance.emotion not in labels:
-            left_out.append(LeftOut(_where(utterance, root), "not in the label set", utterance.emotion))
-        else:
-            kept.append(utterance)
-    return Listing(tuple(kept), tuple(left_out))
-
-
-def _require_known(labels: LabelSet, present: set[str], root: Path) -> None:
-    """Tell classes that were asked for and are not there; among several corpora that may be meant."""
-    absent = [name for name in labels.names if name not in present]
-    for name in absent:
-        close = nearest(name, present)
-        if canonical_emotion(name) is None and close is not None:
-            raise UsageError(
-                f"the corpus has no class {name!r}",
-                where=root,
-                expected=f"some of {', '.join(sorted(present))}",
-                hint=f"Did you mean {close!r}?",
-            )
-    if absent:
-        _log.warning("%s has no utterance of the class %s", root, ", ".join(absent))
 
 
 def validate(
@@ -94,9 +58,9 @@ def validate(
     left_out = list(listing.left_out)
     kept: dict[str, Utterance] = {}
     for utterance in utterances:
-        found = _judge(utterance, facts[utterance.audio], _where(utterance, root))
+        found = _judge(utterance, facts[utterance.audio], shown_place(utterance, root))
         if isinstance(found, Utterance) and found.content in kept:
-            found = LeftOut(_where(utterance, root), "duplicate", _compare(kept[str(found.content)], found))
+            found = LeftOut(shown_place(utterance, root), "duplicate", _compare(kept[str(found.content)], found))
         if isinstance(found, LeftOut):
             left_out.append(found)
         else:
@@ -108,13 +72,6 @@ def _require_unique(utterances: Sequence[Utterance]) -> None:
     for first, second in pairwise(utterances):
         if first.id == second.id:
             raise CorpusError("two utterances have one id", where=first.id, found=f"{first.audio}, {second.audio}")
-
-
-def _where(utterance: Utterance, root: Path) -> str:
-    """The recording as a person would look for it: relative to the corpus, with its line in the user's table."""
-    path, base = utterance.audio, root if root.is_dir() else root.parent
-    shown = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
-    return f"{shown} (line {utterance.extra['line']})" if "line" in utterance.extra else shown
 
 
 def _examine_all(

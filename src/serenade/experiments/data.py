@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from torch import Tensor
 
 from serenade.core.errors import CorpusError
+from serenade.core.label_maps import parse_label_map
 from serenade.core.labels import LabelSet
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
-from serenade.corpora import read_corpus
-from serenade.experiments.settings import CorpusSettings
+from serenade.corpora import Selection, read_corpus
+from serenade.experiments.settings import CorpusSettings, ExperimentSettings
 from serenade.signal.audio import examine, read_audio
 from serenade.training.cache import FeatureCache
 from serenade.training.system import Example, System
@@ -19,17 +20,20 @@ __all__ = ["ProgressCallback", "data_fingerprint", "make_examples", "read_corpor
 ProgressCallback = Callable[[int, int], None]
 
 
-def read_corpora(
-    corpora: Sequence[CorpusSettings], labels: Sequence[str] | None, progress: ProgressCallback | None = None
-) -> Listing:
+def read_corpora(settings: ExperimentSettings, progress: ProgressCallback | None = None) -> Listing:
     """All corpora of a run as one listing; with several, ids and speakers carry the corpus's name.
 
     Raises:
         CorpusError: a corpus is not there, or nothing usable is left.
+        UsageError: the label map or a condition does not fit the data.
     """
-    wanted = LabelSet.parse(labels) if labels is not None else None
+    corpora = settings.corpora
+    wanted = LabelSet.parse(settings.labels) if settings.labels is not None else None
+    label_map = parse_label_map(settings.label_map) if settings.label_map is not None else None
+    selection = Selection(wanted, label_map, settings.where)
     listings = [
-        read_corpus(corpus.name, corpus.root, examine=examine, labels=wanted, progress=progress) for corpus in corpora
+        read_corpus(corpus.name, corpus.root, examine=examine, selection=selection, progress=progress)
+        for corpus in corpora
     ]
     if len(listings) > 1:
         listings = [_with_corpus_names(listing) for listing in listings]
@@ -66,6 +70,7 @@ def _with_corpus_names(listing: Listing) -> Listing:
             id=f"{u.corpus}/{u.id}",
             speaker=u.speaker if u.speaker == UNKNOWN_SPEAKER else f"{u.corpus}/{u.speaker}",
             group=None if u.group is None else f"{u.corpus}/{u.group}",
+            dialogue=None if u.dialogue is None else f"{u.corpus}/{u.dialogue}",
             sentence=None if u.sentence is None else f"{u.corpus}/{u.sentence}",
         )
         for u in listing.utterances

@@ -47,7 +47,7 @@ def train_final(settings: ExperimentSettings, out: Path, *, figures: Path | None
     resolved = _resolve(settings)
     torch.set_num_threads(settings.threads)
     watcher.stage("Reading the corpus", 0, "files")
-    listing = read_corpora(settings.corpora, settings.labels, lambda done, total: watcher.done(done))
+    listing = read_corpora(settings, lambda done, total: watcher.done(done))
     utterances = listing.utterances
     labels = LabelSet.of(str(u.emotion) for u in utterances)
     summary = None if figures is None else _figures(figures, resolved, utterances, labels)

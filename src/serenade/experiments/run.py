@@ -86,7 +86,7 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
     system = system_settings(settings.preset, settings.system)
     resolved = settings.model_copy(update={"system": system.model_dump(mode="json", exclude_none=True)})
     watcher.stage("Reading the corpus", 0, "files")
-    listing = read_corpora(resolved.corpora, resolved.labels, lambda done, total: watcher.done(done))
+    listing = read_corpora(resolved, lambda done, total: watcher.done(done))
     split = make_split(listing.utterances, resolved.split)
     leaks = check_split(split, listing.utterances)
     leaks.raise_if_leaking(split)

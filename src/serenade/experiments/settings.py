@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from serenade.core.label_maps import parse_label_map
 from serenade.core.settings import Settings
 from serenade.evaluation.splits import SplitSettings
 
@@ -24,9 +25,25 @@ class ExperimentSettings(Settings):
     preset: str = Field("glam", description="a preset of a published system")
     system: dict[str, Any] = Field(default_factory=dict, description="changes to the preset's settings")
     corpora: tuple[CorpusSettings, ...] = Field(min_length=1)
-    labels: tuple[str, ...] | None = Field(None, description="classes used; unset: all that the corpora have")
+    labels: tuple[str, ...] | None = Field(
+        None, description="classes used, after the label map; unset: all that the corpora have"
+    )
+    label_map: str | None = Field(
+        None, description="what counts as which class: a name such as merge, or pairs such as excited=happy,other=-"
+    )
+    where: dict[str, str] = Field(
+        default_factory=dict,
+        description="facts that utterances must have, such as part = improvised; several values separated by |",
+    )
     split: SplitSettings = SplitSettings()
     seeds: int = Field(1, ge=1, description="how many seeds; they are 0, 1, 2, ...")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     threads: int = Field(1, ge=1, description="threads per job; more jobs at once beat more threads per job")
     tensorboard: bool = Field(False, description="write TensorBoard logs beside each job's record")
+
+    @field_validator("label_map")
+    @classmethod
+    def _readable(cls, text: str | None) -> str | None:
+        if text is not None:
+            parse_label_map(text)  # raises with what a map is
+        return text

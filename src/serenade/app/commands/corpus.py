@@ -103,7 +103,7 @@ def stats(
 def _read(name: str, path: Path, labels: str | None, quiet: bool) -> "Listing":
     from serenade.app.console import Progress
     from serenade.core.labels import LabelSet
-    from serenade.corpora import read_corpus
+    from serenade.corpora import Selection, read_corpus
     from serenade.signal.audio import examine
 
     wanted = None if labels is None else LabelSet.parse(labels.split(","))
@@ -113,7 +113,7 @@ def _read(name: str, path: Path, labels: str | None, quiet: bool) -> "Listing":
             progress.set_total(total)
             progress.advance(done - progress.done)
 
-        return read_corpus(name, path, examine=examine, labels=wanted, progress=show)
+        return read_corpus(name, path, examine=examine, selection=Selection(wanted), progress=show)
 
 
 def _raise_if_damaged(path: Path, listing: "Listing") -> None:

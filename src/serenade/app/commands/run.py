@@ -25,6 +25,12 @@ def run(
     ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds: 0, 1, 2, ...")] = None,
     labels: Annotated[str | None, typer.Option(help="Classes used, separated by commas; all if not given.")] = None,
+    label_map: Annotated[
+        str | None, typer.Option("--map", help="What counts as which class: merge, or such as excited=happy,other=-.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only utterances with this fact, such as part=improvised; repeat.")
+    ] = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the system, such as training.epochs=20.")
     ] = None,
@@ -51,6 +57,8 @@ def run(
             "split": split,
             "seeds": seeds,
             "labels": labels,
+            "label_map": label_map,
+            "where": where or None,
             "device": device,
             "threads": threads,
             "tensorboard": tensorboard or None,
@@ -73,6 +81,8 @@ def _folder(settings: "ExperimentSettings") -> Path:
 
 def _tell(plan: "Plan", shown: Shown) -> None:
     """Say what will be done, on what, and what the check of the folds found."""
+    from serenade.core.label_maps import parse_label_map
+
     utterances, left_out = plan.listing.utterances, plan.listing.left_out
     speakers = {u.speaker for u in utterances}
     shown.warn(
@@ -80,6 +90,10 @@ def _tell(plan: "Plan", shown: Shown) -> None:
         f"{len(left_out)} left out; split {plan.split.name}: {len(plan.split.folds)} folds x "
         f"{plan.settings.seeds} seeds"
     )
+    if plan.settings.label_map is not None:
+        shown.warn(f"label map: {parse_label_map(plan.settings.label_map)}")
+    for name, value in plan.settings.where.items():
+        shown.warn(f"only utterances with {name} = {value}")
     for note in plan.split.notes:
         shown.warn(f"note: {note}")
     for finding in plan.leaks.findings:

@@ -15,6 +15,12 @@ def train(
     corpus: Annotated[list[str], typer.Option(help="NAME=PATH, such as table=mine.csv; repeat for several.")],
     out: Annotated[Path, typer.Option(help="The model's folder.")],
     labels: Annotated[str | None, typer.Option(help="Classes used, separated by commas; all if not given.")] = None,
+    label_map: Annotated[
+        str | None, typer.Option("--map", help="What counts as which class: merge, or such as excited=happy,other=-.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only utterances with this fact, such as part=improvised; repeat.")
+    ] = None,
     change: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the system, such as training.epochs=20.")
     ] = None,
@@ -39,6 +45,8 @@ def train(
             "preset": preset,
             "corpora": corpus,
             "labels": labels,
+            "label_map": label_map,
+            "where": where or None,
             "device": device,
             "threads": threads if threads is not None else cpu_budget(),
         },
