@@ -61,10 +61,9 @@ def test_complete_counts_bring_no_warning(root_of_all: Path, caplog: pytest.LogC
 
 def test_swapped_scenarios_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     swapped = {"-S-": "-T-", "-T-": "-S-"}
-    turns = [(f"{name[:18]}{swapped.get(name[18:21], name[18:21])}{name[21:]}", x) for name, x in msp_improv_turns()]
+    turns = [(f"{name[:19]}{swapped.get(name[19:22], name[19:22])}{name[22:]}", x) for name, x in msp_improv_turns()]
     root = make_msp_improv(tmp_path, ONE_EACH)
-    (root / "Evalution.txt").write_text("
-".join(msp_improv_block(*turn) for turn in turns))
+    (root / "Evalution.txt").write_text("\n".join(msp_improv_block(*turn) for turn in turns))
     with caplog.at_level(logging.WARNING):
         list_files(root)
     assert "differ from the published ones (T 4381 of 652 turns, S 652 of 4381 turns)" in caplog.text
