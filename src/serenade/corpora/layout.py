@@ -9,7 +9,16 @@ from serenade.core.errors import CorpusError
 from serenade.core.names import nearest
 from serenade.core.records import LeftOut, Listing, Utterance
 
-__all__ = ["SOUND_SUFFIXES", "gather", "is_sound", "is_there", "require_root", "shown_place", "walk_files"]
+__all__ = [
+    "FETCH_RECORD",
+    "SOUND_SUFFIXES",
+    "gather",
+    "is_sound",
+    "is_there",
+    "require_root",
+    "shown_place",
+    "walk_files",
+]
 
 # fmt: off
 SOUND_SUFFIXES = frozenset((
@@ -17,6 +26,7 @@ SOUND_SUFFIXES = frozenset((
     ".sph", ".m4a", ".mp4", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".ac3", ".mov", ".avi",
 ))
 # fmt: on
+FETCH_RECORD = "serenade-fetch.json"  # what `serenade corpus fetch` notes beside a corpus
 _MOST_CHILDREN = 500  # subfolders looked into when a root is off
 _ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 
@@ -41,8 +51,8 @@ def shown_place(utterance: Utterance, root: Path) -> str:
 def walk_files(folder: Path) -> Iterator[Path]:
     """Every file below a folder, sorted; links are followed, but no folder is entered twice; hidden names are not seen.
 
-    Hidden are names that begin with a dot (also the ``._x.wav`` files that a Mac leaves, which hold no sound) and
-    ``__MACOSX``.
+    Hidden are names that begin with a dot (also the ``._x.wav`` files that a Mac leaves, which hold no sound),
+    ``__MACOSX`` and the note that fetching leaves.
 
     Raises:
         OSError: a folder cannot be entered; what lies in it must not be missed silently.
@@ -65,7 +75,7 @@ def _raise(error: OSError) -> None:
 
 
 def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+    return name.startswith(".") or name in ("__MACOSX", FETCH_RECORD)
 
 
 def gather(root: Path, paths: Iterable[Path], read_name: Callable[[Path, str], Utterance | LeftOut]) -> Listing:

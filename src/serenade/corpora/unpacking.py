@@ -114,7 +114,6 @@ def _members(raw: IO[bytes], archive: Path, folder: Path) -> Iterator[_Member]:
             "this is no zip or tar archive",
             where=archive,
             found=_beginning(archive),
-            hint="Delete it and run the command again; if it stays so, the home answers with something else",
         ) from error
     yield from _tar_members(opened)
 
@@ -210,7 +209,6 @@ def _damage(archive: Path) -> Iterator[None]:
             "the archive is damaged",
             where=archive,
             found=str(error) or type(error).__name__,
-            hint="Delete it and run the command again to fetch it anew",
         ) from error
 
 
