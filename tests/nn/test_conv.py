@@ -62,6 +62,16 @@ def test_projected_rows_equal_a_linear_layer_and_its_gradients(rows: int) -> Non
         torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_projected_rows_in_bfloat16_are_as_near_as_the_plain_way() -> None:
+    x, weight, bias = draw(4, 16, 182, seed=0), draw(64, 182, seed=1) / 14, draw(64, seed=2)
+    exact = functional.linear(x, weight, bias)
+    single = [tensor.float() for tensor in (x, weight, bias)]
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, plain = project_rows(*single), functional.linear(*single)
+    assert ours.dtype is plain.dtype is torch.bfloat16
+    assert (ours - exact).abs().max() < 1.5 * (plain - exact).abs().max()
+
+
 def test_half_precision_and_autocast_take_the_plain_way() -> None:
     x = torch.zeros(1)
     assert exact_on_cpu(x)
