@@ -2,13 +2,13 @@
 
 Every maker takes utterances sorted by id and `SplitSettings` and gives a `Split`. Validation always comes from the
 training side. What a maker gives is only a proposal: `serenade.evaluation.leaks` checks it before anything is trained.
-Fixed lists and the user's own columns are in `serenade.evaluation.lists`.
+The simplest makers are here; the table in `serenade.evaluation` names the modules of the others.
 """
 
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,7 @@ __all__ = [
     "random_811",
     "random_82_best_test",
     "require_speakers",
+    "speaker_folds",
     "speaker_of",
 ]
 
@@ -50,12 +51,20 @@ class SplitSettings(Settings):
     validation_speakers: int = Field(
         1,
         ge=0,
-        description="speakers taken from the training side to pick the epoch (session: one group); "
-        "0 trains for a fixed length",
+        description="speakers taken from the training side to pick the epoch (session: one group; corpus: so many of "
+        "each training corpus); 0 trains for a fixed length",
     )
-    path: Path | None = Field(None, description="emobox: folder of the lists of one corpus")
+    path: Path | None = Field(
+        None, description="emobox: folder of the lists of one corpus; mesm: folder of its lists; file: a split file"
+    )
     column: Literal["split", "fold"] | None = Field(None, description="columns: which of the user's columns")
-    seed: int = Field(0, ge=0, description="kfold and random splits: seed of the shuffle")
+    seed: int = Field(0, ge=0, description="kfold, fewshot and random splits: seed of the shuffle")
+    shots: int | None = Field(None, ge=1, description="fewshot: utterances of every training speaker and class")
+    target_shots: int = Field(
+        0, ge=0, description="fewshot: utterances per class of the tested speaker that are trained on too (adaptation)"
+    )
+    outer: Literal["loso", "kfold", "session"] = Field("loso", description="nested: protocol of the outer folds")
+    inner: int = Field(3, ge=2, description="nested: number of inner folds on every training side")
     leaky: str | None = Field(
         None, min_length=1, description="accept what the leak check finds, and why; shown beside every number"
     )
@@ -68,7 +77,16 @@ class SplitSettings(Settings):
 
 
 # what stands after the colon in the text form
-_ARGUMENTS = {"loso": "validation_speakers", "kfold": "folds", "emobox": "path", "columns": "column"}
+_ARGUMENTS = {
+    "loso": "validation_speakers",
+    "kfold": "folds",
+    "nested": "inner",
+    "fewshot": "shots",
+    "emobox": "path",
+    "mesm": "path",
+    "columns": "column",
+    "file": "path",
+}
 
 
 def parse_split(text: str) -> SplitSettings:
@@ -140,15 +158,20 @@ def leave_one_speaker_out(utterances: Sequence[Utterance], settings: SplitSettin
     Raises:
         SplitError: speakers are unknown or too few.
     """
-    speakers = require_speakers(utterances, at_least=2 + settings.validation_speakers)
-    names = file_names(_shown_names(speakers))
+    require_speakers(utterances, at_least=2 + settings.validation_speakers)
     folds = []
-    for speaker, name in zip(speakers, names, strict=True):
-        test = [u for u in utterances if speaker_of(u) == speaker]
-        rest = [u for u in utterances if speaker_of(u) != speaker]
+    for name, rest, test in speaker_folds(utterances):
         validation = choose_validation(rest, test, settings.validation_speakers)
-        folds.append(make_fold(f"speaker-{name}", rest, test, validation))
+        folds.append(make_fold(name, rest, test, validation))
     return Split("loso", tuple(folds))
+
+
+def speaker_folds(utterances: Sequence[Utterance]) -> Iterator[tuple[str, list[Utterance], list[Utterance]]]:
+    """For every speaker in sorted order the fold's name, the utterances of all others, and those of the speaker."""
+    speakers = sorted({speaker_of(u) for u in utterances})
+    for speaker, name in zip(speakers, file_names(_shown_names(speakers)), strict=True):
+        rest = [u for u in utterances if speaker_of(u) != speaker]
+        yield f"speaker-{name}", rest, [u for u in utterances if speaker_of(u) == speaker]
 
 
 def leave_one_group_out(utterances: Sequence[Utterance], settings: SplitSettings) -> Split:
@@ -278,7 +301,7 @@ def _in_order(rest: Sequence[Utterance], test: Sequence[Utterance]) -> tuple[lis
     """
     tested = {speaker_of(u) for u in test}
     groups = {_group_of(u) for u in test if u.group is not None}
-    last = max(tested)
+    last = max(tested, default=("", ""))
     speakers = sorted({speaker_of(u) for u in rest})
     free = [s for s in speakers if s not in tested]
     ordered = [s for s in free if s > last] + [s for s in free if s < last] + [s for s in speakers if s in tested]
