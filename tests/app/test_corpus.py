@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.corpora.conversation_trees import Turn, iemocap_block, make_iemocap
 from tests.corpora.trees import make_emodb, write_sound
 
 from serenade.app.main import main
@@ -130,6 +131,22 @@ def test_stats_as_csv_and_json_agree(emodb: Path, capsys: pytest.CaptureFixture[
     assert told["utterances"] == sum(int(row["utterances"]) for row in rows) == 6
     assert main(["corpus", "stats", "emodb", str(emodb), "--csv", "--json"]) == 2
     assert "exclude each other" in output(capsys)[1]
+
+
+def test_stats_show_how_far_raters_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"Ses01{sex}_impro01_{sex}000" for sex in "FM"]
+    root = make_iemocap(tmp_path, [(name, Turn(name[:6], "impro", "ang")) for name in names])
+    raters = ("C-E1:\tAnger;\t()", "C-E2:\tAnger;\t()", "C-E3:\tSadness;\t()")
+    for name in names:
+        write_sound(root / "Session1/sentences/wav" / name[:14] / f"{name}.wav", key=name)
+        (root / f"Session1/dialog/EmoEvaluation/{name[:14]}.txt").write_text(iemocap_block(name, "ang", raters=raters))
+    assert main(["corpus", "stats", "iemocap", str(root)]) == 3  # four sessions are missing
+    # kappa: a third of the pairs agree, 5/9 would by chance; alpha by chance: 7/15, no rating with itself
+    expected = "Raters: 6 ratings of 2 utterances; Fleiss' kappa -0.500, Krippendorff's alpha -0.250"
+    assert expected in capsys.readouterr().out
+    assert main(["corpus", "stats", "iemocap", str(root), "--json"]) == 3
+    found = json.loads(capsys.readouterr().out)["agreement"]
+    assert (found["utterances"], found["ratings"], found["fleiss_kappa"]) == (2, 6, pytest.approx(-0.5))
 
 
 def test_stats_of_damage_end_with_3_as_well(emodb: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from serenade.core.records import LeftOut, Listing
     from serenade.corpora import Corpus
     from serenade.corpora.statistics import CorpusStatistics
+    from serenade.evaluation.agreement import RaterAgreement
     from serenade.evaluation.giveaway import SpeakerMajority
 
 __all__ = ["app", "check", "list_corpora", "stats"]
@@ -78,12 +79,13 @@ def stats(
     as_csv: bool = typer.Option(False, "--csv", help="Print CSV: one line per speaker and class."),
     quiet: bool = _QUIET,
 ) -> None:
-    """Show utterances and minutes by speaker and class.
+    """Show utterances and minutes by speaker and class, and how far raters agree where a corpus has their votes.
 
     Ends with code 3 if recordings or labels are damaged.
     """
     from serenade.core.errors import CorpusError, UsageError
     from serenade.corpora.statistics import count_utterances
+    from serenade.evaluation.agreement import rater_agreement
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other")
@@ -91,12 +93,15 @@ def stats(
     if not listing.utterances:
         raise CorpusError("nothing in the corpus can be used", where=path, hint=f"See: serenade corpus check {name}")
     counted = count_utterances(listing.utterances)
+    agreement = rater_agreement(listing.utterances)
     if as_json:
-        _print_json(counted.to_json())
+        _print_json({**counted.to_json(), "agreement": None if agreement is None else agreement.to_json()})
     elif as_csv:
         _print_csv(counted)
     else:
         _print_stats(counted, len(listing.left_out))
+        if agreement is not None:
+            _print_agreement(agreement)
     _raise_if_damaged(path, listing)
 
 
@@ -239,6 +244,13 @@ def _print_stats(counted: "CorpusStatistics", left_out: int) -> None:
         f"\n{counted.utterances} utterances, {counted.minutes:.1f} min, {len(counted.speakers)} speakers; "
         f"length {counted.shortest_s:.2f} s to {counted.longest_s:.2f} s, median {counted.median_s:.2f} s; "
         f"{left_out} left out"
+    )
+
+
+def _print_agreement(agreement: "RaterAgreement") -> None:
+    print(
+        f"Raters: {agreement.ratings} ratings of {agreement.utterances} utterances; "
+        f"Fleiss' kappa {agreement.fleiss_kappa:.3f}, Krippendorff's alpha {agreement.krippendorff_alpha:.3f}"
     )
 
 
