@@ -1,0 +1,208 @@
+"""lhotse manifests: recordings with supervisions, or cuts, as JSON lines.
+
+A folder (or one file of it) with ``*recordings*.jsonl[.gz]`` and ``*supervisions*.jsonl[.gz]``, which are paired by
+their names, or with ``*cuts*.jsonl[.gz]``. Where supervisions are there, cuts are not read: they tell the same again.
+Recordings alone are unlabelled speech. A file whose name has a part ``train``, ``dev`` or ``test`` gives that
+``split``.
+
+A supervision is an utterance: its ``speaker``, ``gender``, ``language``, ``text``, and what stands in ``custom``, where
+lhotse keeps what it has no field for: ``emotion`` (or ``emo``, ``label``), ``valence``, ``arousal``, ``dominance``
+with ``scale``, ``votes``. The start of a supervision is seen from its cut, in a list of cuts.
+
+What cannot be had from the file as it lies there is left out with its reason: recordings that come from a command, a
+URL or memory, that are changed on the fly (speed, volume), one channel of several, cuts that are mixed.
+
+Citation: P. Żelasko, D. Povey, J. Trmal, S. Khudanpur, "Lhotse: a speech data representation library for the modern
+deep learning ecosystem", 2021.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from serenade.core.errors import CorpusError
+from serenade.core.records import LeftOut, Listing
+from serenade.corpora.cells import MEANINGS, read_utterance
+from serenade.corpora.choices import split_choices
+from serenade.corpora.corpus import Corpus
+from serenade.corpora.json_lines import plain_cell, read_objects
+from serenade.corpora.layout import require_root
+from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
+
+__all__ = ["CORPUS", "list_files"]
+
+_ENDINGS = (".jsonl", ".jsonl.gz")
+_PARTS = {"train": "train", "dev": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+_ROUNDING_S = 1e-6
+_SPAN_TOLERANCE_S = 0.001  # durations are rounded in manifests
+
+_Values = Mapping[str, Any]
+
+
+def list_files(root: Path) -> Listing:
+    """The utterances of manifests (a file, or the folder that holds them), by name alone.
+
+    Raises:
+        CorpusError: there are none, they cannot be read, or not one recording is there.
+        UsageError: a choice after ``#`` is not known.
+    """
+    path, choices = split_choices(root, AUDIO_CHOICE)
+    if not path.is_file():
+        require_root(path, lambda folder: bool(_manifests(folder)), title=CORPUS.title, expected=CORPUS.layout)
+    folder = path.parent if path.is_file() else path
+    rows = _rows(_manifests(folder), None if folder == path else path)
+    return assemble(root, rows, folder=folder, title="manifest", audio=choices.get("audio"))
+
+
+def _manifests(folder: Path) -> dict[str, list[Path]]:
+    """The manifests of a folder by kind; kinds of which there are none are not there."""
+    if not folder.is_dir():
+        return {}
+    files = sorted(path for path in folder.iterdir() if path.name.endswith(_ENDINGS))
+    kinds = {kind: [path for path in files if kind in path.name] for kind in ("recordings", "supervisions", "cuts")}
+    return {kind: paths for kind, paths in kinds.items() if paths}
+
+
+def _rows(manifests: Mapping[str, Sequence[Path]], chosen: Path | None) -> Iterator[Draft | LeftOut]:
+    if chosen is not None and "recordings" not in chosen.name and "supervisions" not in chosen.name:
+        yield from _of_cuts(chosen)
+    elif "supervisions" in manifests:
+        for path in manifests["supervisions"]:
+            if chosen is None or chosen in (path, _partner(path, manifests)):
+                yield from _of_supervisions(path, _partner(path, manifests))
+    elif "cuts" in manifests and chosen is None:
+        for path in manifests["cuts"]:
+            yield from _of_cuts(path)
+    else:
+        for path in [chosen] if chosen is not None else manifests["recordings"]:
+            for line, recording in read_objects(path):
+                whole = {"id": recording.get("id"), "start": 0.0, "duration": recording.get("duration")}
+                yield _utterance(path, line, whole, recording, 0.0)
+
+
+def _partner(path: Path, manifests: Mapping[str, Sequence[Path]]) -> Path:
+    """The recordings that belong to supervisions: the file of the same name but for that word, or the only one.
+
+    Raises:
+        CorpusError: there is none.
+    """
+    recordings = manifests.get("recordings", ())
+    plain = {other.name.removesuffix(".gz"): other for other in recordings}
+    named = plain.get(path.name.replace("supervisions", "recordings").removesuffix(".gz"))
+    if named is None and len(recordings) == 1:
+        return recordings[0]
+    if named is None:
+        raise CorpusError(
+            "the supervisions have no recordings beside them",
+            where=path,
+            found=", ".join(other.name for other in recordings) or "no manifest of recordings",
+            expected=path.name.replace("supervisions", "recordings"),
+        )
+    return named
+
+
+def _of_supervisions(path: Path, partner: Path) -> Iterator[Draft | LeftOut]:
+    recordings = {str(values.get("id")): values for _, values in read_objects(partner)}
+    for line, supervision in read_objects(path):
+        recording = recordings.get(str(supervision.get("recording_id")))
+        if recording is None:
+            where = f"{supervision.get('id')} ({path.name}, line {line})"
+            detail = f"{partner.name} has no recording {supervision.get('recording_id')}"
+            yield LeftOut(where, "missing", detail)
+        else:
+            yield _utterance(path, line, supervision, recording, 0.0)
+
+
+def _of_cuts(path: Path) -> Iterator[Draft | LeftOut]:
+    for line, cut in read_objects(path):
+        recording = cut.get("recording")
+        where = f"{cut.get('id')} ({path.name}, line {line})"
+        if cut.get("type") in ("MixedCut", "PaddingCut"):
+            yield LeftOut(where, "other material", f"a {cut['type']} is no stretch of one recording")
+        elif not isinstance(recording, Mapping):
+            yield LeftOut(where, "missing", "the cut names no recording")
+        else:
+            start_s = _number(cut, "start", path, line)
+            # a cut without supervisions is unlabelled speech
+            whole = {"id": cut.get("id"), "start": 0.0, "duration": cut.get("duration"), "channel": cut.get("channel")}
+            for supervision in cut.get("supervisions") or [whole]:
+                yield _utterance(path, line, supervision, recording, start_s)
+
+
+def _utterance(path: Path, line: int, supervision: _Values, recording: _Values, start_s: float) -> Draft | LeftOut:
+    """The utterance of a supervision whose start is seen from `start_s` of its recording."""
+    name = str(supervision.get("id"))
+    where = f"{name} ({path.name}, line {line})"
+    sources = recording.get("sources") or []
+    fault = _fault(supervision, recording, sources)
+    if fault is not None:
+        return LeftOut(where, "other material", fault)
+    begin_s = start_s + _number(supervision, "start", path, line)
+    end_s = begin_s + _number(supervision, "duration", path, line)
+    told = {key: plain_cell(supervision.get(key)) for key in ("speaker", "gender", "language", "text")}
+    custom = {key: plain_cell(value) for key, value in (supervision.get("custom") or {}).items()}
+    told |= {MEANINGS[key.lower()]: cell for key, cell in custom.items() if key.lower() in MEANINGS}
+    cells = {"split": _part(path)} | {key: cell for key, cell in told.items() if cell} | {"utterance": name}
+    total_s = _number(recording, "duration", path, line)
+    if begin_s > _ROUNDING_S or end_s < total_s - _SPAN_TOLERANCE_S:
+        cells |= {"start": repr(round(max(begin_s, 0.0), 9)), "end": repr(round(end_s, 9))}
+    extra = {key: cell for key, cell in custom.items() if key.lower() not in MEANINGS and cell}
+    found = read_utterance("lhotse", cells, extra, where=where, place=f"{path}, line {line}")
+    return found if isinstance(found, LeftOut) else Draft(where, str(sources[0]["source"]), found)
+
+
+def _fault(supervision: _Values, recording: _Values, sources: Sequence[_Values]) -> str | None:
+    """Why a supervision cannot be had from a file as it lies there; None where it can."""
+    if len(sources) != 1:
+        return f"the recording {recording.get('id')} has {len(sources)} sources, expected one file"
+    if sources[0].get("type") != "file" or not sources[0].get("source"):
+        return f"the recording {recording.get('id')} is a {sources[0].get('type')}, expected a file"
+    if recording.get("transforms"):
+        return f"the recording {recording.get('id')} is changed on the fly"
+    channels = sources[0].get("channels") or [0]
+    wanted = supervision.get("channel", channels)
+    wanted = wanted if isinstance(wanted, list) else channels if wanted is None else [wanted]
+    if len(channels) > 1 and len(wanted) < len(channels):
+        return f"channel {', '.join(map(str, wanted))} of {len(channels)}; write the channels to files of their own"
+    return None
+
+
+def _number(values: _Values, name: str, path: Path, line: int) -> float:
+    """A time in seconds.
+
+    Raises:
+        CorpusError: it is not there, or no number.
+    """
+    value = values.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise CorpusError(
+            f"a line of the manifest has no {name!r} in seconds",
+            where=f"{path}, line {line}",
+            found=repr(value),
+            expected="a number",
+        )
+    return float(value)
+
+
+def _part(path: Path) -> str:
+    """The part of the split that a file's name tells; nothing where it tells none, or two."""
+    words = re.split(r"[^a-z]+", path.name.lower())
+    parts = {_PARTS[word] for word in words if word in _PARTS}
+    return parts.pop() if len(parts) == 1 else ""
+
+
+CORPUS = Corpus(
+    name="lhotse",
+    title="lhotse manifests",
+    language=None,
+    licence="yours to know",
+    citation=(
+        "P. Żelasko, D. Povey, J. Trmal, S. Khudanpur: Lhotse: a speech data representation library for the modern "
+        "deep learning ecosystem. 2021."
+    ),
+    homepage="https://lhotse.readthedocs.io",
+    commercial_use=None,
+    list_files=list_files,
+    layout="*recordings*.jsonl(.gz) and *supervisions*.jsonl(.gz), or *cuts*.jsonl(.gz); the emotion in custom",
+)
