@@ -129,3 +129,38 @@ def test_demo_shows_a_table_a_report_and_predictions(tmp_path: Path, capsys: pyt
     assert "glam-cpu" in shown or "run-synthetic" in shown
     assert shown.count(".flac") == 4
     assert (tmp_path / "demo" / "run-synthetic" / "report.html").is_file()
+
+
+def test_the_card_tells_what_was_selected_mapped_and_remarked(corpus: Path, tmp_path: Path) -> None:
+    narrowed = ["--map", "angry=aroused", "--where", "gender=female|male", "--note", "The recipe was found elsewhere."]
+    assert run("train", "baseline", "--corpus", f"synthetic={corpus}", *narrowed, "--out", tmp_path / "m", "-q") == 0
+    card = (tmp_path / "m" / "card.md").read_text()
+    assert "Tells aroused and sad apart" in card
+    assert "Only utterances with gender = female|male." in card
+    assert "Classes were mapped: angry=aroused." in card
+    assert "The recipe was found elsewhere." in card
+
+
+def test_the_run_says_what_was_selected_and_mapped(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--corpus", f"synthetic={corpus}", "--map", "sad=low", "--where", "gender=female|male", "--dry-run"]
+    assert run("run", "baseline", *arguments) == 0
+    said = capsys.readouterr().err
+    assert "label map: sad=low" in said
+    assert "only utterances with gender = female|male" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--map", "mrge"], "Did you mean 'merge'"),
+        (["--where", "gender"], "a condition is given as FACT=VALUE"),
+        (["--where", "gendr=female"], "Did you mean 'gender'"),
+    ],
+)
+def test_a_wrong_selection_is_named(
+    corpus: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run("run", "baseline", "--corpus", f"synthetic={corpus}", *arguments) == 2
+    assert message in capsys.readouterr().err

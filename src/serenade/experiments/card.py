@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from serenade.core.label_maps import parse_label_map
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.corpora import CORPORA
@@ -17,6 +18,7 @@ def model_card(
     utterances: Sequence[Utterance],
     labels: LabelSet,
     summary: Mapping[str, Any] | None,
+    note: str | None = None,
 ) -> str:
     """Markdown.
 
@@ -25,6 +27,7 @@ def model_card(
         utterances: all of them were trained on.
         labels: the model's classes.
         summary: of a run of the same system and data under folds; None where there is none.
+        note: what a reader of the figures should know besides, such as how the recipe was found.
     """
     names = ", ".join(CORPORA.resolve(corpus.name).title for corpus in settings.corpora)
     minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
@@ -39,12 +42,14 @@ def model_card(
         "",
         f"{len(utterances)} utterances, {minutes:.1f} minutes, {sum(speakers.values())} speakers ({sexes}).",
         "All of them were trained on.",
+        *_selection(settings),
         "",
         *(_corpus_line(corpus.name) for corpus in settings.corpora),
         "",
         "## What it is worth",
         "",
         *_figures(summary, labels),
+        *(["", note] if note is not None else []),
         "",
         "## What it is not for",
         "",
@@ -52,6 +57,14 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _selection(settings: ExperimentSettings) -> list[str]:
+    """What the data were narrowed to."""
+    lines = [f"Only utterances with {name} = {value}." for name, value in settings.where.items()]
+    if settings.label_map is not None:
+        lines.append(f"Classes were mapped: {parse_label_map(settings.label_map)}.")
+    return lines
 
 
 def _headline(labels: LabelSet, names: str) -> str:

@@ -26,7 +26,9 @@ from serenade.training.system import Example, System
 __all__ = ["train_final"]
 
 
-def train_final(settings: ExperimentSettings, out: Path, *, figures: Path | None, watcher: Watcher) -> None:
+def train_final(
+    settings: ExperimentSettings, out: Path, *, figures: Path | None, watcher: Watcher, note: str | None = None
+) -> None:
     """Train on all labelled utterances and write a model folder with its card.
 
     Nothing is held out, so nothing can be chosen: the weights are those of the last epoch. What the model is worth is
@@ -36,6 +38,7 @@ def train_final(settings: ExperimentSettings, out: Path, *, figures: Path | None
         settings: of the data and the system; split and seeds are not used, the seed is 0.
         out: the model's folder; an interrupted training is taken up.
         figures: the folder of such a run; its figures go into the card. None leaves them out, and the card says so.
+        note: a remark on the figures for the card.
         watcher: is told how it goes.
 
     Raises:
@@ -61,7 +64,7 @@ def train_final(settings: ExperimentSettings, out: Path, *, figures: Path | None
         "seed": 0,
     }
     save_checkpoint(system, PRESETS[resolved.preset], out, about)
-    write_text(out / "card.md", model_card(resolved, utterances, labels, summary))
+    write_text(out / "card.md", model_card(resolved, utterances, labels, summary, note))
     shutil.rmtree(_state_folder(out), ignore_errors=True)
 
 

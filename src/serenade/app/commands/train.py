@@ -27,6 +27,7 @@ def train(
     figures: Annotated[
         Path | None, typer.Option(help="A run of the same preset and data under folds: its figures go into the card.")
     ] = None,
+    note: Annotated[str | None, typer.Option(help="A remark for the card, such as how the recipe was found.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; one per processor if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -53,5 +54,5 @@ def train(
         change or [],
     )
     with Shown(quiet) as shown:
-        train_final(settings, out, figures=figures, watcher=shown)
+        train_final(settings, out, figures=figures, note=note, watcher=shown)
     say(f"Model: {out}    Next: serenade predict RECORDING --model {out}", quiet=quiet)
