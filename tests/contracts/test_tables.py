@@ -56,12 +56,21 @@ def every_file(path: Path) -> bool:
     return not path.stem.startswith("_")
 
 
+def is_command(path: Path) -> bool:
+    """Whether a file is a command of its own; ``corpus_fetch`` is a part of ``corpus``."""
+    return every_file(path) and not is_subcommand(path)
+
+
+def is_subcommand(path: Path) -> bool:
+    return "_" in path.stem and path.stem.partition("_")[0] in COMMANDS
+
+
 @pytest.mark.parametrize(
     ("table", "folder", "belongs"),
     [
         (MODELS, "models", every_file),
         (SYSTEMS, "systems", every_file),
-        (COMMANDS, "app/commands", every_file),
+        (COMMANDS, "app/commands", is_command),
         (CORPORA, "corpora", is_corpus),
     ],
     ids=lambda value: getattr(value, "kind", value if isinstance(value, str) else ""),
@@ -72,6 +81,14 @@ def test_every_file_of_the_folder_is_in_the_table(
     files = {path.stem for path in (PACKAGE / folder).glob("*.py") if path.stem != "__init__" and belongs(path)}
     named = {table.target(name).partition(":")[0].rpartition(".")[2] for name in table}
     assert files == named
+
+
+def test_every_subcommand_is_registered() -> None:
+    files = {path.stem for path in (PACKAGE / "app" / "commands").glob("*.py") if is_subcommand(path)}
+    assert files, "has the search gone blind?"
+    for stem in files:
+        group, _, name = stem.partition("_")
+        assert name in {command.name for command in COMMANDS.resolve(group).registered_commands}
 
 
 def test_every_preset_file_is_listed_and_valid() -> None:

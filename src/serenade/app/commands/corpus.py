@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from serenade.app.commands.corpus_fetch import fetch
+
 if TYPE_CHECKING:
     from serenade.core.records import LeftOut, Listing
     from serenade.corpora import Corpus
@@ -16,9 +18,10 @@ if TYPE_CHECKING:
     from serenade.evaluation.agreement import RaterAgreement
     from serenade.evaluation.giveaway import SpeakerMajority
 
-__all__ = ["app", "check", "list_corpora", "stats"]
+__all__ = ["app", "check", "list_corpora", "print_table", "stats"]
 
-app = typer.Typer(help="Check a corpus and show what is in it.", no_args_is_help=True)
+app = typer.Typer(help="Fetch a corpus, check it and show what is in it.", no_args_is_help=True)
+app.command("fetch")(fetch)
 
 _NAME = typer.Argument(help="emodb, ravdess, synthetic, or table for your own recordings", show_default=False)
 _PATH = typer.Argument(help="its folder; for table a CSV file or a folder per class", show_default=False)
@@ -40,9 +43,9 @@ def list_corpora(as_json: bool = _JSON) -> None:
     use = {True: "yes", False: "no", None: "-"}
     rows = [["name", "corpus", "language", "licence", "commercial use", "where to get it"]]
     rows += [[c.name, c.title, c.language or "-", c.licence, use[c.commercial_use], c.homepage or "-"] for c in corpora]
-    _print_table(rows, right=False)
+    print_table(rows, right=False)
     print("\nWhat must lie in the folder:")
-    _print_table([[f"  {corpus.name}", corpus.layout] for corpus in corpora], right=False)
+    print_table([[f"  {corpus.name}", corpus.layout] for corpus in corpora], right=False)
 
 
 @app.command("check")
@@ -239,7 +242,7 @@ def _print_stats(counted: "CorpusStatistics", left_out: int) -> None:
     minutes_of = [f"{sum(count.minutes for count in found):.1f}" for found in per_class]
     rows.append(["all", "", *totals, str(counted.utterances), f"{counted.minutes:.1f}"])
     rows.append(["minutes", "", *minutes_of, f"{counted.minutes:.1f}", ""])
-    _print_table(rows)
+    print_table(rows)
     print(
         f"\n{counted.utterances} utterances, {counted.minutes:.1f} min, {len(counted.speakers)} speakers; "
         f"length {counted.shortest_s:.2f} s to {counted.longest_s:.2f} s, median {counted.median_s:.2f} s; "
@@ -265,7 +268,7 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
-def _print_table(rows: "Sequence[Sequence[str]]", *, right: bool = True) -> None:
+def print_table(rows: "Sequence[Sequence[str]]", *, right: bool = True) -> None:
     """Columns side by side; the first to the left, the others to the right where they are numbers."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     for row in rows:
