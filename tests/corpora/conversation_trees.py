@@ -185,3 +185,33 @@ def make_msp_improv(
         blocks.append(msp_improv_block(name, letter))
     (root / label_file).write_text("\n".join(blocks), encoding="utf-8")
     return root
+
+
+PODCAST_HEADER = "FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set"
+PODCAST_ROWS = (
+    "MSP-PODCAST_0001_0008.wav,N,2.2,4.0,2.6,30,Male,Test1",
+    "MSP-PODCAST_0001_0009.wav,H,3.777778,6.555556,3.777778,39,Female,Train",
+    "MSP-PODCAST_0002_0033.wav,X,5.0,2.0,4.0,Unknown,Unknown,Development",
+    "MSP-PODCAST_0003_0001_0002.wav,C,4.0,3.0,7.0,41,Female,Test2",
+)
+_PODCAST_DETAILS = (
+    'MSP-PODCAST_0001_0008.wav,"WORKER00000163; Neutral; Neutral,Concerned; A:2.0; V:4.0; D:3.0;"',
+    'MSP-PODCAST_0001_0008.wav,"WORKER00000164; Neutral; ; A:3.0; V:4.0; D:2.0;"',
+    'MSP-PODCAST_0001_0008.wav,"WORKER00000165; Other-Curious; Neutral; A:2.0; V:4.0; D:3.0;"',
+    'MSP-PODCAST_0002_0033.wav,"WORKER00000163; Surprise; Neutral; A:5.0; V:2.0; D:4.0;"',
+)
+
+
+def make_msp_podcast(
+    root: Path, rows: Sequence[str] = PODCAST_ROWS, *, header: str = PODCAST_HEADER, sound: Path | None = None
+) -> Path:
+    """MSP-Podcast's folders with these lines of the label table."""
+    (root / "Labels").mkdir(parents=True)
+    (root / "Labels" / "labels_consensus.csv").write_text("\n".join((header, *rows, "")))
+    (root / "Labels" / "labels_detailed.csv").write_text("\n".join(("FileName,EmoDetail", *_PODCAST_DETAILS, "")))
+    for row in rows:
+        name = row.partition(",")[0]
+        place_file(root / "Audios" / name, sound)
+        place_file(root / "Transcripts" / name).with_suffix(".txt").write_text(f"It is {name[:-4]}.\n")
+        (root / "Transcripts" / name).unlink()
+    return root

@@ -40,6 +40,7 @@ CORPORA: NameTable[Corpus] = NameTable(
         ("kaldi", "serenade.corpora.kaldi:CORPUS"),
         ("audiofolder", "serenade.corpora.audiofolder:CORPUS"),
         ("emobox", "serenade.corpora.emobox:CORPUS"),
+        ("msp-podcast", "serenade.corpora.msp_podcast:CORPUS"),
         ("table", "serenade.corpora.table:CORPUS"),
         ("synthetic", "serenade.corpora.synthetic:CORPUS"),
     ],
