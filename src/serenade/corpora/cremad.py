@@ -29,7 +29,7 @@ from serenade.corpora.completeness import refuse_pointers, with_absent
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import Row
 from serenade.corpora.layout import gather, require_root, walk_files
-from serenade.corpora.naming import read_stem
+from serenade.corpora.naming import holds, read_stem
 from serenade.corpora.side_table import UNNAMED, read_side_table
 
 __all__ = ["CORPUS", "list_files"]
@@ -93,7 +93,7 @@ def list_files(root: Path) -> Listing:
             the recordings were not downloaded, or a table cannot be read.
     """
     require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
-    folder = next(root / name for name in _FOLDERS if (root / name).is_dir())
+    folder = next(root / name for name in _FOLDERS if holds(root / name, _NAME))
     tables = _Tables(_read_votes(root / _VOTES), _read_demographics(root / _DEMOGRAPHICS))
     listing = gather(root, walk_files(folder), lambda path, where: _read_name(path, where, tables))
     listing = refuse_pointers(listing, root)
@@ -101,8 +101,7 @@ def list_files(root: Path) -> Listing:
 
 
 def _looks_right(root: Path) -> bool:
-    folders = [root / name for name in _FOLDERS if (root / name).is_dir()]
-    return bool(folders) and any(_NAME.fullmatch(path.stem) for path in folders[0].iterdir())
+    return any(holds(root / name, _NAME) for name in _FOLDERS)
 
 
 def _read_name(path: Path, where: str, tables: _Tables) -> Utterance | LeftOut:

@@ -70,6 +70,15 @@ def walk_files(folder: Path) -> Iterator[Path]:
                 yield Path(parent) / name
 
 
+def walk_sounds(folder: Path) -> Iterator[Path]:
+    """The files of `walk_files` that are sound: for a root that also holds texts nobody would miss.
+
+    Raises:
+        OSError: a folder cannot be entered.
+    """
+    return (path for path in walk_files(folder) if is_sound(path))
+
+
 def _raise(error: OSError) -> None:
     raise error
 

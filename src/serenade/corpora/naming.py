@@ -3,12 +3,13 @@
 import re
 import unicodedata
 from collections.abc import Collection
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from serenade.core.labels import canonical_emotion
 from serenade.core.records import LeftOut, LeftOutReason
 from serenade.corpora.layout import is_sound
 
-__all__ = ["plain_words", "read_stem"]
+__all__ = ["contradiction", "holds", "plain_words", "read_stem"]
 
 _MOST_SHOWN = 12  # values that are named in a complaint
 
@@ -44,6 +45,29 @@ def _one_of(values: Collection[str]) -> str:
     if len(names) > _MOST_SHOWN:
         return f"one of {names[0]} to {names[-1]}"
     return f"one of {', '.join(names)}"
+
+
+def holds(folder: Path, pattern: re.Pattern[str]) -> bool:
+    """Whether a sound file lies in the folder (not below it) whose stem matches.
+
+    Raises:
+        OSError: the folder cannot be entered.
+    """
+    return folder.is_dir() and any(is_sound(path) and pattern.fullmatch(path.stem) for path in folder.iterdir())
+
+
+def contradiction(where: str, emotion: str) -> LeftOut | None:
+    """Why a recording cannot be of its class: it lies in a folder of another; None where no folder says so.
+
+    Args:
+        where: the path below the root. Folders are named like a class, or like it behind a word (``OAF_angry``).
+        emotion: the class that the file's name tells.
+    """
+    for folder in PurePosixPath(where).parts[:-1]:
+        said = canonical_emotion(folder) or canonical_emotion(folder.partition("_")[2])
+        if said is not None and said != emotion:
+            return LeftOut(where, "unknown label", f"{emotion} by its name, in the folder {folder}")
+    return None
 
 
 def plain_words(text: str) -> str:

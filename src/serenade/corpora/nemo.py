@@ -24,7 +24,7 @@ from serenade.corpora.completeness import with_absent
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import Row
 from serenade.corpora.layout import gather, require_root, walk_files
-from serenade.corpora.naming import read_stem
+from serenade.corpora.naming import holds, read_stem
 from serenade.corpora.side_table import read_side_table
 
 __all__ = ["CORPUS", "list_files"]
@@ -80,8 +80,7 @@ def list_files(root: Path) -> Listing:
 
 
 def _looks_right(root: Path) -> bool:
-    folder = root / "samples"
-    return folder.is_dir() and any(_NAME.fullmatch(path.stem) for path in folder.iterdir())
+    return holds(root / "samples", _NAME)
 
 
 def _read_table(path: Path) -> dict[str, Row]:

@@ -20,12 +20,11 @@ Citation: S. F. Canpolat, Z. Ormanoglu, D. Zeyrek, "Turkish Emotion Voice Databa
 import re
 from pathlib import Path
 
-from serenade.core.labels import canonical_emotion
 from serenade.core.records import LeftOut, Listing, Utterance
 from serenade.corpora.completeness import with_absent
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.layout import gather, require_root, walk_files
-from serenade.corpora.naming import read_stem
+from serenade.corpora.naming import contradiction, holds, read_stem
 
 __all__ = ["CORPUS", "list_files"]
 
@@ -49,7 +48,7 @@ def list_files(root: Path) -> Listing:
 
 def _looks_right(root: Path) -> bool:
     folder = root / _FOLDER
-    return folder.is_dir() and any(_NAME.fullmatch(path.stem) for path in walk_files(folder))
+    return folder.is_dir() and any(holds(child, _NAME) for child in folder.iterdir())
 
 
 def _read_name(path: Path, where: str) -> Utterance | LeftOut:
@@ -57,10 +56,8 @@ def _read_name(path: Path, where: str) -> Utterance | LeftOut:
     name = read_stem(path, where, _NAME, example="1157_kz_acik", emotion=_EMOTIONS, speaker=_SPEAKERS)
     if isinstance(name, LeftOut):
         return name
-    emotion, folder = _EMOTIONS[name["emotion"]], canonical_emotion(path.parent.name)
-    if folder is not None and folder != emotion:
-        return LeftOut(where, "unknown label", f"{emotion} by its name, in the folder {path.parent.name}")
-    return Utterance(
+    emotion = _EMOTIONS[name["emotion"]]
+    return contradiction(where, emotion) or Utterance(
         id=path.stem,
         audio=path,
         corpus="turevdb",
