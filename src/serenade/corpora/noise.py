@@ -49,7 +49,8 @@ def list_files(root: Path) -> Listing:
     Raises:
         CorpusError: there is no folder, or no sound in it.
     """
-    require_root(root, _has_sound, title=CORPUS.title, expected=CORPUS.layout)
+    # Sound lies near every folder: no neighbour is looked at.
+    require_root(root, lambda path: path == root and _has_sound(path), title=CORPUS.title, expected=CORPUS.layout)
     base = root.absolute()
     files = sorted(walk_files(root), key=lambda path: (_preference(base, path), path))
     # An environment may be given by itself; its name is then the root's.
