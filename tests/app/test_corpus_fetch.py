@@ -54,6 +54,16 @@ def test_a_corpus_is_fetched_and_ready_for_the_check(home: Home, capsys: pytest.
     assert "4 utterances can be used" in capsys.readouterr().out
 
 
+def test_the_next_command_names_the_folder_that_the_loader_wants(
+    home: Home, emodb: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "original"
+    below = {f"EmoDB/{path.relative_to(root).as_posix()}": path.read_bytes() for path in root.rglob("*.*")}
+    home.files["/emodb.zip"] = zip_of(below)
+    assert main(["corpus", "fetch", "emodb", "a folder", "--from", home.url, "--accept-licence"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Check it: serenade corpus check emodb 'a folder/EmoDB'"
+
+
 def test_a_published_checksum_is_said_and_compared(
     home: Home, emodb: bytes, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

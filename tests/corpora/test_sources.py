@@ -75,6 +75,11 @@ def test_what_the_loader_says_goes_first() -> None:
     assert notice(SOURCES["ravdess"]).commercial_use is False
 
 
+def test_noise_is_read_by_the_loader_of_noise() -> None:
+    assert SOURCES["demand"].reader == "noise"
+    assert all(source.loader is None or source.loader in CORPORA for source in SOURCES.values())
+
+
 def test_sizes_add_up() -> None:
     assert SOURCES["ravdess"].size == 208_468_073  # as its record on Zenodo shows it: 208.5 MB
     assert round(SOURCES["librispeech"].size / 1e9, 1) == 61.4
@@ -95,8 +100,10 @@ def test_parts_are_chosen() -> None:
 
 @pytest.mark.parametrize("name", [name for name in SOURCES if not SOURCES[name].archives])
 def test_corpora_that_one_must_ask_for_say_where(name: str) -> None:
-    with pytest.raises(FetchError, match=rf"cannot be fetched by a program: http.*serenade corpus check {name} FOLDER"):
+    with pytest.raises(FetchError, match=r"cannot be fetched by a program: http") as caught:
         choose(SOURCES[name])
+    assert SOURCES[name].request in str(caught.value)
+    assert (f"serenade corpus check {name} FOLDER" in str(caught.value)) is (name in CORPORA)
 
 
 def test_an_unknown_name_gets_the_nearest() -> None:

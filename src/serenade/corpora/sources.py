@@ -64,13 +64,14 @@ class Source:
     """How to get a corpus.
 
     Args:
-        name: the name in `SOURCES`; that of `CORPORA` where Serenade reads it.
+        name: the name in `SOURCES`.
         archives: the files of its home; empty where one must ask for it.
         about: bytes in all, roughly, where not every archive says its size.
         terms: what else one agrees to, or should know before fetching, in a sentence.
         request: where and how to get it by hand, in a sentence; empty where it can be fetched.
         must_choose: whether to ask for parts instead of fetching everything.
         own_notice: title, licence and citation; None where the corpus's loader says them.
+        loader: the name in `CORPORA` of what reads it, where that is another.
     """
 
     name: str
@@ -80,11 +81,20 @@ class Source:
     request: str = ""
     must_choose: bool = False
     own_notice: Notice | None = None
+    loader: str | None = None
 
     @property
     def parts(self) -> tuple[str, ...]:
         """The parts one may choose from; empty where all belongs together."""
         return tuple(archive.part for archive in self.archives if archive.part)
+
+    @property
+    def reader(self) -> str | None:
+        """The name in `CORPORA` of what reads it; None where nothing does."""
+        from serenade.corpora import CORPORA
+
+        name = self.loader or self.name
+        return name if name in CORPORA else None
 
     @property
     def size(self) -> int | None:
@@ -111,7 +121,7 @@ def find_source(name: str) -> Source:
 
 
 def notice(source: Source) -> Notice:
-    """Title, licence and citation; what the loader of the corpus says goes first."""
+    """Title, licence and citation: those of the corpus's loader, where it is one of this corpus alone."""
     from serenade.corpora import CORPORA
 
     if source.name not in CORPORA:
@@ -130,10 +140,9 @@ def choose(source: Source, parts: tuple[str, ...] = ()) -> tuple[Archive, ...]:
     """
     if not source.archives:
         about = notice(source)
+        then = "" if source.reader is None else f". When you have it: serenade corpus check {source.reader} FOLDER"
         raise FetchError(
-            f"{about.title} cannot be fetched by a program",
-            where=about.homepage,
-            hint=f"{source.request}. When you have it: serenade corpus check {source.name} FOLDER",
+            f"{about.title} cannot be fetched by a program", where=about.homepage, hint=source.request + then
         )
     unknown = [part for part in parts if part not in source.parts]
     if unknown:
@@ -241,39 +250,16 @@ _FETCHED = (
         ),
         about=630_000_000,
         terms="The 7442 recordings lie in Git LFS and are fetched one by one, each verified by its SHA-256",
-        own_notice=Notice(
-            "CREMA-D",
-            "ODbL 1.0, contents DbCL 1.0",
-            "H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova, R. Verma: CREMA-D: Crowd-sourced Emotional "
-            "Multimodal Actors Dataset. IEEE Transactions on Affective Computing 5(4), 2014.",
-            "https://github.com/CheyneyComputerScience/CREMA-D",
-            True,
-        ),
     ),
     Source(
         "tess",
         (Archive(f"{_BOREALIS}doi:10.5683/SP2/E8H2MF", "tess.zip"),),
         about=270_000_000,
-        own_notice=Notice(
-            "TESS",
-            "CC BY-NC-ND 4.0",
-            "M. K. Pichora-Fuller, K. Dupuis: Toronto emotional speech set (TESS). Borealis, 2020.",
-            "https://doi.org/10.5683/SP2/E8H2MF",
-            False,
-        ),
     ),
     Source(
         "urdu",
         (_github("siddiquelatif/URDU-Dataset"),),
         terms="Cut from talk shows; the authors permit research only",
-        own_notice=Notice(
-            "URDU",
-            "for research only",
-            "S. Latif, A. Qayyum, M. Usman, J. Qadir: Cross Lingual Speech Emotion Recognition: Urdu vs. Western "
-            "Languages. FIT 2018.",
-            "https://github.com/siddiquelatif/URDU-Dataset",
-            False,
-        ),
     ),
     Source(
         "shemo",
@@ -294,25 +280,10 @@ _FETCHED = (
         ),
         about=872_000_000,
         terms="Free for academic purposes; the repository's Git LFS is at times over its quota and then refuses",
-        own_notice=Notice(
-            "ShEMO",
-            "for academic use",
-            "O. Mohamad Nezami, P. Jamshid Lou, M. Karami: ShEMO: a large-scale validated database for Persian speech "
-            "emotion detection. Language Resources and Evaluation 53(1), 2019.",
-            "https://github.com/mansourehk/ShEMO",
-            False,
-        ),
     ),
     Source(
         "cafe",
         (_zenodo(1478765, "CaFE_48k.zip"),),
-        own_notice=Notice(
-            "CaFE",
-            "CC BY-NC-SA 4.0",
-            "P. Gournay, O. Lahaie, R. Lefebvre: A Canadian French Emotional Speech Dataset. ACM MMSys 2018.",
-            "https://zenodo.org/records/1478765",
-            False,
-        ),
     ),
     Source(
         "meld",
@@ -349,14 +320,6 @@ _FETCHED = (
             for part, size, md5 in _LIBRISPEECH
         ),
         must_choose=True,
-        own_notice=Notice(
-            "LibriSpeech (no emotion labels)",
-            "CC BY 4.0",
-            "V. Panayotov, G. Chen, D. Povey, S. Khudanpur: Librispeech: an ASR corpus based on public domain audio "
-            "books. ICASSP 2015.",
-            "https://www.openslr.org/12",
-            True,
-        ),
     ),
     Source(
         "demand",
@@ -369,6 +332,7 @@ _FETCHED = (
             "https://zenodo.org/records/1227121",
             True,
         ),
+        loader="noise",
     ),
 )
 
@@ -376,63 +340,23 @@ _BY_REQUEST = (
     Source(
         "aesdd",
         request="Its home links to a shared folder that only a browser can open: follow the link there and unpack it",
-        own_notice=Notice(
-            "AESDD",
-            "for research",
-            "N. Vryzas, R. Kotsakis, A. Liatsou, C. Dimoulas, G. Kalliris: Speech Emotion Recognition for Performance "
-            "Interaction. Journal of the Audio Engineering Society 66(6), 2018.",
-            "http://m3c.web.auth.gr/research/aesdd-speech-emotion-recognition/",
-            None,
-        ),
     ),
     Source(
         "emovo",
         request="Its home is down at times and has no lasting address for the archive: ask the first author",
-        own_notice=Notice(
-            "EMOVO",
-            "for research",
-            "G. Costantini, I. Iaderola, A. Paoloni, M. Todisco: EMOVO Corpus: an Italian Emotional Speech Database. "
-            "LREC 2014.",
-            "http://voice.fub.it/activities/corpora/emovo/index.html",
-            None,
-        ),
     ),
     Source(
         "savee",
         request="Register at http://kahlan.eps.surrey.ac.uk/savee/Download.html; a password comes by mail",
-        own_notice=Notice(
-            "SAVEE",
-            "for research, after registration",
-            "S. Haq, P. J. B. Jackson: Multimodal Emotion Recognition. In: Machine Audition, IGI Global, 2010.",
-            "http://kahlan.eps.surrey.ac.uk/savee/",
-            False,
-        ),
     ),
     Source(
         "iemocap",
         request="Fill in the release form at https://sail.usc.edu/iemocap/iemocap_release.htm; a link comes by mail",
-        own_notice=Notice(
-            "IEMOCAP",
-            "for academic research, after a signed release",
-            "C. Busso, M. Bulut, C. Lee, A. Kazemzadeh, E. Mower, S. Kim, J. Chang, S. Lee, S. Narayanan: IEMOCAP: "
-            "interactive emotional dyadic motion capture database. Language Resources and Evaluation 42(4), 2008.",
-            "https://sail.usc.edu/iemocap/",
-            False,
-        ),
     ),
     Source(
         "msp-improv",
         request="A university signs the academic licence of the MSP Lab, which the homepage has; others ask for a "
         "commercial one",
-        own_notice=Notice(
-            "MSP-IMPROV",
-            "academic licence, signed by the institution",
-            "C. Busso, S. Parthasarathy, A. Burmania, M. AbdelWahab, N. Sadoughi, E. Mower Provost: MSP-IMPROV: An "
-            "Acted Corpus of Dyadic Interactions to Study Emotion Perception. IEEE Transactions on Affective Computing "
-            "8(1), 2017.",
-            "https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Improv.html",
-            False,
-        ),
     ),
     Source(
         "msp-podcast",

@@ -147,10 +147,23 @@ def _print_done(about: "Notice", done: "Fetched") -> None:
 
 
 def _print_next(source: "Source", folder: Path) -> None:
+    if source.reader is not None:
+        print(f"Check it: serenade corpus check {source.reader} {shlex.quote(str(_root(source.reader, folder)))}")
+
+
+def _root(reader: str, folder: Path) -> Path:
+    """The folder that the loader wants; some archives have everything below a folder of their own."""
+    from serenade.core.errors import SerenadeError
     from serenade.corpora import CORPORA
 
-    if source.name in CORPORA:
-        print(f"Check it: serenade corpus check {source.name} {shlex.quote(str(folder))}")
+    list_files = CORPORA.resolve(reader).list_files
+    for root in (folder, *sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")):
+        try:
+            list_files(root)
+        except SerenadeError:
+            continue
+        return root
+    return folder
 
 
 class _Bars:
