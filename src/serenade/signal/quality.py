@@ -34,7 +34,7 @@ _MOST_SNR_DB = 80.0
 _BIN_HZ = 31.25  # spacing of the spectrum, about
 _EDGE_DB = 22.0  # by how much the spectrum falls where a band ends
 _EDGE_HZ = 400.0  # within how many Hz it falls so
-_LEAST_EDGE_HZ = 1_000.0
+_LEAST_EDGE_HZ = 3_000.0  # below it a single vowel looks like a band that ends; telephones reach 3.4 kHz
 _NEAR_NYQUIST = 0.9  # an edge above it is the filter of a converter
 
 
@@ -57,7 +57,7 @@ class Quality:
         dc_offset: mean of the samples in the channel where it is largest, with its sign.
         bandwidth_hz: where the long-term spectrum ends: the frequency at which it falls by 22 dB within 400 Hz and
             above which nothing comes near again; half the sample rate where there is no such edge. A file at 16 kHz
-            that was once telephone speech has an edge near 4 kHz.
+            that was once telephone speech has an edge near 4 kHz. Edges below 3 kHz are not looked for.
         snr_db: power of the recording over the power of its quietest tenth of frames, the latter taken for noise and
             subtracted from the former. Frames of digital silence are left out; 80 at most. Good within 1 dB for
             steady noise up to about 20 dB, if a tenth of the recording is pause; without pauses it comes out too low,
