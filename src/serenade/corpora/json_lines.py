@@ -24,8 +24,8 @@ def read_objects(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         OSError: the file cannot be read.
     """
     # Not splitlines: a text may hold U+2028 and other ends of line that are none in JSON.
-    for line, text in enumerate(_read_text(path).split("\n"), start=1):
-        if not text.strip():
+    for line, text in enumerate(map(str.strip, _read_text(path).split("\n")), start=1):
+        if not text:
             continue
         try:
             value = json.loads(text)
@@ -33,7 +33,7 @@ def read_objects(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             raise CorpusError(
                 "a line of the list is not JSON",
                 where=f"{path}, line {line}",
-                found=f"{error.msg} at column {error.colno}: {text.strip()[:60]}",
+                found=f"{error.msg} at column {error.colno}: {text[:60]}",
                 expected="one JSON object a line",
                 hint="If the file ends in the middle of a line, copy it again",
             ) from error
@@ -41,7 +41,7 @@ def read_objects(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             raise CorpusError(
                 "a line of the list is not a JSON object",
                 where=f"{path}, line {line}",
-                found=text.strip()[:60],
+                found=text[:60],
                 expected='such as {"key": "a", "wav": "a.wav"}',
             )
         yield line, value
