@@ -14,7 +14,7 @@ class Facts(Protocol):
     """What one look at a recording tells; `serenade.signal.audio.AudioFacts` is one.
 
     The attributes: length in seconds, sample rate in Hz, number of channels, largest absolute sample (1.0 is full
-    scale), hash of the file's bytes.
+    scale), hash of the file's bytes, acoustic fingerprint (None where it was not made or is not at hand).
     """
 
     @property
@@ -31,6 +31,9 @@ class Facts(Protocol):
 
     @property
     def content(self) -> str: ...  # noqa: D102
+
+    @property
+    def fingerprint(self) -> bytes | None: ...  # noqa: D102
 
 
 Examine = Callable[[Path], Facts]

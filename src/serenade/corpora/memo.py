@@ -8,11 +8,11 @@ be written the work goes on without it.
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from serenade.core.files import cache_folder
 from serenade.corpora.corpus import Examine, Facts
@@ -29,7 +29,11 @@ CREATE TABLE IF NOT EXISTS recordings (
     PRIMARY KEY (examiner, path)
 ) WITHOUT ROWID
 """
-_COLUMNS_WRITTEN = 9
+_CREATE_FINGERPRINTS = """
+CREATE TABLE IF NOT EXISTS fingerprints (
+    examiner TEXT, path TEXT, size INTEGER, changed_ns INTEGER, fingerprint BLOB, PRIMARY KEY (examiner, path)
+)
+"""  # a table of its own, so that looking up a length does not read a kilobyte
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class _Remembered:
     channels: int
     peak: float
     content: str
+    fingerprint: bytes | None = None
 
 
 class FactsMemo:
@@ -80,44 +85,44 @@ class FactsMemo:
         return found.st_size, found.st_mtime_ns
 
     def recall(self, paths: Sequence[Path]) -> dict[Path, Facts]:
-        """What is known of those recordings that have not changed since."""
-        known: dict[Path, Facts] = {}
-        for path in paths:
-            row = self._row(path)
-            if row is not None and self.state(path) == (row[0], row[1]):
-                known[path] = _Remembered(*row[2:])
-        return known
+        """What is known of those recordings that have not changed since, but for the fingerprint."""
+        known = self._known(paths, "duration_s, sample_rate, channels, peak, content", "recordings")
+        return {path: _Remembered(*row) for path, row in known}
+
+    def recall_fingerprints(self, paths: Sequence[Path]) -> dict[Path, bytes]:
+        """The fingerprints of those recordings that have not changed since they were made."""
+        return {path: row[0] for path, row in self._known(paths, "fingerprint", "fingerprints")}
 
     def remember(self, findings: Iterable[tuple[Path, tuple[int, int], Facts]]) -> None:
         """Keep findings: path, its `state` before it was read, and what was found."""
-        rows = [
-            (self._examiner, _key(path), *state, f.duration_s, f.sample_rate, f.channels, f.peak, f.content)
-            for path, state, f in findings
-        ]
+        rows, fingerprints = [], []
+        for path, state, f in findings:
+            key = (self._examiner, _key(path), *state)
+            rows.append((*key, f.duration_s, f.sample_rate, f.channels, f.peak, f.content))
+            if f.fingerprint is not None:
+                fingerprints.append((*key, f.fingerprint))
         if self._connection is None or not rows:
             return
-        marks = ", ".join("?" * _COLUMNS_WRITTEN)
         try:
             with self._connection:
-                self._connection.executemany(f"INSERT OR REPLACE INTO recordings VALUES ({marks})", rows)
+                self._connection.executemany("INSERT OR REPLACE INTO recordings VALUES (?,?,?,?,?,?,?,?,?)", rows)
+                self._connection.executemany("INSERT OR REPLACE INTO fingerprints VALUES (?,?,?,?,?)", fingerprints)
         except sqlite3.Error as error:
             self._give_up(error)
 
-    def _row(self, path: Path) -> tuple[int, int, float, int, int, float, str] | None:
-        if self._connection is None:
-            return None
-        question = (
-            "SELECT size, changed_ns, duration_s, sample_rate, channels, peak, content FROM recordings "
-            "WHERE examiner = ? AND path = ?"
-        )
-        try:
-            row: tuple[int, int, float, int, int, float, str] | None = self._connection.execute(
-                question, (self._examiner, _key(path))
-            ).fetchone()
-        except sqlite3.Error as error:
-            self._give_up(error)
-            return None
-        return row
+    def _known(self, paths: Sequence[Path], columns: str, table: str) -> Iterator[tuple[Path, tuple[Any, ...]]]:
+        """The columns of those recordings that have not changed since."""
+        question = f"SELECT size, changed_ns, {columns} FROM {table} WHERE examiner = ? AND path = ?"
+        for path in paths:
+            if self._connection is None:
+                return
+            try:
+                row = self._connection.execute(question, (self._examiner, _key(path))).fetchone()
+            except sqlite3.Error as error:
+                self._give_up(error)
+                return
+            if row is not None and self.state(path) == row[:2]:
+                yield path, row[2:]
 
     def _open(self) -> None:
         self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +140,7 @@ class FactsMemo:
         try:
             with connection:
                 connection.execute(_CREATE)
+                connection.execute(_CREATE_FINGERPRINTS)
         except sqlite3.Error:
             connection.close()
             raise

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from serenade.core.errors import AudioError, UsageError
 from serenade.signal.decoding import RATES, Recording, Samples, open_file, open_recording, source_name
+from serenade.signal.fingerprints import Fingerprinter
 
 __all__ = ["SAMPLE_RATE", "AudioFacts", "examine", "facts_of", "from_array", "read_audio", "stream_audio"]
 
@@ -40,6 +41,7 @@ class AudioFacts:
         channels: of the file.
         peak: largest magnitude of the mean over channels; 0 for digital silence.
         content: first 32 hexadecimal digits of the SHA-256 of the file's bytes.
+        fingerprint: its acoustic fingerprint, as `Fingerprint.to_bytes` gives it; None where it was not made.
     """
 
     duration_s: float
@@ -47,6 +49,7 @@ class AudioFacts:
     channels: int
     peak: float
     content: str
+    fingerprint: bytes | None = None
 
 
 def examine(path: Path | str) -> AudioFacts:
@@ -71,15 +74,17 @@ def facts_of(recording: Recording, path: Path | str) -> AudioFacts:
         AudioError: it is damaged, holds no samples, or some are not finite.
     """
     frames, peak = 0, 0.0
+    fingerprinter = Fingerprinter(recording.sample_rate)
     for mono in _mono_blocks(recording, source_name(path)):
+        fingerprinter.add(mono)
         frames += len(mono)
         peak = max(peak, float(np.abs(mono).max()))
     with open_file(path) as file:
         content = hashlib.sha256()
         while chunk := file.read(2**20):
             content.update(chunk)
-    rate = recording.sample_rate
-    return AudioFacts(frames / rate, rate, recording.channels, peak, content.hexdigest()[:32])
+    rate, fingerprint = recording.sample_rate, fingerprinter.finish().to_bytes()
+    return AudioFacts(frames / rate, rate, recording.channels, peak, content.hexdigest()[:32], fingerprint)
 
 
 def read_audio(source: Path | str | bytes, *, start_s: float = 0.0, end_s: float | None = None) -> Tensor:
