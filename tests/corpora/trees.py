@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +25,27 @@ def write_bytes(path: Path) -> Path:
     return path
 
 
-def make_emodb(root: Path, names: Iterable[str], *, suffix: str = ".wav") -> Path:
+def make_emodb(
+    root: Path, names: Iterable[str], *, suffix: str = ".wav", write: Callable[[Path], Path] = write_sound
+) -> Path:
     """EMO-DB's layout with these recordings."""
     for name in names:
-        write_sound(root / "wav" / f"{name}{suffix}")
+        write(root / "wav" / f"{name}{suffix}")
     (root / "erkennung.txt").write_bytes("Nr.\tSatz\tnat\u00fcrlich".encode("latin-1"))
     return root
 
 
-def make_ravdess(root: Path, names: Iterable[str], *, suffix: str = ".wav", below: str = "") -> Path:
+def make_ravdess(
+    root: Path,
+    names: Iterable[str],
+    *,
+    suffix: str = ".wav",
+    below: str = "",
+    write: Callable[[Path], Path] = write_sound,
+) -> Path:
     """RAVDESS's layout with these recordings; the official archive has them below a folder."""
     for name in names:
-        write_sound(root / below / f"Actor_{name[-2:]}" / f"{name}{suffix}")
+        write(root / below / f"Actor_{name[-2:]}" / f"{name}{suffix}")
     return root
 
 
