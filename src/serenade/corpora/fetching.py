@@ -46,7 +46,7 @@ class Fetched:
         folder: where the corpus lies.
         fetched: names of the archives that came now.
         kept: names of those that were there already.
-        unverified: names of those, of both, for which no checksum is published.
+        unverified: names of those, of both, for which no checksum of the home is known.
         files: how many files the archives held.
         size: the bytes of these files.
     """

@@ -1,8 +1,8 @@
 """Where corpora are published: official homes only, with the checksums that these publish.
 
-A checksum stands here only if the home publishes it: Zenodo and OpenSLR give an MD5, Git LFS a SHA-256. Where there is
-none (archives that GitHub or Dataverse pack on demand, plain web servers), what was fetched is hashed and noted beside
-the data. Corpora that one must ask for are listed too, with the place to ask.
+A checksum stands here only if the home publishes it and it could be confirmed: Zenodo and OpenSLR give an MD5, Git LFS
+a SHA-256. Where there is none (archives that GitHub or Dataverse pack on demand, plain web servers), what was fetched
+is hashed and noted beside the data. Corpora that one must ask for are listed too, with the place to ask.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Archive:
         url: where it is.
         name: what to call it here; also its name on a mirror.
         size: its bytes, where its home publishes them.
-        checksum: ``md5:...`` or ``sha256:...`` as its home publishes it; None where it does not.
+        checksum: ``md5:...`` or ``sha256:...`` as its home publishes it; None where none is known.
         part: the part of the corpus it holds, for corpora of several; empty where all belongs together.
         strip: leading folders to take off the names in it.
         keep: files and folders (ending in ``/``) to take out of it; everything if empty.

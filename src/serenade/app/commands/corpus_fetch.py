@@ -139,7 +139,7 @@ def _print_done(about: "Notice", done: "Fetched") -> None:
     names = ", ".join(done.unverified)
     if done.unverified:
         print(
-            f"Not verified, because the home publishes no checksum: {names}. "
+            f"Not verified, because no checksum of the home is known: {names}. "
             f"The SHA-256 of what came stands in {done.folder / FETCH_RECORD}."
         )
     else:
@@ -253,11 +253,11 @@ def _print_sources(sources: "list[Source]") -> None:
 
 
 def _verified_by(source: "Source") -> str:
-    """The kinds of checksum that a home publishes, in capitals."""
+    """The kinds of checksum that are known of a home's archives, in capitals."""
     kinds = {archive.checksum.partition(":")[0].upper() for archive in source.archives if archive.checksum is not None}
     if any(archive.pointers is not None for archive in source.archives):
         kinds.add("SHA256")
-    return " and ".join(sorted(kinds)) or "nothing published"
+    return " and ".join(sorted(kinds)) or "no checksum known"
 
 
 def _print_archives(source: "Source") -> None:
@@ -270,5 +270,5 @@ def _print_archives(source: "Source") -> None:
         print(f"  {'By hand:':<10}{source.request}.")
     for archive in source.archives:
         size = "size unknown" if archive.size is None else size_in_words(archive.size)
-        checksum = archive.checksum or "no checksum published"
+        checksum = archive.checksum or "no checksum known"
         print(f"  {archive.part or archive.name}: {size}, {checksum}\n    {archive.url}")
