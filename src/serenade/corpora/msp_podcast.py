@@ -23,6 +23,7 @@ From Existing Podcast Recordings", IEEE Transactions on Affective Computing 10(4
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from serenade.core.errors import CorpusError
@@ -70,6 +71,16 @@ _NO_VALUE = ("unknown", "nan", "")
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What there is beside the label table."""
+
+    base: Path
+    recordings: Mapping[str, Path]
+    votes: Mapping[str, Counter[str]]
+    transcripts: Path | None
+
+
 def list_files(root: Path) -> Listing:
     """The segments of the label table, with what is there of recordings, raters' votes and transcripts.
 
@@ -88,18 +99,21 @@ def list_files(root: Path) -> Listing:
     header = f"a header with {','.join(_COLUMNS)}"
     rows = read_rows(table, {name.lower(): name for name in _COLUMNS}, needed=_COLUMNS, header=header)
     recordings, left_out = _recordings(base)
+    transcripts = base / _TRANSCRIPTS
     votes = _read_votes(table.parent / _DETAILED)
+    beside = _Beside(base, recordings, votes, transcripts if transcripts.is_dir() else None)
     utterances: dict[str, Utterance] = {}
     for row in rows:
         where = f"{table.name}, line {row.line}"
-        found = _utterance(row, where, base, recordings, votes)
+        found = _utterance(row, where, beside)
         if isinstance(found, Utterance) and found.id in utterances:
             found = LeftOut(where, "duplicate", f"{found.id} stands above already; the first line counts")
         if isinstance(found, LeftOut):
             left_out.append(found)
         else:
             utterances[found.id] = found
-    unlabelled = sorted(set(recordings) - {PurePath(row.cells.get("FileName", "")).stem for row in rows})
+    named = {PurePath(row.cells.get("FileName", "")).stem for row in rows} if recordings else set()
+    unlabelled = sorted(set(recordings) - named)
     left_out += [
         LeftOut(recordings[n].relative_to(base).as_posix(), "no label", f"not in {table.name}") for n in unlabelled
     ]
@@ -123,9 +137,7 @@ def _recordings(base: Path) -> tuple[dict[str, Path], list[LeftOut]]:
     return index_recordings(base, walk_files(folder))
 
 
-def _utterance(
-    row: Row, where: str, base: Path, recordings: Mapping[str, Path], votes: Mapping[str, Counter[str]]
-) -> Utterance | LeftOut:
+def _utterance(row: Row, where: str, beside: _Beside) -> Utterance | LeftOut:
     """The utterance of a line of the table, or why there is none."""
     cells = row.cells
     name = PurePath(cells.get("FileName", "")).stem
@@ -137,10 +149,10 @@ def _utterance(
     official = cells.get("Split_Set")
     speaker = cells.get("SpkrID", "")
     gender = cells.get("Gender", "").lower()
-    text = _text(base / _TRANSCRIPTS / f"{name}.txt")
+    text = None if beside.transcripts is None else _text(beside.transcripts / f"{name}.txt")
     return Utterance(
         id=name,
-        audio=recordings.get(name, base / "Audios" / cells["FileName"]),
+        audio=beside.recordings.get(name, beside.base / "Audios" / cells["FileName"]),
         corpus="msp-podcast",
         speaker=UNKNOWN_SPEAKER if speaker.lower() in _NO_VALUE else speaker,
         emotion=_LETTERS[letter],
@@ -157,7 +169,7 @@ def _utterance(
             dominance=cells.get("EmoDom"),
             where=where,
         ),
-        votes=dict(votes.get(name, {})),
+        votes=dict(beside.votes.get(name, {})),
         extra={} if official is None else {"split_set": official},
     )
 
