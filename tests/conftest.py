@@ -55,6 +55,7 @@ def make_run(tmp_path: Path) -> RunMaker:
         corpus: str = "emodb",
         missing: Sequence[tuple[str, int]] = (),
         audio: bool = False,
+        votes: Mapping[str, Mapping[str, float]] | None = None,
     ) -> Path:
         from serenade.core.files import write_json
         from serenade.core.records import Fold, LeftOut, RunRecord, Score, Split, Utterance
@@ -72,6 +73,7 @@ def make_run(tmp_path: Path) -> RunMaker:
                 emotion=labels[place % len(labels)],
                 gender=("female", "male")[int(speaker) % 2],
                 text="Der Lappen liegt auf dem Eisschrank.",
+                votes=(votes or {}).get(f"{speaker}-{place:02d}", {}),
                 duration_s=1.5,
                 content=f"{speaker}{place}",
             )

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy.stats import entropy
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, f1_score, log_loss
 
 from serenade.core.errors import SerenadeError, UsageError
@@ -63,6 +64,25 @@ def test_calibration_is_that_of_the_stored_probabilities(make_run):
     calibration = summarise(run)["calibration"]
     assert calibration["nll"]["mean"] == pytest.approx(np.mean(losses))
     assert sum(calibration["counts"]) == 36
+
+
+def test_scores_are_compared_with_the_votes_where_there_are_some(make_run):
+    votes = {
+        "01-00": {"angry": 2, "sad": 2, "other": 9},
+        "02-03": {"neutral": 4},
+        "03-05": {"other": 3},  # for no class of the run
+    }
+    run = make_run(seeds=2, skill=1.0, votes=votes)
+    shares = {"01-00": [0.5, 0, 0.5], "02-03": [0, 1, 0]}
+    by_seed = []
+    for seed in range(2):
+        scores = {s["id"]: s["probabilities"] for record in records_of(run, seed) for s in record["scores"]}
+        by_seed.append([entropy(share, scores[name]) for name, share in shares.items()])
+    summary = summarise(run)["votes"]
+    assert summary["utterances"] == 2
+    assert summary["kl_divergence"]["mean"] == pytest.approx(np.mean(by_seed))
+    assert summary["rater_agreement"] == pytest.approx((1 / 3 + 1) / 2)
+    assert summarise(make_run("plain"))["votes"] is None
 
 
 def test_worst_utterances_are_the_wrong_ones_with_the_highest_loss(make_run):

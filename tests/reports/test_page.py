@@ -52,6 +52,15 @@ def page_of(*runs, tmp_path, **options):
     return source, reader
 
 
+def test_page_compares_with_the_raters_where_there_are_votes(make_run, tmp_path):
+    rated = make_run("rated", votes={"01-00": {"angry": 3, "sad": 1}})
+    _, reader = page_of(rated, tmp_path=tmp_path)
+    agreement = read_json(rated / "summary.json")["votes"]["rater_agreement"]
+    assert f"the same as another rater in {100 * agreement:.1f} %" in reader.text.replace("\u202f", " ")
+    _, reader = page_of(make_run("plain"), tmp_path=tmp_path)
+    assert "raters" not in reader.text
+
+
 def test_page_shows_every_part_of_a_run(make_run, tmp_path):
     run = make_run("glam-emodb", skill=1.0, embedding_dim=6)
     source, reader = page_of(run, tmp_path=tmp_path)

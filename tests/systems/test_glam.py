@@ -64,3 +64,28 @@ def test_every_preset_resolves_and_builds() -> None:
 def test_an_overlap_as_long_as_a_segment_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"evaluation_overlap_s must be shorter.*less than 1\.8"):
         GlamSystem(GlamSettings(evaluation_overlap_s=1.8), LABELS)
+
+
+def test_votes_are_learnt_as_shares_and_the_label_where_there_are_none() -> None:
+    from pathlib import Path
+
+    from serenade.core.records import Utterance
+    from serenade.training.system import Example
+
+    generator = torch.Generator().manual_seed(3)
+    votes = [{"sad": 3, "angry": 1, "other": 5}, {}]
+    examples = [
+        Example(Utterance(f"u{i}", Path("x"), "toy", "s", "sad", votes=v), {"audio": torch.randn(1, 26, 57)}, 3)
+        for i, v in enumerate(votes)
+    ]
+    plain = GlamSystem(GlamSettings(mixup_alpha=0), LABELS)
+    voted = GlamSystem(system_settings("glam", {"mixup_alpha": 0, "training": {"targets": "votes"}}), LABELS)  # type: ignore[arg-type] # its class
+    voted.network.load_state_dict(plain.network.state_dict())
+    plain.network.eval()
+    voted.network.eval()
+    logits = plain.network(torch.cat([example.inputs["audio"] for example in examples])).log_softmax(dim=1)
+    by_hand = -(0.75 * logits[0, 3] + 0.25 * logits[0, 0] + logits[1, 3]) / 2
+    torch.testing.assert_close(voted.losses(voted.collate(examples), generator)["emotion"], by_hand)
+    torch.testing.assert_close(
+        plain.losses(plain.collate(examples), generator)["emotion"], -(logits[0, 3] + logits[1, 3]) / 2
+    )

@@ -26,6 +26,14 @@ from serenade.core.records import UNKNOWN_SPEAKER
 from serenade.corpora import CORPORA
 from serenade.evaluation import METRICS
 from serenade.evaluation.calibration import brier, nll, reliability
+from serenade.evaluation.distributions import (
+    agreement_with_raters,
+    jensen_shannon_distance,
+    kl_divergence,
+    rater_agreement,
+    soft_cross_entropy,
+    vote_shares,
+)
 from serenade.evaluation.intervals import cluster_bootstrap, cluster_metric
 from serenade.evaluation.metrics import Counts, f1_per_class, precision_per_class, recall_per_class, ua, wa
 from serenade.experiments.projection import project
@@ -84,6 +92,7 @@ def summary_of(results: Results) -> dict[str, Any]:
         "classes": _classes(results, by_seed),
         "confusion": _mean([scores.counts() for scores in by_seed]),
         "calibration": _calibration(by_seed),
+        "votes": _votes(results, by_seed),
         "curves": _curves(results),
         "speakers": _groups(results, by_seed, results.speaker),
         "genders": _groups(results, by_seed, lambda name: results.utterances[name].gender or "unknown"),
@@ -278,6 +287,30 @@ def _calibration(by_seed: Sequence[Scores]) -> dict[str, Any]:
         "ece": mean_and_std([reliability(*pair).ece for pair in per_seed]),
         "brier": mean_and_std([brier(*pair) for pair in per_seed]),
         "nll": mean_and_std([nll(*pair) for pair in per_seed]),
+    }
+
+
+def _votes(results: Results, by_seed: Sequence[Scores]) -> dict[str, Any] | None:
+    """Scores against the votes of raters, over seeds; None where no tested utterance has votes for the classes."""
+    shares = {name: vote_shares(results.utterances[name].votes, results.labels) for name in by_seed[0].ids}
+    rated = {name: row for name, row in shares.items() if row is not None}
+    if not rated:
+        return None
+    pairs = []
+    for scores in by_seed:
+        kept = scores.where(np.array([name in rated for name in scores.ids]))
+        pairs.append((np.array([rated[name] for name in kept.ids]), kept.probabilities))
+    votes = [[results.utterances[name].votes.get(label, 0.0) for label in results.labels] for name in rated]
+    figures = {
+        "agreement": agreement_with_raters,
+        "kl_divergence": kl_divergence,
+        "jensen_shannon_distance": jensen_shannon_distance,
+        "cross_entropy": soft_cross_entropy,
+    }
+    return {
+        "utterances": len(rated),
+        "rater_agreement": rater_agreement(votes),
+        **{name: mean_and_std([figure(*pair) for pair in pairs]) for name, figure in figures.items()},
     }
 
 

@@ -47,7 +47,7 @@ def mixed_cross_entropy(logits: Tensor, targets: Tensor, mixture: Mixture | None
 
     Args:
         logits: (B, K).
-        targets: (B,) int64.
+        targets: (B,) int64 class indices, or (B, K) shares of the classes.
         mixture: the one the inputs were mixed with; None gives plain cross-entropy.
     """
     logits = logits.float()

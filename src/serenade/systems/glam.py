@@ -122,14 +122,15 @@ class GlamSystem:
 
     def collate(self, items: Sequence[Example]) -> Batch:
         """Segments of all items along the first axis."""
-        return collate(items)
+        return collate(items, self.labels if self.settings.training.targets == "votes" else None)
 
     def losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
         """Cross-entropy of mixed segments."""
         features = batch.inputs["audio"]
         mixture = draw_mixture(len(features), self.settings.mixup_alpha, generator)
+        targets = batch.targets if batch.shares is None else batch.shares
         logits = self.network(features if mixture is None else mixture.mix(features))
-        return {"emotion": mixed_cross_entropy(logits, batch.targets, mixture)}
+        return {"emotion": mixed_cross_entropy(logits, targets, mixture)}
 
     def predict(self, batch: Batch) -> Outputs:
         """Softmax of the mean of segment logits; embeddings are averaged over segments too."""

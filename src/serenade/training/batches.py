@@ -5,9 +5,20 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Generator, Tensor
 
+from serenade.core.labels import LabelSet
+from serenade.evaluation.distributions import vote_shares
 from serenade.training.system import Batch, Example
 
-__all__ = ["batches", "collate", "draw_segments", "mean_over_segments", "num_segments", "split_segments", "upsample"]
+__all__ = [
+    "batches",
+    "collate",
+    "draw_segments",
+    "mean_over_segments",
+    "num_segments",
+    "split_segments",
+    "target_shares",
+    "upsample",
+]
 
 
 def split_segments(examples: Sequence[Example]) -> list[Example]:
@@ -51,15 +62,35 @@ def _one_segment(example: Example, index: int) -> Example:
     return Example(example.utterance, inputs, example.target)
 
 
-def collate(items: Sequence[Example]) -> Batch:
-    """Put examples together along the segment axis."""
+def collate(items: Sequence[Example], voted: LabelSet | None = None) -> Batch:
+    """Put examples together along the segment axis.
+
+    Args:
+        items: examples.
+        voted: the classes, where the votes of raters are the targets; None where the label is.
+    """
     inputs = {name: torch.cat([item.inputs[name] for item in items]) for name in items[0].inputs}
     return Batch(
         inputs=inputs,
         lengths=torch.tensor([num_segments(item) for item in items]),
         targets=torch.tensor([-1 if item.target is None else item.target for item in items]),
         ids=tuple(item.utterance.id for item in items),
+        shares=None if voted is None else torch.stack([target_shares(item, voted) for item in items]),
     )
+
+
+def target_shares(example: Example, labels: LabelSet) -> Tensor:
+    """(K,) the votes of an utterance's raters as shares; all for its label where there are no votes.
+
+    Votes for classes outside the label set do not count. Unlabelled speech without votes gives zeros.
+    """
+    shares = vote_shares(example.utterance.votes, labels.names)
+    if shares is not None:
+        return torch.tensor(shares, dtype=torch.float32)
+    one_hot = torch.zeros(len(labels))
+    if example.target is not None:
+        one_hot[example.target] = 1.0
+    return one_hot
 
 
 def mean_over_segments(values: Tensor, lengths: Tensor) -> Tensor:

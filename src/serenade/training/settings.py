@@ -26,6 +26,9 @@ class TrainingSettings(Settings):
         "float32", description="arithmetic of training; scoring is always float32"
     )
     channels_last: bool = Field(True, description="memory layout of the convolutions")
+    targets: Literal["label", "votes"] = Field(
+        "label", description="what is learnt: the class, or the shares of the raters' votes where a corpus has them"
+    )
     weight_average: float = Field(
         0.0, ge=0, lt=1, description="share of the past in a moving average of the weights, per step; 0: none"
     )

@@ -42,17 +42,20 @@ class Batch:
         lengths: (B,) int64, segments per example.
         targets: (B,) int64 class indices; -1 for unlabelled.
         ids: utterance ids.
+        shares: (B, K) what is to be predicted where the votes of raters are trained on; None where the targets are.
     """
 
     inputs: Mapping[str, Tensor]
     lengths: Tensor
     targets: Tensor
     ids: tuple[str, ...]
+    shares: Tensor | None = None
 
     def to(self, where: device) -> "Batch":
         """The same batch on a device."""
         inputs = {name: tensor.to(where, non_blocking=True) for name, tensor in self.inputs.items()}
-        return Batch(inputs, self.lengths.to(where), self.targets.to(where), self.ids)
+        shares = None if self.shares is None else self.shares.to(where)
+        return Batch(inputs, self.lengths.to(where), self.targets.to(where), self.ids, shares)
 
 
 @dataclass(frozen=True, slots=True)
