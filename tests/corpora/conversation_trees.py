@@ -3,10 +3,11 @@
 Recordings are empty files where only names are read, and links to one short sound where they must be examined.
 """
 
+import csv
 import itertools
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -214,4 +215,48 @@ def make_msp_podcast(
         place_file(root / "Audios" / name, sound)
         place_file(root / "Transcripts" / name).with_suffix(".txt").write_text(f"It is {name[:-4]}.\n")
         (root / "Transcripts" / name).unlink()
+    return root
+
+
+MELD_HEADER = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+MELD_FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+MELD_ROWS = {
+    "train": (
+        '1,"Oh my God, he\u0092s lost it. He\u0092s totally lost it.",Phoebe,sadness,negative,0,0,4,7,'
+        '"00:20:57,256","00:21:00,049"',
+        '2,What?,Monica,surprise,negative,0,1,4,7,"00:21:01,927","00:21:03,261"',
+        '3,No!,Ross and Joey,anger,negative,125,3,4,7,"00:21:04,000","00:21:05,000"',
+    ),
+    "dev": (
+        '1,Hi.,Joey and  Ross,joy,positive,0,0,8,21,"00:16:16,059","00:16:21,731"',
+        '2,No.,Phoebe Sr.,neutral,neutral,110,7,8,21,"00:16:21,940","00:16:23,442"',
+    ),
+    "test": (
+        '1,Why do all you\u0092re coffee mugs?,Mark,fear,negative,0,0,3,19,"00:14:38,127","00:14:40,378"',
+        '2,Yes.,phoebe sr,disgust,negative,0,1,3,19,"00:14:40,629","00:14:42,000"',
+    ),
+}
+
+
+def make_meld(
+    root: Path,
+    rows: Mapping[str, Sequence[str]] = MELD_ROWS,
+    *,
+    suffix: str = ".mp4",
+    folders: Mapping[str, str] = MELD_FOLDERS,
+    sound: Path | None = None,
+) -> Path:
+    """MELD's folders with these lines of its tables; two recordings are not to be had, as in the published corpus."""
+    for part, lines in rows.items():
+        (root / folders[part]).mkdir(parents=True, exist_ok=True)
+        (root / f"{part}_sent_emo.csv").write_text("\n".join((MELD_HEADER, *lines, "")), encoding="utf-8")
+        for line in lines:
+            dialogue, utterance = next(csv.reader([line]))[5:7]
+            damaged = (part, dialogue, utterance) == (
+                "train",
+                "125",
+                "3",
+            ) and suffix != ".mp4"  # no sound comes out of it
+            if (part, dialogue, utterance) != ("dev", "110", "7") and not damaged:
+                place_file(root / folders[part] / f"dia{dialogue}_utt{utterance}{suffix}", sound)
     return root

@@ -41,6 +41,7 @@ CORPORA: NameTable[Corpus] = NameTable(
         ("audiofolder", "serenade.corpora.audiofolder:CORPUS"),
         ("emobox", "serenade.corpora.emobox:CORPUS"),
         ("msp-podcast", "serenade.corpora.msp_podcast:CORPUS"),
+        ("meld", "serenade.corpora.meld:CORPUS"),
         ("table", "serenade.corpora.table:CORPUS"),
         ("synthetic", "serenade.corpora.synthetic:CORPUS"),
     ],
