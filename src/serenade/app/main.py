@@ -26,6 +26,8 @@ _ROWS = (
     ("compare", "serenade.app.commands.compare:compare", "Compare two runs: paired differences, intervals and a test."),
     ("predict", "serenade.app.commands.predict:predict", "Predict the emotion of files and folders."),
     ("models", "serenade.app.commands.models:models", "List the models that ship with Serenade, or show one's card."),
+    ("split", "serenade.app.commands.split:app", "Make a split as a file, check it for leaks, show and export it."),
+    ("labels", "serenade.app.commands.labels:labels", "List known emotions and maps between label sets."),
     ("corpus", "serenade.app.commands.corpus:app", "Fetch a corpus, check it and show what is in it."),
 )
 COMMANDS: NameTable[Any] = NameTable("command", ((name, target) for name, target, _ in _ROWS))

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from serenade.core.errors import MissingExtraError
 from serenade.core.files import write_json
+from serenade.core.label_maps import parse_label_map
 from serenade.core.records import UNKNOWN_SPEAKER
 from serenade.corpora import CORPORA
 from serenade.evaluation import METRICS
@@ -413,7 +414,7 @@ def _maps(results: Results) -> tuple[dict[str, Any] | None, list[str]]:
 
 def _notes(results: Results) -> list[str]:
     """What a reader must know of the figures."""
-    notes = list(results.split.notes)
+    notes = [*results.split.notes, *_selection(results.experiment)]
     if results.missing:
         notes.append(
             f"This run is not finished: {len(results.missing)} of {len(results.missing) + len(results.records)} jobs "
@@ -428,6 +429,14 @@ def _notes(results: Results) -> list[str]:
         notes.append(f"{unscored} test utterances are shorter than a segment and were not scored.")
     if not speakers_are_known(utterance.speaker for utterance in results.utterances.values()):
         notes.append("Speakers are not known, so there are no intervals over speakers.")
+    return notes
+
+
+def _selection(experiment: Mapping[str, Any]) -> list[str]:
+    """What the data were narrowed to: it changes a figure as much as the system does."""
+    notes = [f"Only utterances with {name} = {value}." for name, value in experiment.get("where", {}).items()]
+    if experiment.get("label_map") is not None:
+        notes.append(f"Classes were mapped: {parse_label_map(experiment['label_map'])}.")
     return notes
 
 
