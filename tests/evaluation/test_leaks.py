@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.evaluation.people import say
 
 from serenade.core.errors import LeakError, SplitError
-from serenade.core.records import UNKNOWN_SPEAKER, Fold, Split, Utterance
+from serenade.core.records import UNKNOWN_SPEAKER, Fold, NearDuplicate, Split, Utterance
 from serenade.evaluation.leaks import Finding, LeakReport, check_split
 
 
@@ -50,7 +50,8 @@ def test_nothing_shared_is_nothing_found() -> None:
     ("kind", "facts", "severities"),
     [
         ("speaker", {"speaker": "x"}, ("error", "error", "warning")),
-        ("group", {"group": "dialogue 7"}, ("error", "warning", "warning")),
+        ("group", {"group": "session 7"}, ("error", "warning", "warning")),
+        ("dialogue", {"dialogue": "dialogue 7"}, ("error", "warning", "warning")),
         ("sentence", {"sentence": "a01"}, ("warning", None, None)),
         ("sentence", {"text": " Same  WORDS "}, ("warning", None, None)),
     ],
@@ -100,6 +101,39 @@ def test_spans_of_a_copy_count_too() -> None:
     apart = C.with_(content="abc@3.100-4.000", start_s=3.1, end_s=4.0)
     assert only(report_of([one], [two])).kind == "content"
     assert report_of([one], [apart]).findings == ()
+
+
+def test_a_dialogue_that_is_the_group_is_told_once() -> None:
+    facts = {"group": "dialogue 7", "dialogue": "dialogue 7"}
+    assert only(report_of([A.with_(**facts)], [B.with_(**facts)])).kind == "group"
+
+
+def test_a_dialogue_is_found_within_a_session_of_its_own_and_across() -> None:
+    one, two = A.with_(group="session 1", dialogue="d1"), B.with_(group="session 2", dialogue="d1")
+    assert found(report_of([one], [two])) == {("dialogue", TRAIN_TEST): "error"}
+    both = found(report_of([one], [two.with_(group="session 1")]))
+    assert both == {("group", TRAIN_TEST): "error", ("dialogue", TRAIN_TEST): "error"}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_same_take_in_two_parts_is_a_leak(turned: bool) -> None:
+    pair = NearDuplicate("b1" if turned else "a1", "a1" if turned else "b1", 0.05, 0.2, 1.0, -3.0)
+
+    def weighed(*parts: list[Utterance]) -> dict[tuple[str, tuple[str, ...]], str]:
+        return found(check_split(*split_of(*parts), [pair]))
+
+    assert weighed([A], [B], [C]) == {("near_duplicate", TRAIN_TEST): "error"}
+    assert weighed([C], [A], [B]) == {("near_duplicate", VALIDATION_TEST): "error"}
+    assert weighed([A], [C], [B]) == {("near_duplicate", TRAIN_VALIDATION): "warning"}
+    assert weighed([A, B], [C]) == {}
+    split, utterances = split_of([A], [B])
+    with pytest.raises(LeakError, match=r"1 take in two recordings \(near-duplicate\) in 1 of 1 folds: a1 ~ b1"):
+        check_split(split, utterances, [pair]).raise_if_leaking(split)
+
+
+def test_near_duplicates_of_others_do_not_matter() -> None:
+    split, utterances = split_of([A], [B])
+    assert check_split(split, utterances, [NearDuplicate("x", "a1", 0, 0, 1, 0)]).findings == ()
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(1, 15)), min_size=2, max_size=12))

@@ -14,6 +14,7 @@ __all__ = [
     "LeftOut",
     "LeftOutReason",
     "Listing",
+    "NearDuplicate",
     "Prediction",
     "RunRecord",
     "Score",
@@ -175,6 +176,27 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
+class NearDuplicate:
+    """Two utterances that hold the same take: re-encoded, resampled, cut at the ends, louder, a bit noisier.
+
+    Args:
+        first: id of the one.
+        second: id of the other, later in the sequence that was searched.
+        bit_error_rate: share of the bits of their acoustic fingerprints that differ.
+        offset_s: where in the first the second begins; negative where it begins earlier.
+        overlap_s: length of what both hold.
+        gain_db: how much louder the second is.
+    """
+
+    first: str
+    second: str
+    bit_error_rate: float
+    offset_s: float
+    overlap_s: float
+    gain_db: float
+
+
+@dataclass(frozen=True, slots=True)
 class Fold:
     """Utterance ids of one fold. Validation is taken from the training side; parts share no id.
 
@@ -196,8 +218,9 @@ class Fold:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Fold":
         """The inverse of `dataclasses.asdict`; what was written before folds could be nested has no inner ones."""
-        parts = (tuple(values[part]) for part in ("train", "validation", "test"))
-        return cls(values["name"], *parts, tuple(cls.from_json(fold) for fold in values.get("inner", ())))
+        train, validation, test = (tuple(values[part]) for part in ("train", "validation", "test"))
+        inner = tuple(cls.from_json(fold) for fold in values.get("inner", ()))
+        return cls(values["name"], train, validation, test, inner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,10 @@ against validation makes the validation figures too good, not the tested ones.
 | -------------------- | ----------- | ---------------- | ----------------- |
 | speaker              | error       | error            | warning           |
 | recording group      | error       | warning          | warning           |
+| dialogue             | error       | warning          | warning           |
 | file (disjoint spans)| error       | warning          | warning           |
 | content              | error       | error            | warning           |
+| near-duplicate       | error       | error            | warning           |
 | sentence             | warning     |                  |                   |
 """
 
@@ -21,7 +23,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from serenade.core.errors import LeakError, SplitError
-from serenade.core.records import UNKNOWN_SPEAKER, Fold, Split, Utterance
+from serenade.core.records import UNKNOWN_SPEAKER, Fold, NearDuplicate, Split, Utterance
 from serenade.evaluation.giveaway import SpeakerMajority, speaker_majority
 
 __all__ = ["Finding", "Kind", "LeakReport", "Offender", "Severity", "check_split"]
@@ -30,8 +32,10 @@ Kind = Literal[
     "speaker",
     "unknown_speaker",
     "group",
+    "dialogue",
     "file",
     "content",
+    "near_duplicate",
     "sentence",
     "untrained_class",
     "tested_twice",
@@ -46,15 +50,19 @@ _PAIRS: tuple[tuple[_Part, _Part], ...] = (("train", "test"), ("validation", "te
 _SEVERITIES: dict[Kind, tuple[Severity | None, Severity | None, Severity | None]] = {
     "speaker": ("error", "error", "warning"),
     "group": ("error", "warning", "warning"),
+    "dialogue": ("error", "warning", "warning"),
     "file": ("error", "warning", "warning"),
     "content": ("error", "error", "warning"),
+    "near_duplicate": ("error", "error", "warning"),
     "sentence": ("warning", None, None),
 }
 _WORDS: dict[Kind, tuple[str, str]] = {
     "speaker": ("speaker", "speakers"),
     "group": ("recording group", "recording groups"),
+    "dialogue": ("dialogue", "dialogues"),
     "file": ("file", "files"),
     "content": ("recording with the same sound", "recordings with the same sound"),
+    "near_duplicate": ("take in two recordings (near-duplicate)", "takes in two recordings (near-duplicates)"),
     "sentence": ("sentence", "sentences"),
 }
 _SHOWN = 10  # offenders named in a message
@@ -140,12 +148,15 @@ class LeakReport:
         return asdict(self)
 
 
-def check_split(split: Split, utterances: Sequence[Utterance]) -> LeakReport:
+def check_split(
+    split: Split, utterances: Sequence[Utterance], near_duplicates: Iterable[NearDuplicate] = ()
+) -> LeakReport:
     """Compare the parts of every fold with each other.
 
     Args:
         split: from `make_split` or from elsewhere.
         utterances: at least those that the split names.
+        near_duplicates: pairs of them that hold the same take, as `serenade.experiments.near_duplicates` finds them.
 
     Raises:
         SplitError: the folds are not valid: unknown or repeated ids, an empty part, picking on test undeclared.
@@ -153,7 +164,7 @@ def check_split(split: Split, utterances: Sequence[Utterance]) -> LeakReport:
     by_id = {utterance.id: utterance for utterance in utterances}
     _require_valid(split, by_id)
     parts = {fold.name: _parts(fold, by_id) for fold in split.folds}
-    findings = list(_shared(parts, utterances))
+    findings = list(_shared(parts, utterances, near_duplicates))
     findings += _unknown_speakers(parts)
     findings += _untrained_classes(parts)
     findings += _tested_twice(parts)
@@ -194,7 +205,9 @@ def _require_valid(split: Split, by_id: Mapping[str, Utterance]) -> None:
             raise SplitError("a fold needs utterances to train on and to test", where=where)
 
 
-def _shared(parts: Mapping[str, _Parts], utterances: Sequence[Utterance]) -> Iterator[Finding]:
+def _shared(
+    parts: Mapping[str, _Parts], utterances: Sequence[Utterance], near_duplicates: Iterable[NearDuplicate]
+) -> Iterator[Finding]:
     """What each pair of parts shares, over all folds."""
     several_corpora = len({utterance.corpus for utterance in utterances}) > 1
 
@@ -210,8 +223,10 @@ def _shared(parts: Mapping[str, _Parts], utterances: Sequence[Utterance]) -> Ite
     finders: dict[Kind, _Finder] = {
         "speaker": sharing(lambda u: full(u, u.speaker)),
         "group": sharing(lambda u: full(u, u.group)),
+        "dialogue": sharing(lambda u: full(u, u.dialogue) if u.dialogue != u.group else None),
         "file": sharing(_file),
         "content": _overlapping(_repeated(utterances, _recordings)),
+        "near_duplicate": _straddling(near_duplicates),
         "sentence": sharing(lambda u: full(u, u.sentence) if u.sentence is not None else _words(u)),
     }
     for kind, find in finders.items():
@@ -295,6 +310,21 @@ def _overlapping(recordings: Mapping[str, Sequence[str]]) -> _Finder:
         shared = one.keys() & two.keys()
         pairs = {(u.id, v.id) for recording in shared for u, v in _overlaps(one[recording], two[recording])}
         return [(f"{ours} = {theirs}", 1, 1) for ours, theirs in sorted(pairs)]
+
+    return find
+
+
+def _straddling(pairs: Iterable[NearDuplicate]) -> _Finder:
+    """Finds the pairs that have an utterance in either of two parts."""
+    partners: dict[str, list[str]] = defaultdict(list)
+    for pair in pairs:
+        partners[pair.first].append(pair.second)
+        partners[pair.second].append(pair.first)
+
+    def find(parts: _Parts, first: _Part, second: _Part) -> Iterable[tuple[str, int, int]]:
+        theirs = {u.id for u in parts[second]}
+        found = [(u.id, other) for u in parts[first] for other in partners.get(u.id, ()) if other in theirs]
+        return [(f"{one} ~ {other}", 1, 1) for one, other in sorted(found)]
 
     return find
 

@@ -1,0 +1,94 @@
+"""Which utterances of a listing hold the same take, and how the two differ."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from serenade.core.records import NearDuplicate, Utterance
+from serenade.corpora.fingerprints import recall_fingerprints
+from serenade.signal.audio import examine
+from serenade.signal.fingerprints import Fingerprint, frames_between
+from serenade.signal.near_duplicates import find_matches
+
+__all__ = ["describe_near_duplicate", "find_near_duplicates", "near_duplicate_to_json"]
+
+_HEARD_DB = 0.75  # smaller changes of level come from the steps of the fingerprint
+_CUT_S = 0.08  # smaller ones from the delay of codecs and the rate of the fingerprint
+_NO_FRAMES = Fingerprint.from_bytes(b"")
+
+
+def find_near_duplicates(
+    utterances: Sequence[Utterance], progress: Callable[[int, int], None] | None = None
+) -> tuple[NearDuplicate, ...]:
+    """All pairs of utterances from two recordings that hold the same take, in the order of the utterances.
+
+    What has the same bytes is no near-duplicate but a duplicate, which `read_corpus` leaves out.
+
+    Args:
+        utterances: as `read_corpus` gave them; their fingerprints are in the memo since then.
+        progress: called with the number of fingerprints at hand so far and in all, where some have to be made.
+    """
+    stored = recall_fingerprints([u.audio for u in utterances], examine=examine, progress=progress)
+    whole = {path: Fingerprint.from_bytes(fingerprint) for path, fingerprint in stored.items()}
+    spans = [frames_between(whole[u.audio], u.start_s, u.end_s) if u.audio in whole else _NO_FRAMES for u in utterances]
+
+    def related(first: int, second: int) -> bool:
+        one, two = utterances[first], utterances[second]
+        return one.audio != two.audio and _bytes(one) != _bytes(two)
+
+    return tuple(
+        NearDuplicate(
+            utterances[match.first].id,
+            utterances[match.second].id,
+            match.bit_error_rate,
+            match.offset_s,
+            match.overlap_s,
+            match.gain_db,
+        )
+        for match in find_matches(spans, related)
+    )
+
+
+def _bytes(utterance: Utterance) -> str:
+    """What stands for the bytes of the recording."""
+    return str(utterance.audio) if utterance.content is None else utterance.content.partition("@")[0]
+
+
+def describe_near_duplicate(pair: NearDuplicate, by_id: Mapping[str, Utterance]) -> str:
+    """How the second utterance differs from the first, in words.
+
+    Args:
+        pair: of utterances that `by_id` has.
+        by_id: utterances by id.
+    """
+    one, two = by_id[pair.first], by_id[pair.second]
+    parts = []
+    kinds = [u.audio.suffix.lower().lstrip(".") for u in (one, two)]
+    if kinds[0] != kinds[1]:
+        parts.append(f"{kinds[0]} and {kinds[1]}")
+    if abs(pair.gain_db) >= _HEARD_DB:
+        parts.append(f"{abs(pair.gain_db):.1f} dB {'louder' if pair.gain_db > 0 else 'softer'}")
+    behind_s = (one.duration_s or 0.0) - pair.offset_s - (two.duration_s or 0.0)
+    for side, cut_s in (("beginning", pair.offset_s), ("end", behind_s)):
+        if abs(cut_s) >= _CUT_S:
+            parts.append(f"{abs(cut_s):.2f} s {'less' if cut_s > 0 else 'more'} at the {side}")
+    for word, ours, theirs in (("labels", one.emotion, two.emotion), ("speakers", one.speaker, two.speaker)):
+        if ours != theirs:
+            parts.append(f"{word} differ: {ours} and {theirs}")
+    return ", ".join(parts) if parts else "nothing that can be heard differs"
+
+
+def near_duplicate_to_json(pair: NearDuplicate, by_id: Mapping[str, Utterance]) -> dict[str, Any]:
+    """The pair with what tells whether it matters, as plain values.
+
+    Args:
+        pair: of utterances that `by_id` has.
+        by_id: utterances by id.
+    """
+    one, two = by_id[pair.first], by_id[pair.second]
+    return {
+        **asdict(pair),
+        "same_label": one.emotion == two.emotion,
+        "same_speaker": one.speaker == two.speaker,
+        "differences": describe_near_duplicate(pair, by_id),
+    }
