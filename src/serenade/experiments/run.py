@@ -17,6 +17,7 @@ from serenade.experiments.data import make_examples, read_corpora
 from serenade.experiments.executor import run_all
 from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.jobs import Job, run_job
+from serenade.experiments.near_duplicates import find_near_duplicates
 from serenade.experiments.settings import ExperimentSettings
 from serenade.systems import PRESETS, make_system, system_settings
 from serenade.training.cache import FeatureCache
@@ -88,7 +89,8 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
     watcher.stage("Reading the corpus", 0, "files")
     listing = read_corpora(resolved, lambda done, total: watcher.done(done))
     split = make_split(listing.utterances, resolved.split)
-    leaks = check_split(split, listing.utterances)
+    watcher.stage("Looking for near-duplicates", 0, "recordings")
+    leaks = check_split(split, listing.utterances, find_near_duplicates(listing.utterances))
     leaks.raise_if_leaking(split)
     return Plan(resolved, listing, split, leaks)
 
