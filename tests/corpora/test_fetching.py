@@ -78,7 +78,7 @@ def visible(folder: Path) -> dict[str, bytes]:
 
 def in_progress(folder: Path) -> set[str]:
     work = folder / ".serenade-fetch"
-    return {path.name for path in work.iterdir() if not path.name.endswith(".files.json")}
+    return {path.name for path in work.iterdir() if path.name != "lock" and not path.name.endswith(".files.json")}
 
 
 def test_a_corpus_is_fetched_and_noted_down(tiny: Source, tmp_path: Path) -> None:
@@ -210,6 +210,16 @@ def test_a_full_disk_while_unpacking_is_said_and_cured(
     assert visible(tmp_path / "tiny") == {}
     fetch(tiny, tmp_path / "tiny", network=FAST)
     assert visible(tmp_path / "tiny") == INSIDE
+
+
+def test_two_at_once_do_not_mix(home: Home, tiny: Source, tmp_path: Path) -> None:
+    def fetch_as_well(*_: object) -> None:
+        with pytest.raises(UsageError, match="another fetch is at work in this folder"):
+            fetch(tiny, tmp_path / "tiny", network=FAST)
+
+    fetch(tiny, tmp_path / "tiny", network=FAST, progress=fetch_as_well)
+    assert visible(tmp_path / "tiny") == INSIDE
+    assert len(home.requests) == 2
 
 
 def test_archives_can_be_kept(tiny: Source, tmp_path: Path) -> None:

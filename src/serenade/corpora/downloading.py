@@ -9,6 +9,7 @@ changed in between, sends the whole file; then what had come is thrown away, so 
 import contextlib
 import hashlib
 import http.client
+import json
 import shutil
 import socket
 import ssl
@@ -23,7 +24,7 @@ from typing import Any
 
 from serenade import __version__
 from serenade.core.errors import FetchError, StorageError
-from serenade.core.files import read_json, storage_errors, write_json
+from serenade.core.files import read_json, storage_errors
 
 __all__ = ["Digests", "Network", "Received", "digest_file", "download", "parts_of", "require_space", "size_in_words"]
 
@@ -234,7 +235,8 @@ class _Part:
             "last_modified": headers.get("Last-Modified"),
             "total": total,
         }
-        write_json(self._note, self.state)
+        with storage_errors(self._note):  # half a note is as good as none, so nothing waits for the disk here
+            self._note.write_text(json.dumps(self.state), encoding="utf-8")
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)

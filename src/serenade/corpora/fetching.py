@@ -10,6 +10,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -89,8 +90,10 @@ def fetch(
     todo = missing_archives(source, folder, parts)
     record = _Record(source, folder)
     job = _Job(source, record, mirror, network or Network(), progress or (lambda *_: None), keep_archives)
-    for archive in todo:
-        job.fetch(archive)
+    if todo:
+        with _alone(record.work):
+            for archive in todo:
+                job.fetch(archive)
     entries = [record.archives[archive.name] for archive in archives]
     return Fetched(
         folder,
@@ -193,6 +196,30 @@ class _Record:
         return self.work / f"{archive.name}.files.json"
 
 
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Keep a second fetch out of a folder while the block runs; the system lets go of it however the process ends.
+
+    Raises:
+        UsageError: another fetch is at work there.
+    """
+    with storage_errors(work):
+        work.mkdir(parents=True, exist_ok=True)
+        lock = (work / "lock").open("w")
+    with lock:
+        try:
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:
+            pass  # Windows: two at once are the user's to avoid
+        except BlockingIOError as error:
+            raise UsageError(
+                "another fetch is at work in this folder", where=work.parent, hint="Wait for it or give another folder"
+            ) from error
+        yield
+
+
 def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
@@ -214,7 +241,7 @@ class _Job:
 
     def fetch(self, archive: Archive) -> None:
         """Fetch, verify, unpack, put in place, note down."""
-        self.record.write()  # from now on the folder is known as ours
+        self.record.write()  # from now on the folder is known as this corpus's
         path = self.record.work / archive.name
         url = self._address(archive.url, archive.name)
         digests = download(
