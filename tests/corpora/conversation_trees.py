@@ -260,3 +260,46 @@ def make_meld(
             if (part, dialogue, utterance) != ("dev", "110", "7") and not damaged:
                 place_file(root / folders[part] / f"dia{dialogue}_utt{utterance}{suffix}", sound)
     return root
+
+
+MOSEI_HEADER = (
+    "HITId,AssignmentId,WorkerId,Input.VIDEO_ID,Input.CLIP,Answer.anger,Answer.disgust,Answer.fear,Answer.happiness,"
+    "Answer.sadness,Answer.surprise,Answer.sentiment"
+)
+MOSEI_TRANSCRIPTS = {
+    "-3g5yACwYnA": ((0, -0.2, 3.5, "Hello: it is me."), (10, 3.5, 9.25, "I am happy___and sad")),
+    "ab_cd_efgh_": ((2, 0.0, 4.0, "Well."), (3, 4.0, 6.5, "(umm) no")),
+    "125344": ((0, 1.0, 2.0, "Fine."), (1, 2.0, 2.5, "Nobody rated this.")),
+}
+# video, clip, strengths of anger, disgust, fear, happiness, sadness, surprise, sentiment
+MOSEI_RATINGS = (
+    ("-3g5yACwYnA", "0", "0", "0", "0", "2", "0", "0", "2"),
+    ("-3g5yACwYnA", "0", "0", "0", "0", "1", "0", "0", "1"),
+    ("-3g5yACwYnA", "0", "0", "0", "0", "0", "0", "0", "0"),
+    ("-3g5yACwYnA", "10", "0", "0", "0", "3", "1", "0", "1"),
+    ("-3g5yACwYnA", "10", "", "", "", "", "2", "", "-1"),
+    ("ab_cd_efgh_", "2", "0", "0", "0", "0", "0", "0", "0"),
+    ("mosei/ab_cd_efgh_", "3", "1", "1", "1", "0", "0", "1", "-3"),
+    ("125344", "0", "0", "0", "0", "1", "0", "0", "3"),
+    ("125344", "0", "", "", "", "", "", "", ""),
+)
+
+
+def mosei_lines(ratings: Iterable[Sequence[str]] = MOSEI_RATINGS, *, first: int = 0) -> list[str]:
+    """Lines of a table of raters; assignments are numbered from `first`."""
+    return [f"H{place},A{place},W{place % 3},{','.join(cells)}" for place, cells in enumerate(ratings, start=first)]
+
+
+def make_cmu_mosei(root: Path, *, sound: Path | None = None) -> Path:
+    """CMU-MOSEI's raw data with three videos."""
+    for video, segments in MOSEI_TRANSCRIPTS.items():
+        place_file(root / "Audio" / "Full" / "WAV_16000" / f"{video}.wav", sound)
+        path = place_file(root / "Transcript" / "Segmented" / "Combined" / f"{video}.txt")
+        path.write_text(
+            "".join(f"{video}___{clip}___{start}___{end}___{text}\n" for clip, start, end, text in segments)
+        )
+    (root / "Labels").mkdir()
+    lines = mosei_lines()
+    (root / "Labels" / "5000_batch_raw.csv").write_text("\n".join((MOSEI_HEADER, *lines[:5])))
+    (root / "Labels" / "Batch_2980374_batch_results.csv").write_text("\n".join((MOSEI_HEADER, *lines[3:])))
+    return root

@@ -42,6 +42,7 @@ CORPORA: NameTable[Corpus] = NameTable(
         ("emobox", "serenade.corpora.emobox:CORPUS"),
         ("msp-podcast", "serenade.corpora.msp_podcast:CORPUS"),
         ("meld", "serenade.corpora.meld:CORPUS"),
+        ("cmu-mosei", "serenade.corpora.cmu_mosei:CORPUS"),
         ("table", "serenade.corpora.table:CORPUS"),
         ("synthetic", "serenade.corpora.synthetic:CORPUS"),
     ],
