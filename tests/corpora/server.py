@@ -17,6 +17,7 @@ class Home:
         files: path to content.
         break_after: bytes after which it hangs up, one per answer; the answers after those are whole.
         statuses: statuses that the next answers have instead of success; 0 is success.
+        troubled: paths that it never answers but with 503.
         ranges: whether it continues files.
         validators: whether it marks versions with an ETag.
         lengths: whether it says how long an answer is.
@@ -28,6 +29,7 @@ class Home:
     files: dict[str, bytes] = field(default_factory=dict)
     break_after: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    troubled: set[str] = field(default_factory=set)
     ranges: bool = True
     validators: bool = True
     lengths: bool = True
@@ -56,6 +58,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", home.redirects[path])
             self.end_headers()
+        elif path in home.troubled:
+            self.refuse(503)
         elif status or path not in home.files:
             self.refuse(status or 404)
         else:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -90,7 +91,7 @@ def test_a_corpus_is_fetched_and_noted_down(tiny: Source, tmp_path: Path) -> Non
     assert (done.files, done.size) == (4, sum(map(len, INSIDE.values())))
     assert in_progress(folder) == set()
     assert dict.fromkeys(seen) == dict.fromkeys(
-        f"{doing} {name}" for name in ("one.zip", "two.tar.gz") for doing in ("Fetching", "Unpacking")
+        f"{doing} {name}" for name in ("one.zip", "two.tar.gz") for doing in ("Fetching", "Verifying", "Unpacking")
     )
     noted = json.loads((folder / FETCH_RECORD).read_text())
     assert (noted["corpus"], noted["licence"], noted["citation"]) == ("tiny", ABOUT.licence, ABOUT.citation)
@@ -314,6 +315,15 @@ def test_recordings_that_came_before_a_failure_are_kept(home: Home, with_pointer
     fetch(with_pointers, tmp_path / "tiny", network=FAST)
     assert len(home.requests) == 20 - came  # and the archive not again
     assert visible(tmp_path / "tiny") == {**RECORDINGS, "README.md": b"read"}
+
+
+def test_a_failure_does_not_wait_for_those_that_are_pausing(home: Home, with_pointers: Source, tmp_path: Path) -> None:
+    home.files["/media/AudioWAV/0003 A.wav"] = b"x"  # of another size: final at once
+    home.troubled = {f"/media/AudioWAV/{number:04d} A.wav" for number in (0, 1, 2)}  # asked again in an hour
+    began = time.monotonic()
+    with pytest.raises(FetchError, match="not the one that its home published"):
+        fetch(with_pointers, tmp_path / "tiny", network=Network(pause_s=3600, longest_pause_s=3600, timeout_s=5))
+    assert time.monotonic() - began < 60
 
 
 def test_a_recording_that_is_not_what_its_pointer_says_is_refused(

@@ -57,6 +57,7 @@ class Network:
         longest_pause_s: the longest pause, also where the server asks for a longer one.
         timeout_s: seconds without a byte after which a connection counts as broken.
         say: called with a sentence when something goes wrong that is tried again.
+        pause: waits for so many seconds; may raise to end the download. None takes `time.sleep`.
     """
 
     attempts: int = 6
@@ -64,6 +65,7 @@ class Network:
     longest_pause_s: float = 60.0
     timeout_s: float = 60.0
     say: Callable[[str], None] = _silent
+    pause: Callable[[float], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +111,17 @@ def require_space(folder: Path, size: int) -> None:
         )
 
 
-def digest_file(path: Path) -> Digests:
-    """Size and hashes of a file, read once."""
+def digest_file(path: Path, received: Received | None = None) -> Digests:
+    """Size and hashes of a file, read once; ``received`` is called with the bytes read and in all."""
     md5, sha256, size = hashlib.md5(usedforsecurity=False), hashlib.sha256(), 0
+    total = path.stat().st_size
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             md5.update(block)
             sha256.update(block)
             size += len(block)
+            if received is not None:
+                received(size, total)
     return Digests(size, md5.hexdigest(), sha256.hexdigest())
 
 
@@ -133,6 +138,7 @@ def download(
     checksum: str | None = None,
     network: Network | None = None,
     received: Received | None = None,
+    verified: Received | None = None,
 ) -> Digests:
     """Fetch a file; one that lies there whole from an earlier run is verified only.
 
@@ -143,6 +149,7 @@ def download(
         checksum: ``md5:...`` or ``sha256:...`` as its home publishes it; None where it does not.
         network: how patient to be.
         received: called while it comes.
+        verified: called while it is hashed.
 
     Returns:
         The size and hashes of what was fetched.
@@ -155,18 +162,18 @@ def download(
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_file():
-        digests = digest_file(target)
+        digests = digest_file(target, verified)
         if _fault(digests, size, checksum) is None:
             return digests
         target.unlink()
     part = _Part(target, url, checked=checksum is not None)
     continued = _receive_all(part, size, network, received or (lambda *_: None))
-    digests = digest_file(part.path)
+    digests = digest_file(part.path, verified)
     if continued and _fault(digests, size, checksum) is not None:
         network.say("What had come before does not fit to the rest; beginning anew")
         part.discard()
         _receive_all(part, size, network, received or (lambda *_: None))
-        digests = digest_file(part.path)
+        digests = digest_file(part.path, verified)
     fault = _fault(digests, size, checksum)
     if fault is not None:
         part.discard()
@@ -274,7 +281,7 @@ def _receive_all(part: _Part, size: int | None, network: Network, received: Rece
             pause = min(network.longest_pause_s, broken.pause_s or network.pause_s * 2 ** (failures - 1))
             kept = f", {size_in_words(part.size())} are kept" if part.size() else ""
             network.say(f"{broken.what[:1].upper()}{broken.what[1:]}; trying again in {pause:.0f} s{kept}")
-            time.sleep(pause)
+            (network.pause or time.sleep)(pause)
 
 
 def _gave_up(part: _Part, broken: _BrokenError, reached: bool) -> FetchError:

@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 from urllib.parse import quote
 
@@ -130,7 +131,7 @@ class _Record:
         self.archives: dict[str, dict[str, Any]] = {}
         if self._path.is_file():
             self._read()
-        elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        elif folder.exists() and (not folder.is_dir() or any(path.name != _WORK for path in folder.iterdir())):
             raise UsageError(
                 "the folder is not empty and was not made by fetch, so nothing is put there",
                 where=folder,
@@ -251,6 +252,7 @@ class _Job:
             checksum=archive.checksum,
             network=self.network,
             received=partial(self.progress, f"Fetching {archive.name}"),
+            verified=partial(self.progress, f"Verifying {archive.name}"),
         )
         staging = self.record.work / f"{archive.name}.unpacked"
         with storage_errors(staging):
@@ -317,12 +319,19 @@ class _Job:
     def _fetch_objects(self, base: str, store: Path, pointers: dict[str, tuple[str, int]]) -> None:
         wanted = list(_each_once(pointers))
         total, done = sum(size for _, _, size in wanted), 0
+        stop = Event()
+
+        def pause(seconds: float) -> None:
+            if stop.wait(seconds):
+                raise FetchError("stopped, because another file failed or the user wished it")
+
+        network = replace(self.network, pause=pause)
         with ThreadPoolExecutor(_CONNECTIONS) as pool:
             running = {}
             for name, sha256, size in wanted:
                 url = f"{base.rstrip('/')}/{quote(name)}"
                 checksum = f"sha256:{sha256}"
-                task = pool.submit(download, url, store / sha256, size=size, checksum=checksum, network=self.network)
+                task = pool.submit(download, url, store / sha256, size=size, checksum=checksum, network=network)
                 running[task] = size
             try:
                 for task in as_completed(running):
@@ -330,6 +339,7 @@ class _Job:
                     done += running[task]
                     self.progress("Fetching recordings", done, total)
             except BaseException:
+                stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
 
