@@ -35,6 +35,7 @@ SPLITS: "NameTable[Callable[[Sequence[Utterance], SplitSettings], Split]]" = Nam
         ("superb", "serenade.evaluation.superb:superb"),
         ("emobox", "serenade.evaluation.emobox:from_emobox"),
         ("mesm", "serenade.evaluation.mesm:from_mesm"),
+        ("file", "serenade.evaluation.reproduction:from_file"),
         ("columns", "serenade.evaluation.lists:from_columns"),
         ("random82_best_test", "serenade.evaluation.splits:random_82_best_test"),
         ("random811", "serenade.evaluation.splits:random_811"),

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from serenade.core.errors import SplitError
-from serenade.core.records import Fold, Split, Utterance
+from serenade.core.records import Fold, NearDuplicate, Split, Utterance
 from serenade.evaluation import SPLITS
 from serenade.evaluation.kfold import grouped_kfold
+from serenade.evaluation.leaks import LeakReport, check_split
 from serenade.evaluation.splits import SplitSettings
 
-__all__ = ["flatten", "inner_name", "nested", "require_inside"]
+__all__ = ["check_folds", "flatten", "inner_name", "nested", "require_inside"]
 
 
 def nested(utterances: Sequence[Utterance], settings: SplitSettings) -> Split:
@@ -83,3 +84,24 @@ def require_inside(split: Split) -> None:
                     where=f"split {split.name}, fold {inner_name(fold, inner)}",
                     found=found,
                 )
+
+
+def check_folds(
+    split: Split, utterances: Sequence[Utterance], near_duplicates: Sequence[NearDuplicate] = ()
+) -> LeakReport:
+    """The leak check of a split, inner folds included: of those only errors are told, first.
+
+    Args:
+        split: from `make_split` or from elsewhere.
+        utterances: at least those that the split names.
+        near_duplicates: pairs of them that hold the same take.
+
+    Raises:
+        SplitError: the folds are not valid, see `check_split`, or an inner fold reaches beyond its training side.
+    """
+    report = check_split(split, utterances, near_duplicates)
+    if not any(fold.inner for fold in split.folds):
+        return report
+    require_inside(split)
+    inner = check_split(flatten(split, outer=False), utterances, near_duplicates)
+    return replace(report, findings=(*inner.errors, *report.findings))

@@ -35,6 +35,7 @@ __all__ = [
     "random_811",
     "random_82_best_test",
     "require_speakers",
+    "settings_of",
     "speaker_folds",
     "speaker_of",
 ]
@@ -88,6 +89,33 @@ _ARGUMENTS = {
     "file": "path",
 }
 
+# the settings that a protocol looks at; `kind` and `leaky` belong to all
+_USED = {
+    "loso": ("validation_speakers",),
+    "session": ("validation_speakers",),
+    "kfold": ("folds", "seed", "validation_speakers"),
+    "corpus": ("validation_speakers",),
+    "nested": ("inner", "outer", "folds", "seed", "validation_speakers"),
+    "fewshot": ("shots", "target_shots", "seed", "validation_speakers"),
+    "superb": (),
+    "emobox": ("path", "validation_speakers"),
+    "mesm": ("path",),
+    "columns": ("column", "validation_speakers"),
+    "file": ("path",),
+    "random811": ("seed",),
+    "random82_best_test": ("seed",),
+}
+
+
+def settings_of(kind: str) -> tuple[str, ...]:
+    """The settings that a protocol looks at, besides ``kind`` and ``leaky``.
+
+    Raises:
+        UnknownNameError: there is no such kind; the nearest is named.
+    """
+    SPLITS.target(kind)
+    return _USED[kind]
+
 
 def parse_split(text: str) -> SplitSettings:
     """Settings from their text form: a kind, an argument after a colon, further settings after commas.
@@ -99,7 +127,7 @@ def parse_split(text: str) -> SplitSettings:
 
     Raises:
         UnknownNameError: there is no such kind; the nearest is named.
-        SettingsError: an argument or a further setting is not valid.
+        SettingsError: an argument or a further setting is not valid, or the kind does not look at it.
     """
     head, *further = re.split(r",(?=\w+=)", text.strip())
     kind, colon, argument = head.partition(":")
@@ -112,7 +140,15 @@ def parse_split(text: str) -> SplitSettings:
                 f"the split {kind} takes no such argument", found=repr(text), expected=f"such as {known}"
             )
         values[_ARGUMENTS[kind]] = argument
-    return make_settings(SplitSettings, merge(values, *(parse_override(part) for part in further)), where=repr(text))
+    values = merge(values, *(parse_override(part) for part in further))
+    settings = make_settings(SplitSettings, values, where=repr(text))
+    idle = sorted(values.keys() - {"kind", "leaky", *settings_of(settings.kind)})
+    if idle:
+        known = ", ".join(("leaky", *settings_of(settings.kind)))
+        raise SettingsError(
+            f"the split {settings.kind} does not look at {idle[0]}", where=repr(text), expected=f"some of {known}"
+        )
+    return settings
 
 
 def make_split(utterances: Sequence[Utterance], settings: SplitSettings) -> Split:

@@ -11,13 +11,15 @@ from serenade.core.errors import PartialFailure, SerenadeError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Listing, Split, Utterance
 from serenade.core.settings import dump_toml
-from serenade.evaluation.leaks import LeakReport, check_split
+from serenade.evaluation.leaks import LeakReport
+from serenade.evaluation.nested import check_folds
 from serenade.evaluation.splits import make_split
 from serenade.experiments.data import make_examples, read_corpora
 from serenade.experiments.executor import run_all
 from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.jobs import Job, run_job
 from serenade.experiments.near_duplicates import find_near_duplicates
+from serenade.experiments.published import with_file_labels
 from serenade.experiments.settings import ExperimentSettings
 from serenade.systems import PRESETS, make_system, system_settings
 from serenade.training.cache import FeatureCache
@@ -85,12 +87,13 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
     """
     watcher = watcher if watcher is not None else _Silent()
     system = system_settings(settings.preset, settings.system)
+    settings = with_file_labels(settings)
     resolved = settings.model_copy(update={"system": system.model_dump(mode="json", exclude_none=True)})
     watcher.stage("Reading the corpus", 0, "files")
     listing = read_corpora(resolved, lambda done, total: watcher.done(done))
     split = make_split(listing.utterances, resolved.split)
     watcher.stage("Looking for near-duplicates", 0, "recordings")
-    leaks = check_split(split, listing.utterances, find_near_duplicates(listing.utterances))
+    leaks = check_folds(split, listing.utterances, find_near_duplicates(listing.utterances))
     leaks.raise_if_leaking(split)
     return Plan(resolved, listing, split, leaks)
 
@@ -135,7 +138,8 @@ def _default_workers(settings: ExperimentSettings) -> int:
 def _take_folder(run: RunFolder, plan: Plan) -> None:
     """Write the set-up, or make sure that the one there is the same."""
     if run.settings_file.is_file():
-        same = dump_toml(plan.settings.model_dump(mode="json")) == run.settings_file.read_text(encoding="utf-8")
+        # Read, so that settings which did not exist when the run began have their defaults.
+        same = _as_toml(run.read_settings()) == _as_toml(plan.settings)
         if same and run.read_utterances() == list(plan.listing.utterances):
             return
         raise UsageError(
@@ -145,6 +149,10 @@ def _take_folder(run: RunFolder, plan: Plan) -> None:
             hint="Give another folder with --out, or remove this one",
         )
     run.write_setup(plan.settings, plan.listing.utterances, plan.listing.left_out, plan.split, plan.leaks.to_json())
+
+
+def _as_toml(settings: ExperimentSettings) -> str:
+    return dump_toml(settings.model_dump(mode="json"))
 
 
 @dataclass(frozen=True, slots=True)

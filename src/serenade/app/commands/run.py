@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serenade.app.commands.split import SPLIT_FORMS
 from serenade.app.console import say
 from serenade.app.experiment import Shown, experiment_settings
 
@@ -20,9 +21,7 @@ def run(
     corpus: Annotated[
         list[str] | None, typer.Option(help="NAME=PATH, such as emodb=/data/emodb; repeat for several.")
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="loso, kfold:5, emobox:PATH, columns, or random82_best_test (leaky).")
-    ] = None,
+    split: Annotated[str | None, typer.Option(help=f"The folds: {SPLIT_FORMS}")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds: 0, 1, 2, ...")] = None,
     labels: Annotated[str | None, typer.Option(help="Classes used, separated by commas; all if not given.")] = None,
     label_map: Annotated[
