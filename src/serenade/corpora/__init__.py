@@ -36,6 +36,7 @@ CORPORA: NameTable[Corpus] = NameTable(
         ("librispeech", "serenade.corpora.librispeech:CORPUS"),
         ("unlabelled", "serenade.corpora.unlabelled:CORPUS"),
         ("noise", "serenade.corpora.noise:CORPUS"),
+        ("audformat", "serenade.corpora.audformat:CORPUS"),
         ("lhotse", "serenade.corpora.lhotse:CORPUS"),
         ("kaldi", "serenade.corpora.kaldi:CORPUS"),
         ("audiofolder", "serenade.corpora.audiofolder:CORPUS"),
