@@ -17,6 +17,8 @@ _Integers = np.ndarray[Any, np.dtype[np.int64]]
 _BINS = 10
 _PERMUTATIONS = 20
 _FOLDS = 5  # where there are no speakers to hold out
+_ONE_CLASS = 0.8  # mean recall of one class and all others
+_FEWEST = 10  # utterances of a class of which that can be said
 _MUCH, _SOME = 0.25, 0.1  # of the way from chance to a perfect score
 
 
@@ -28,16 +30,25 @@ class CueScore:
         ua: mean recall of the classes.
         ua_by_chance: the same with shuffled labels (mean of 20 seeded shuffles), at least one over the number of
             classes.
+        classes: those that the figure tells from all others together with a mean recall of at least 80 %;
+            classes with fewer than 10 utterances are not looked at.
     """
 
     ua: float
     ua_by_chance: float
+    classes: tuple[str, ...] = ()
 
     @property
     def strength(self) -> str:
-        """How far from chance to perfect: "gives the class away" from a quarter, "tells something" from a tenth."""
+        """How far from chance to perfect, in words.
+
+        "gives the class away" from a quarter of the way or where it tells one class from all others; "tells something"
+        from a tenth; "tells little".
+        """
         way = (self.ua - self.ua_by_chance) / max(1 - self.ua_by_chance, 1e-9)
-        return "gives the class away" if way >= _MUCH else "tells something" if way >= _SOME else "tells little"
+        if self.classes or way >= _MUCH:
+            return "gives the class away"
+        return "tells something" if way >= _SOME else "tells little"
 
 
 def cue_score(values: Sequence[float], labels: Sequence[str], speakers: Sequence[str]) -> CueScore | None:
@@ -66,7 +77,10 @@ def cue_score(values: Sequence[float], labels: Sequence[str], speakers: Sequence
     shape = (len(names), len(edges) + 1)
     ua = _recall(bins, truth, held_out, shape)
     chance = [_recall(bins, generator.permutation(truth), held_out, shape) for _ in range(_PERMUTATIONS)]
-    return CueScore(ua, max(float(np.mean(chance)), 1 / len(names)))
+    alone = [_recall(bins, (truth == place).astype(np.int64), held_out, (2, shape[1])) for place in range(len(names))]
+    enough = np.bincount(truth) >= _FEWEST
+    classes = tuple(str(name) for name in names[enough & (np.array(alone) >= _ONE_CLASS)])
+    return CueScore(ua, max(float(np.mean(chance)), 1 / len(names)), classes)
 
 
 def _held_out(speakers: np.ndarray[Any, Any]) -> Iterator[_Integers]:

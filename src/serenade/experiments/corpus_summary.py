@@ -125,8 +125,9 @@ def _cues(corpus: MeasuredCorpus) -> list[dict[str, Any]]:
         values = [getattr(corpus.quality[utterance.id], name) for utterance in labelled]
         score = cue_score([-1.0 if value is None else float(value) for value in values], labels, speakers)
         if score is not None:
-            found.append({"name": name, "title": title, **asdict(score), "strength": score.strength})
-    return sorted(found, key=lambda cue: cue["ua_by_chance"] - cue["ua"])
+            entry = {**asdict(score), "classes": list(score.classes), "strength": score.strength}
+            found.append({"name": name, "title": title, **entry})
+    return sorted(found, key=lambda cue: (not cue["classes"], cue["ua_by_chance"] - cue["ua"]))
 
 
 def _majority(utterances: Sequence[Utterance]) -> dict[str, Any]:
@@ -153,7 +154,7 @@ def _faults(summary: dict[str, Any]) -> list[tuple[str, str]]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in damaged.most_common())
         found.append(("error", f"{_number(damaged.total(), 'recording')} cannot be used: {reasons}"))
     found += [
-        ("warning", f"{_number(entry['count'], 'recording')} {entry['title'].lower()}: {entry['threshold']}")
+        ("warning", f"{entry['title'].lower()}: {_number(entry['count'], 'recording')} ({entry['threshold']})")
         for entry in summary["criteria"]
         if entry["count"]
     ]
@@ -209,13 +210,15 @@ def _giveaways(summary: dict[str, Any]) -> list[tuple[str, str]]:
     for cue in summary["cues"]:
         if cue["strength"] != "tells little":
             severity = "warning" if cue["strength"].startswith("gives") else "note"
-            scores = f"it scores UA {cue['ua']:.1%} ({cue['ua_by_chance']:.1%} by chance) on speakers not seen"
-            found.append((severity, f"the {cue['title']} alone {cue['strength']}{_of_class(cue)}: {scores}"))
+            found.append((severity, f"the {cue['title']} alone {_what_it_tells(cue)}"))
     return found
 
 
-def _of_class(cue: dict[str, Any]) -> str:
-    return "" if cue["strength"].startswith("gives") else " of the class"
+def _what_it_tells(cue: dict[str, Any]) -> str:
+    if cue["classes"]:
+        return f"tells {' and '.join(cue['classes'])} from all other classes on speakers not seen"
+    told = "gives the class away" if cue["strength"].startswith("gives") else "tells something of the class"
+    return f"{told}: it scores UA {cue['ua']:.1%} ({cue['ua_by_chance']:.1%} by chance) on speakers not seen"
 
 
 def _number(count: int, noun: str) -> str:

@@ -23,7 +23,7 @@ from serenade.reports.tables import METRIC_TITLES, Figure, marks_of, p_text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["CLIP_BYTES", "Badge", "Clip", "ClipMaker", "badges_of", "write_report"]
+__all__ = ["CLIP_BYTES", "Badge", "Clip", "ClipMaker", "badges_of", "template_environment", "write_report"]
 
 _SUMMARY_FORMAT = 1
 CLIP_BYTES = 6_000_000
@@ -91,7 +91,7 @@ def write_report(
     """
     if not runs:
         raise UsageError("a report needs at least one run")
-    environment = _environment()
+    environment = template_environment()
     summaries = [_read_summary(run) for run in runs]
     views = [_view(summary, f"run{place + 1}") for place, summary in enumerate(summaries)]
     _add_clips(views, clip)
@@ -105,7 +105,12 @@ def write_report(
     write_text(out, page)
 
 
-def _environment() -> "Environment":
+def template_environment() -> "Environment":
+    """What renders the templates of this room, with its filters.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:

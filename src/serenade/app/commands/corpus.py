@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from serenade.app.commands.corpus_fetch import fetch
+from serenade.app.commands.corpus_report import report_corpus
 
 if TYPE_CHECKING:
     from serenade.core.records import LeftOut, Listing
@@ -22,6 +23,7 @@ __all__ = ["app", "check", "list_corpora", "print_table", "stats"]
 
 app = typer.Typer(help="Fetch a corpus, check it and show what is in it.", no_args_is_help=True)
 app.command("fetch")(fetch)
+app.command("report")(report_corpus)
 
 _NAME = typer.Argument(help="emodb, ravdess, synthetic, or table for your own recordings", show_default=False)
 _PATH = typer.Argument(help="its folder; for table a CSV file or a folder per class", show_default=False)
@@ -53,23 +55,33 @@ def check(
     name: str = _NAME,
     path: Path = _PATH,
     labels: str | None = _LABELS,
+    near_duplicates: bool = typer.Option(True, help="Look for the same take in two recordings."),
     as_json: bool = _JSON,
     quiet: bool = _QUIET,
 ) -> None:
-    """Examine every recording: what can be used, what is left out and why, whether speakers give the label away.
+    """Examine every recording: what can be used, what is left out and why, which recordings hold the same take.
 
-    Ends with code 3 if recordings or labels are damaged.
+    Also whether speakers give the label away, and what train and test share where a corpus brings its own. Ends with
+    code 3 if recordings or labels are damaged.
     """
+    from serenade.app.commands import corpus_findings as findings
     from serenade.corpora import CORPORA
     from serenade.evaluation.giveaway import speaker_majority
+    from serenade.evaluation.own_parts import check_own_parts
 
     corpus = CORPORA.resolve(name)
     listing = _read(name, path, labels, quiet)
     majority = speaker_majority(listing.utterances)
+    pairs = findings.near_duplicates_of(listing.utterances, quiet=quiet) if near_duplicates else None
+    own = check_own_parts(listing.utterances, () if pairs is None else pairs)
     if as_json:
-        _print_json(_check_as_json(corpus, path, listing, majority))
+        found = findings.findings_as_json(pairs, own, listing.utterances)
+        _print_json({**_check_as_json(corpus, path, listing, majority), **found})
     else:
         _print_check(corpus, path, listing, majority, complete=labels is None)
+        if pairs is not None:
+            findings.print_near_duplicates(pairs, listing.utterances)
+        findings.print_own_parts(own)
     _raise_if_damaged(path, listing)
 
 
