@@ -276,7 +276,9 @@ _FETCHED = (
                 496_606_401,
                 "sha256:747670d0d918e59d5e5020cf66610242890b093d42968c467c4f02eb5e6a6b1a",
             ),
-            Archive(f"{_SHEMO}/transcript.zip", "transcript.zip"),
+            Archive(  # the words, on the page of the second author
+                "https://github.com/pariajm/sharif-emotional-speech-dataset/raw/HEAD/shemo.json", "shemo.json"
+            ),
         ),
         about=872_000_000,
         terms="Free for academic purposes; the repository's Git LFS is at times over its quota and then refuses",
@@ -297,14 +299,6 @@ _FETCHED = (
         ),
         about=10_900_000_000,
         terms="Video clips of a television series: the annotations are under GPL 3, the clips belong to others",
-        own_notice=Notice(
-            "MELD",
-            "GPL 3 for the annotations",
-            "S. Poria, D. Hazarika, N. Majumder, G. Naik, E. Cambria, R. Mihalcea: MELD: A Multimodal Multi-Party "
-            "Dataset for Emotion Recognition in Conversations. ACL 2019.",
-            "https://affective-meld.github.io",
-            None,
-        ),
     ),
     Source(
         "librispeech",
@@ -362,26 +356,10 @@ _BY_REQUEST = (
         "msp-podcast",
         request="A university signs the academic licence of the MSP Lab, which the homepage has; others ask for a "
         "commercial one",
-        own_notice=Notice(
-            "MSP-Podcast",
-            "academic licence, signed by the institution",
-            "R. Lotfian, C. Busso: Building Naturalistic Emotionally Balanced Speech Corpus by Retrieving Emotional "
-            "Speech from Existing Podcast Recordings. IEEE Transactions on Affective Computing 10(4), 2019.",
-            "https://www.lab-msp.com/MSP/MSP-Podcast.html",
-            False,
-        ),
     ),
     Source(
         "cmu-mosei",
         request="Its home gives features and labels through an SDK of its own and the videos by link: follow the page",
-        own_notice=Notice(
-            "CMU-MOSEI",
-            "for research; the videos belong to those who made them",
-            "A. Zadeh, P. P. Liang, S. Poria, E. Cambria, L.-P. Morency: Multimodal Language Analysis in the Wild: "
-            "CMU-MOSEI Dataset and Interpretable Dynamic Fusion Graph. ACL 2018.",
-            "http://multicomp.cs.cmu.edu/resources/cmu-mosei-dataset/",
-            None,
-        ),
     ),
 )
 
