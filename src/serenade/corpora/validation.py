@@ -155,6 +155,8 @@ def _compare(first: Utterance, second: Utterance) -> str:
     for name, there, here in (
         ("labelled", first.emotion, second.emotion),
         ("spoken by", first.speaker, second.speaker),
+        ("in the part", first.split, second.split),
+        ("in the fold", first.fold, second.fold),
     ):
         if there != here:
             parts.append(f"{name} {there} there and {here} here")
