@@ -4,8 +4,8 @@ The names of columns, their other spellings and the forms of their values stand 
 Face metadata, EmoBox lists, Kaldi's ``utt2...`` files, lhotse's ``custom`` and audformat's columns are read with them.
 
 Valence, arousal and dominance mean something only on a scale, so they are read where the column ``scale`` states one
-(``1..5``); elsewhere they stay among the other facts, as they are. Votes are written ``angry=3;sad=1``. A column
-``dialogue`` is another spelling of the group, and the utterance's dialogue where there is a group besides.
+(``1..5``); elsewhere they stay among the other facts, as they are. Votes are written ``angry=3;sad=1``. Where there is a
+dialogue and no group, the dialogue is the group too: splits keep groups whole.
 """
 
 import math
@@ -33,7 +33,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "fold": (),
     "text": ("transcript", "transcription", "words"),
     "sentence": ("sentence_id", "prompt", "statement"),
-    "group": ("session", "dialogue", "dialog", "conversation"),
+    "group": ("session",),
+    "dialogue": ("dialog", "conversation"),
     "valence": (),
     "arousal": ("activation",),
     "dominance": (),
@@ -96,15 +97,15 @@ def read_utterance(
         end_s=span[1],
         gender=None if gender is None else _GENDERS.get(gender.lower(), gender.lower()),
         language=cells["language"].lower() if "language" in cells else None,
-        group=cells.get("group"),
-        dialogue=extra.get("dialogue"),
+        group=cells.get("group", cells.get("dialogue")),
+        dialogue=cells.get("dialogue"),
         sentence=cells.get("sentence", plain_words(cells["text"]) if "text" in cells else None),
         text=cells.get("text"),
         split=_part(cells, place),
         fold=cells.get("fold"),
         attributes=attributes,
         votes=_votes(cells, place),
-        extra={name: value for name, value in extra.items() if name != "dialogue"} | unread,
+        extra={**extra, **unread},
     )
 
 

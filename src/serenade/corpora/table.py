@@ -15,7 +15,8 @@ The table has one line per utterance and a header. Known columns, in any order; 
 | `fold`     |                                             | the name of a fold of your own                           |
 | `text`     | transcript, transcription, words            | the words                                                |
 | `sentence` | sentence_id, prompt, statement              | equal for equal words, where the text is not written     |
-| `group`    | session, dialogue, dialog, conversation     | recordings that belong together                          |
+| `group`    | session                                     | recordings that belong together                          |
+| `dialogue` | dialog, conversation                        | turns of one conversation; the group too where none is   |
 | `utterance` | utterance_id, utt_id, utt                  | its id; elsewhere made from file and span                |
 | `valence`, `arousal`, `dominance`, `scale` |             | attributes, with their scale such as 1..5                |
 | `votes`    |                                             | what raters chose, such as angry=3;sad=1                 |
