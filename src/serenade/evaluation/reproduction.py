@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from serenade.core.errors import SplitError
-from serenade.core.records import Fold, Split, Utterance
+from serenade.core.records import Fold, NearDuplicate, Split, Utterance
 from serenade.evaluation.leaks import LeakReport
 from serenade.evaluation.nested import check_folds
 from serenade.evaluation.split_files import SplitDocument, check_value, read_split_file
@@ -82,15 +82,19 @@ def compare(document: SplitDocument, utterances: Sequence[Utterance]) -> Differe
     )
 
 
-def check_document(document: SplitDocument) -> LeakReport:
+def check_document(document: SplitDocument, near_duplicates: Sequence[NearDuplicate] = ()) -> LeakReport:
     """The leak check of a split from what its file says, without the recordings.
+
+    Args:
+        document: the split.
+        near_duplicates: pairs of its utterances that hold the same take, where somebody who has the recordings looked.
 
     Raises:
         SplitError: the folds are not valid.
     """
     # Two corpora may both have a file a.wav.
     placed = [u.with_(audio=Path("/", u.corpus, u.audio)) for u in document.utterances]
-    return check_folds(document.split, placed)
+    return check_folds(document.split, placed, near_duplicates)
 
 
 def from_file(utterances: Sequence[Utterance], settings: SplitSettings) -> Split:

@@ -10,7 +10,7 @@ from serenade.experiments.data import read_corpora
 from serenade.experiments.folder import RunFolder
 from serenade.experiments.settings import ExperimentSettings
 
-__all__ = ["document_of_corpora", "document_of_run", "with_file_labels"]
+__all__ = ["document_of_corpora", "document_of_run", "with_file_labels", "with_labels_of"]
 
 
 def with_file_labels(settings: ExperimentSettings) -> ExperimentSettings:
@@ -24,7 +24,11 @@ def with_file_labels(settings: ExperimentSettings) -> ExperimentSettings:
     given = settings.labels is not None or settings.label_map is not None or bool(settings.where)
     if settings.split.kind != "file" or settings.split.path is None or given:
         return settings
-    document = read_split_file(settings.split.path)
+    return with_labels_of(read_split_file(settings.split.path), settings)
+
+
+def with_labels_of(document: SplitDocument, settings: ExperimentSettings) -> ExperimentSettings:
+    """Settings with the classes, label map and conditions of a split."""
     facts = {"labels": document.labels, "label_map": document.label_map, "where": dict(document.where)}
     return settings.model_copy(update=facts)
 

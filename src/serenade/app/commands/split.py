@@ -79,8 +79,8 @@ def make(
     """
     from serenade.evaluation.split_files import check_value, read_split_file, write_split_file
 
-    document, _ = _load(corpora, _Asked(split, labels, label_map, where, quiet))
-    report = _check(document)
+    loaded = _load(corpora, _Asked(split, labels, label_map, where, quiet))
+    document, report = loaded.document, loaded.check()
     _tell(document, report, quiet)
     report.raise_if_leaking(document.split)
     if out.is_file() and not overwrite and read_split_file(out) != document:
@@ -107,8 +107,8 @@ def check(
     code 1 if parts share what they must not and the split is not declared leaky, with code 3 if recordings are missing
     or are not those of the file.
     """
-    document, differences = _load(sources, _Asked(split, labels, label_map, where, quiet))
-    report = _check(document)
+    loaded = _load(sources, _Asked(split, labels, label_map, where, quiet))
+    document, differences, report = loaded.document, loaded.differences, loaded.check()
     if as_json:
         _print_json(_check_as_json(document, report, differences))
     else:
@@ -133,7 +133,7 @@ def show(
     """Show the folds: utterances, speakers and classes of every part."""
     if part is not None and (part not in _PARTS or ids is None):
         raise UsageError("--part goes with --ids", found=part, expected=f"one of {', '.join(_PARTS)}")
-    document, _ = _load(sources, _Asked(split, labels, label_map, where, quiet))
+    document = _load(sources, _Asked(split, labels, label_map, where, quiet)).document
     if ids is not None:
         _print_ids(document, ids, part)
     elif as_json:
@@ -168,8 +168,9 @@ def export(
         raise UsageError("there is no such format", found=kind, expected=f"one of {', '.join(FORMATS)}", hint=hint)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError("the folder to write to is not empty", where=out, hint="Give a new folder with --out")
-    document, _ = _load(sources, _Asked(split, labels, label_map, where, quiet))
-    _check(document).raise_if_leaking(document.split)
+    loaded = _load(sources, _Asked(split, labels, label_map, where, quiet))
+    document = loaded.document
+    loaded.check().raise_if_leaking(document.split)
     files = export_split(document, kind)
     for path, text in files.items():
         write_text(out / path, text)
@@ -178,7 +179,34 @@ def export(
         say(f"LEAKY: {document.split.leaky}", quiet=quiet)
 
 
-def _load(sources: Sequence[str], asked: _Asked) -> "tuple[SplitDocument, Differences | None]":
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A split, and what is known of its recordings here.
+
+    Args:
+        document: the split.
+        utterances: of the corpora given; empty where a file or run stands alone.
+        differences: how they differ from the split file; None where there was no file to compare with.
+    """
+
+    document: "SplitDocument"
+    utterances: "Sequence[Utterance]" = ()
+    differences: "Differences | None" = None
+
+    def check(self) -> "LeakReport":
+        """The leak check; near-duplicates are looked for where the recordings are at hand."""
+        from serenade.evaluation.reproduction import check_document
+
+        if not self.utterances:
+            return check_document(self.document)
+        from serenade.experiments.near_duplicates import find_near_duplicates
+
+        named = {u.id for u in self.document.utterances}
+        here = [u for u in self.utterances if u.id in named]
+        return check_document(self.document, find_near_duplicates(here))
+
+
+def _load(sources: Sequence[str], asked: _Asked) -> _Loaded:
     """The split that is meant, and how corpora given beside a split file differ from it."""
     from serenade.evaluation.reproduction import compare
 
@@ -187,7 +215,7 @@ def _load(sources: Sequence[str], asked: _Asked) -> "tuple[SplitDocument, Differ
     if len(files) > 1:
         raise UsageError("one split file or run at a time", found=", ".join(files))
     if not files:
-        return _from_corpora(corpora, asked), None
+        return _from_corpora(corpora, asked)
     if asked.says_how:
         raise UsageError(
             "a split file brings its protocol and classes",
@@ -196,9 +224,9 @@ def _load(sources: Sequence[str], asked: _Asked) -> "tuple[SplitDocument, Differ
         )
     document = _from_path(Path(files[0]))
     if not corpora:
-        return document, None
-    settings = _settings(corpora, _Asked(f"file:{files[0]}", None, None, None, asked.quiet))
-    return document, compare(document, _read(settings, asked.quiet))
+        return _Loaded(document)
+    utterances = _read(document, corpora, asked.quiet)
+    return _Loaded(document, utterances, compare(document, utterances))
 
 
 def _from_path(path: Path) -> "SplitDocument":
@@ -213,7 +241,7 @@ def _from_path(path: Path) -> "SplitDocument":
     return document_of_run(RunFolder(path))
 
 
-def _from_corpora(corpora: Sequence[str], asked: _Asked) -> "SplitDocument":
+def _from_corpora(corpora: Sequence[str], asked: _Asked) -> _Loaded:
     from serenade.experiments.published import document_of_corpora
 
     settings = _settings(corpora, asked)
@@ -221,16 +249,17 @@ def _from_corpora(corpora: Sequence[str], asked: _Asked) -> "SplitDocument":
         document, listing = document_of_corpora(settings, lambda done, total: _advance(progress, done, total))
     if listing.left_out:
         say(f"{len(listing.left_out)} left out of the corpora; see `serenade corpus check`", quiet=asked.quiet)
-    return document
+    return _Loaded(document, listing.utterances)
 
 
-def _read(settings: "ExperimentSettings", quiet: bool) -> "tuple[Utterance, ...]":
+def _read(document: "SplitDocument", corpora: Sequence[str], quiet: bool) -> "tuple[Utterance, ...]":
+    """The utterances of corpora in the classes of the split."""
     from serenade.experiments.data import read_corpora
-    from serenade.experiments.published import with_file_labels
+    from serenade.experiments.published import with_labels_of
 
+    settings = with_labels_of(document, _settings(corpora, _Asked(None, None, None, None, quiet)))
     with Progress("Examining", unit="recordings", quiet=quiet) as progress:
-        listing = read_corpora(with_file_labels(settings), lambda done, total: _advance(progress, done, total))
-    return listing.utterances
+        return read_corpora(settings, lambda done, total: _advance(progress, done, total)).utterances
 
 
 def _advance(progress: Progress, done: int, total: int) -> None:
@@ -247,12 +276,6 @@ def _settings(corpora: Sequence[str], asked: _Asked) -> "ExperimentSettings":
         "where": asked.where or None,
     }
     return experiment_settings(None, given, [])
-
-
-def _check(document: "SplitDocument") -> "LeakReport":
-    from serenade.evaluation.reproduction import check_document
-
-    return check_document(document)
 
 
 def _summary(document: "SplitDocument") -> str:
