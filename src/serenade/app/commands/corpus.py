@@ -34,13 +34,22 @@ _SHOWN = 10  # recordings named per reason
 
 
 @app.command("list")
-def list_corpora(as_json: bool = _JSON) -> None:
+def list_corpora(
+    as_json: bool = _JSON,
+    as_markdown: bool = typer.Option(False, "--markdown", help="Print the table of the documentation."),
+) -> None:
     """List the corpora that can be read, with their licences."""
+    from serenade.core.errors import UsageError
     from serenade.corpora import CORPORA
 
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown exclude each other")
     corpora = [CORPORA.resolve(name) for name in CORPORA]
     if as_json:
         _print_json([_describe(corpus) for corpus in corpora])
+        return
+    if as_markdown:
+        _print_markdown(corpora)
         return
     use = {True: "yes", False: "no", None: "-"}
     rows = [["name", "corpus", "language", "licence", "commercial use", "where to get it"]]
@@ -148,6 +157,21 @@ def _raise_if_damaged(path: Path, listing: "Listing") -> None:
     ]
     if failures:
         raise PartialFailure(f"checking {path}", failures=failures, done=len(listing.utterances))
+
+
+def _print_markdown(corpora: "Sequence[Corpus]") -> None:
+    """One row per corpus: name, title, language, size, licence, and how to get it."""
+    from serenade.corpora.sources import SOURCES
+
+    print("| name | corpus | language | utterances | licence | commercial use | get it |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for corpus in corpora:
+        size = str(sum(corpus.expected.values())) if corpus.expected else "-"
+        use = {True: "yes", False: "no", None: "-"}[corpus.commercial_use]
+        fetched = corpus.name in SOURCES and SOURCES[corpus.name].archives
+        home = "fetch" if fetched else f"<{corpus.homepage}>" if corpus.homepage.startswith("http") else "-"
+        cells = [f"`{corpus.name}`", corpus.title, corpus.language or "-", size, corpus.licence, use, home]
+        print(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
 
 
 def _describe(corpus: "Corpus") -> dict[str, Any]:
