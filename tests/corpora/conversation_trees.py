@@ -1,15 +1,26 @@
 """Miniatures of conversational and rated corpora in the exact real layout, made from tables of counts.
 
-Recordings are empty files where only names are read, and links to one short sound where they must be examined.
+A recording is an empty file unless `write` makes a sound: listing a corpus decodes nothing.
 """
 
 import csv
 import itertools
-import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.corpora.trees import write_bytes
+
+Write = Callable[[Path], Path]
+
+
+def place_file(path: Path) -> Path:
+    """An empty file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
 
 # The dialogues of IEMOCAP: seven scripts a marker wearer, seven or eight improvisations, and what differs from it.
 _SCRIPTS = ("01_1", "01_2", "01_3", "02_1", "02_2", "03_1", "03_2")
@@ -92,8 +103,10 @@ def name_iemocap_turns(turns: Sequence[Turn], *, differing: int) -> list[tuple[s
     return named
 
 
-def make_iemocap(root: Path, named: Iterable[tuple[str, Turn]], *, sound: Path | None = None) -> Path:
-    """IEMOCAP's folders with these turns: label files, transcripts, and a file per turn (a link to `sound`)."""
+def make_iemocap(
+    root: Path, named: Iterable[tuple[str, Turn]], *, suffix: str = ".wav", write: Write = place_file
+) -> Path:
+    """IEMOCAP's folders with these turns: label files, transcripts, and a file per turn."""
     by_dialogue: defaultdict[str, list[tuple[str, Turn]]] = defaultdict(list)
     for name, turn in named:
         by_dialogue[name.rpartition("_")[0]].append((name, turn))
@@ -109,7 +122,7 @@ def make_iemocap(root: Path, named: Iterable[tuple[str, Turn]], *, sound: Path |
         for place, (name, turn) in enumerate(found):
             blocks.append(iemocap_block(name, turn.code, start_s=6.2901 + 3 * place))
             lines.append(f"{name} [{6.2901 + 3 * place:08.4f}-{8.2357 + 3 * place:08.4f}]: Turn {name} says: yes.\n")
-            place_file(wavs / dialogue / f"{name}.wav", sound)
+            write(wavs / dialogue / f"{name}{suffix}")
         (labels / f"{dialogue}.txt").write_text("\n".join(blocks), encoding="utf-8")
         (labels / "Categorical" / f"{dialogue}_e1_cat.txt").write_text("Ses01F_impro01_F000 :Neutral state; ()\n")
         (words / f"{dialogue}.txt").write_text("".join(lines), encoding="utf-8")
@@ -124,16 +137,6 @@ def iemocap_block(
     raters = raters or (f"C-E2:\t{word};\t()", f"C-E3:\t{word}; Other;\t(tense)", f"C-F1:\t{word};\t()")
     head = f"[{start_s:.4f} - {start_s + 1.9456:.4f}]\t{name}\t{code}\t[{marks}]"
     return "\n".join((head, *raters, "A-E3:\tval 3; act 2; dom  2;\t()", ""))
-
-
-def place_file(path: Path, sound: Path | None = None) -> Path:
-    """An empty file, or a link to a sound."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if sound is None:
-        path.touch()
-    else:
-        os.link(sound, path)
-    return path
 
 
 # Published turns of MSP-IMPROV by scenario: class letter -> count.
@@ -176,13 +179,14 @@ def make_msp_improv(
     *,
     label_file: str = "Evalution.txt",
     below: str = "Audio",
-    sound: Path | None = None,
+    suffix: str = ".wav",
+    write: Write = place_file,
 ) -> Path:
     """MSP-IMPROV's folders with these turns (names and class letters)."""
     blocks = []
     for name, letter in turns:
         _, _, situation, speaker, scenario, _ = name.split("-")
-        place_file(root / below / f"session{speaker[-1]}" / situation / scenario / f"{name}.wav", sound)
+        write(root / below / f"session{speaker[-1]}" / situation / scenario / f"{name}{suffix}")
         blocks.append(msp_improv_block(name, letter))
     (root / label_file).write_text("\n".join(blocks), encoding="utf-8")
     return root
@@ -204,7 +208,12 @@ _PODCAST_DETAILS = (
 
 
 def make_msp_podcast(
-    root: Path, rows: Sequence[str] = PODCAST_ROWS, *, header: str = PODCAST_HEADER, sound: Path | None = None
+    root: Path,
+    rows: Sequence[str] = PODCAST_ROWS,
+    *,
+    header: str = PODCAST_HEADER,
+    suffix: str = ".wav",
+    write: Write = place_file,
 ) -> Path:
     """MSP-Podcast's folders with these lines of the label table."""
     (root / "Labels").mkdir(parents=True)
@@ -212,7 +221,7 @@ def make_msp_podcast(
     (root / "Labels" / "labels_detailed.csv").write_text("\n".join(("FileName,EmoDetail", *_PODCAST_DETAILS, "")))
     for row in rows:
         name = row.partition(",")[0]
-        place_file(root / "Audios" / name, sound)
+        write((root / "Audios" / name).with_suffix(suffix))
         place_file(root / "Transcripts" / name).with_suffix(".txt").write_text(f"It is {name[:-4]}.\n")
         (root / "Transcripts" / name).unlink()
     return root
@@ -244,7 +253,7 @@ def make_meld(
     *,
     suffix: str = ".mp4",
     folders: Mapping[str, str] = MELD_FOLDERS,
-    sound: Path | None = None,
+    write: Write = place_file,
 ) -> Path:
     """MELD's folders with these lines of its tables; two recordings are not to be had, as in the published corpus."""
     for part, lines in rows.items():
@@ -258,7 +267,7 @@ def make_meld(
                 "3",
             ) and suffix != ".mp4"  # no sound comes out of it
             if (part, dialogue, utterance) != ("dev", "110", "7") and not damaged:
-                place_file(root / folders[part] / f"dia{dialogue}_utt{utterance}{suffix}", sound)
+                write(root / folders[part] / f"dia{dialogue}_utt{utterance}{suffix}")
     return root
 
 
@@ -290,10 +299,16 @@ def mosei_lines(ratings: Iterable[Sequence[str]] = MOSEI_RATINGS, *, first: int 
     return [f"H{place},A{place},W{place % 3},{','.join(cells)}" for place, cells in enumerate(ratings, start=first)]
 
 
-def make_cmu_mosei(root: Path, *, sound: Path | None = None) -> Path:
-    """CMU-MOSEI's raw data with three videos."""
-    for video, segments in MOSEI_TRANSCRIPTS.items():
-        place_file(root / "Audio" / "Full" / "WAV_16000" / f"{video}.wav", sound)
+def make_cmu_mosei(
+    root: Path,
+    transcripts: Mapping[str, Sequence[tuple[int, float, float, str]]] = MOSEI_TRANSCRIPTS,
+    *,
+    suffix: str = ".wav",
+    write: Write = place_file,
+) -> Path:
+    """CMU-MOSEI's raw data with these videos."""
+    for video, segments in transcripts.items():
+        write(root / "Audio" / "Full" / "WAV_16000" / f"{video}{suffix}")
         path = place_file(root / "Transcript" / "Segmented" / "Combined" / f"{video}.txt")
         path.write_text(
             "".join(f"{video}___{clip}___{start}___{end}___{text}\n" for clip, start, end, text in segments)
@@ -302,4 +317,50 @@ def make_cmu_mosei(root: Path, *, sound: Path | None = None) -> Path:
     lines = mosei_lines()
     (root / "Labels" / "5000_batch_raw.csv").write_text("\n".join((MOSEI_HEADER, *lines[:5])))
     (root / "Labels" / "Batch_2980374_batch_results.csv").write_text("\n".join((MOSEI_HEADER, *lines[3:])))
+    return root
+
+
+# One of every part that the loader asks for, so that nothing is left out.
+
+
+def one_iemocap(root: Path, *, suffix: str = ".wav", write: Write = write_bytes) -> Path:
+    """IEMOCAP: an improvised turn of every session, and a scripted one without majority."""
+    named = [(f"Ses0{session}F_impro01_M000", Turn(f"Ses0{session}M", "impro", "ang")) for session in "12345"]
+    named.append(("Ses01F_script01_1_F000", Turn("Ses01F", "script", "xxx")))
+    return make_iemocap(root, named, suffix=suffix, write=write)
+
+
+def one_msp_improv(root: Path, *, suffix: str = ".wav", write: Write = write_bytes) -> Path:
+    """MSP-IMPROV: a turn of every session."""
+    turns = [
+        (f"MSP-IMPROV-S01A-F0{session}-S-FM01", letter) for session, letter in zip("123456", "AHNOSX", strict=True)
+    ]
+    return make_msp_improv(root, turns, suffix=suffix, write=write)
+
+
+def one_msp_podcast(root: Path, *, suffix: str = ".wav", write: Write = write_bytes) -> Path:
+    """MSP-Podcast: four segments with their raters and transcripts."""
+    return make_msp_podcast(root, suffix=suffix, write=write)
+
+
+def one_meld(root: Path, *, suffix: str = ".wav", write: Write = write_bytes) -> Path:
+    """MELD: two utterances of train and test, one of dev; none that cannot be had."""
+    rows = {
+        part: [line for line in lines if ",125,3," not in line and ",110,7," not in line]
+        for part, lines in MELD_ROWS.items()
+    }
+    return make_meld(root, rows, suffix=suffix, write=write)
+
+
+def one_cmu_mosei(root: Path, *, suffix: str = ".wav", write: Write = write_bytes) -> Path:
+    """CMU-MOSEI: the rated segments of three short videos, one of them in a folder below."""
+    spans = {"-3g5yACwYnA": (0, 10), "ab_cd_efgh_": (2, 3), "125344": (0,)}
+    short = {
+        video: [(clip, place / 100, (place + 1) / 100, f"Segment {clip} of it.") for place, clip in enumerate(clips)]
+        for video, clips in spans.items()
+    }
+    make_cmu_mosei(root, short, suffix=suffix, write=write)
+    folder = root / "Audio" / "Full" / "WAV_16000"
+    (folder / "more").mkdir()
+    (folder / f"125344{suffix}").rename(folder / "more" / f"125344{suffix}")
     return root

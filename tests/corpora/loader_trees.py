@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.corpora import acted_trees
+from tests.corpora import acted_trees, conversation_trees
 from tests.corpora.acted_trees import Write
 from tests.corpora.trees import make_emodb, make_ravdess, write_bytes
 
@@ -62,6 +62,9 @@ def _ravdess(root: Path, *, suffix: str = ".wav", write: Write = write_bytes) ->
 _TTS = "Emotional/plain-to-emotional/ema"
 _VOTES = Table("processedResults/tabulatedVotes.csv", "fileName", "100001", (",6,2,", ",7,1,"))
 _ACTORS = Table("VideoDemographics.csv", "Sex", "1001", (",51,", ",52,"))
+_TURNS = "Session1/sentences/wav"
+_VIDEOS = "Audio/Full/WAV_16000"
+_SEGMENTS = Table("Labels/labels_consensus.csv", "Split_Set", "MSP-PODCAST_0001_0008.wav", (",N,", ",S,"))
 
 TREES = {
     "emodb": Tree(_emodb, "wav", None, foreign="wav"),
@@ -83,6 +86,15 @@ TREES = {
     "shemo": Tree(acted_trees.make_shemo, "female", "male", "sex male", "female"),
     "aesdd": Tree(acted_trees.make_aesdd, "anger", "fear", "class fearful", "anger"),
     "cafe": Tree(acted_trees.make_cafe, "Colère", "Peur", "class fearful", "Neutre"),
+    "iemocap": Tree(conversation_trees.one_iemocap, "Session1", "Session4", "Session4", f"{_TURNS}/Ses01F_impro01"),
+    "msp-improv": Tree(
+        conversation_trees.one_msp_improv, "Audio", "Audio/session4", "session session4", "Audio/session1"
+    ),
+    "msp-podcast": Tree(
+        conversation_trees.one_msp_podcast, "Audios", "Audios", "Audios", "Audios", tables=(_SEGMENTS,)
+    ),
+    "meld": Tree(conversation_trees.one_meld, "train_splits", "dev_splits_complete", "dev recordings", "train_splits"),
+    "cmu-mosei": Tree(conversation_trees.one_cmu_mosei, "Transcript", f"{_VIDEOS}/more", "Audio/125344.wav", _VIDEOS),
 }
 
 NO_TREE = {"table", "synthetic"}
@@ -91,12 +103,9 @@ NO_TREE = {"table", "synthetic"}
 PENDING = {
     "audiofolder",
     "emobox",
-    "iemocap",
     "kaldi",
     "lhotse",
     "librispeech",
-    "msp-improv",
-    "msp-podcast",
     "noise",
     "unlabelled",
 }

@@ -140,7 +140,8 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
             "125344___0___3.0___4.0___Again.\nother___3___1___2___x\n125344___4___nan___2___x\n125344___7___5___5___x\n"
         )
     (root / "Audio/Full/WAV_16000/ab_cd_efgh_.wav").unlink()
-    place_file(root / "Audio/Full/WAV_16000/unheard.wav")
+    for stem in ("unheard-of_", "track 1"):
+        place_file(root / "Audio/Full/WAV_16000" / f"{stem}.wav")
     found = {(item.where, item.reason): item.detail for item in list_files(root).left_out}
     below = "Transcript/Segmented/Combined"
     assert found["Labels/more.csv, line 2", "unknown label"].startswith(
@@ -155,8 +156,11 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     assert found[f"{below}/125344.txt, line 5", "unreadable name"].endswith(expected)
     assert found[f"{below}/125344.txt, line 6", "bad span"] == "5 s to 5 s"
     assert found["Audio/ab_cd_efgh_.wav", "missing"] == "the recording of 2 segments"
-    assert found["Audio/Full/WAV_16000/unheard.wav", "no label"] == "neither transcript nor labels"
-    assert len(found) == 11
+    assert found["Audio/Full/WAV_16000/unheard-of_.wav", "no label"] == "neither transcript nor labels"
+    assert found["Audio/Full/WAV_16000/track 1.wav", "unreadable name"].startswith(
+        "expected the name of a video, such as"
+    )
+    assert len(found) == 12
 
 
 @pytest.mark.parametrize(

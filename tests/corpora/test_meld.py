@@ -137,6 +137,7 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     place_file(root / "output_repeated_splits_test" / "final_videos_testdia0_utt0.mp4")
     place_file(root / "output_repeated_splits_test" / "._dia0_utt0.mp4")
     place_file(root / "README.txt")
+    place_file(root / "trailer.mp4")
     found = {(item.where, item.reason): item.detail for item in list_files(root).left_out}
     table = "train_sent_emo.csv, line"
     classes = "anger, disgust, fear, joy, neutral, sadness, surprise"
@@ -146,10 +147,10 @@ def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
     assert found[f"{table} 8", "missing"] == "no recording dia7_utt7 in the folder of train"
     assert found["train_splits/dia9_utt9.mp4", "no label"] == "not in train_sent_emo.csv"
     copies = "output_repeated_splits_test/final_videos_testdia0_utt0.mp4"
-    assert found[copies, "other material"] == "expected dia0_utt0 in a folder such as train_splits"
-    odd = "train_splits/diax_utt9.mp4"
-    assert found[odd, "other material"] == "expected dia0_utt0 in a folder such as train_splits"
-    assert len(found) == 9
+    assert found[copies, "other material"] == "a recording without a label, as published"
+    assert found["train_splits/diax_utt9.mp4", "unreadable name"] == "expected a name such as dia0_utt0"
+    assert found["trailer.mp4", "other material"] == "in no folder of a part, such as train_splits"
+    assert len(found) == 10
 
 
 def test_half_a_copy_says_what_is_missing(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
 def test_a_root_one_level_off_is_named(tmp_path: Path) -> None:
     root = make_meld(tmp_path / "MELD" / "MELD.Raw")
     for wrong in (tmp_path, root / "train_splits"):
-        with pytest.raises(CorpusError, match=rf"lies in {root.parent}.*: give that folder"):
+        with pytest.raises(CorpusError, match=rf"lies in {root}: give that folder"):
             list_files(wrong)
 
 

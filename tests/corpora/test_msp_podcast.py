@@ -63,25 +63,24 @@ def test_raters_in_columns_of_older_releases(tmp_path: Path) -> None:
     assert by_id(root)["0001_0009"].votes == {"happy": 2, "sad": 1}
 
 
-def test_labels_are_read_without_recordings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_labels_are_read_without_recordings(tmp_path: Path) -> None:
     root = make_msp_podcast(tmp_path)
     complete = list_files(root)
     shutil.rmtree(root / "Audios")
-    with caplog.at_level(logging.WARNING):
-        listing = list_files(root)
-    assert listing == complete
-    assert "has no folder Audios: labels without recordings" in caplog.text
+    listing = list_files(root)
+    assert listing.utterances == complete.utterances
+    (item,) = listing.left_out
+    assert (item.where, item.reason) == ("Audios", "missing")
+    assert item.detail == "the recordings of 4 segments; unpack this folder too"
     checked = read_corpus("msp-podcast", root, examine=examine)
     assert checked.utterances == ()
-    assert [(item.where, item.reason) for item in checked.left_out] == [
-        (f"Audios/{row.partition(',')[0]}", "missing") for row in PODCAST_ROWS
-    ]
+    names = ["Audios", *(f"Audios/{row.partition(',')[0]}" for row in PODCAST_ROWS)]
+    assert [(item.where, item.reason) for item in checked.left_out] == [(name, "missing") for name in names]
 
 
-@pytest.mark.parametrize("given", ["", "Labels", "Labels/labels_consensus.csv"])
-def test_the_folder_the_labels_or_the_table_may_be_given(tmp_path: Path, given: str) -> None:
+def test_the_folder_of_the_labels_may_be_given(tmp_path: Path) -> None:
     root = make_msp_podcast(tmp_path)
-    assert list_files(root / given) == list_files(root)
+    assert list_files(root / "Labels") == list_files(root)
 
 
 def test_the_other_spelling_and_folders_below(tmp_path: Path) -> None:
@@ -115,21 +114,18 @@ def test_tables_of_all_systems_are_read(tmp_path: Path, encode: Callable[[str], 
 
 
 def test_what_does_not_fit_is_told(tmp_path: Path) -> None:
-    rows = [*PODCAST_ROWS, "MSP-PODCAST_0009_0001.wav,Q,1,1,1,1,Male,Train", PODCAST_ROWS[0], ",N,1,1,1,1,Male,Train"]
+    rows = [*PODCAST_ROWS, "MSP-PODCAST_0009_0001.wav,Q,1,1,1,1,Male,Train", PODCAST_ROWS[0]]
     root = make_msp_podcast(tmp_path, PODCAST_ROWS)
     table(root).write_text("\n".join((PODCAST_HEADER, *rows)))
     place_file(root / "Audios" / "MSP-PODCAST_0099_0001.wav")
+    place_file(root / "Audios" / "track 1.wav")
     place_file(root / "Audios" / "notes.txt")
     found = {(item.where, item.reason): item.detail for item in list_files(root).left_out}
     letters = "EmoClass Q, expected one of A, C, D, F, H, N, O, S, U, X"
     assert found == {
         ("labels_consensus.csv, line 6", "unknown label"): letters,
-        (
-            "labels_consensus.csv, line 7",
-            "duplicate",
-        ): "MSP-PODCAST_0001_0008 stands above already; the first line counts",
-        ("labels_consensus.csv, line 8", "missing"): "the cell FileName is empty",
         ("Audios/MSP-PODCAST_0099_0001.wav", "no label"): "not in labels_consensus.csv",
+        ("Audios/track 1.wav", "unreadable name"): "expected a name such as MSP-PODCAST_0001_0008",
         ("Audios/notes.txt", "other material"): "not a sound file",
     }
 
@@ -146,8 +142,18 @@ def test_a_column_that_is_missing_is_named(tmp_path: Path) -> None:
     root = make_msp_podcast(tmp_path)
     table(root).write_text(table(root).read_text().replace("Split_Set", "Partition"))
     with pytest.raises(
-        CorpusError, match=r"no column 'Split_Set': .*labels_consensus.csv, line 1.*FileName,EmoClass,EmoAct"
+        CorpusError, match=r"no column 'Split_Set': .*labels_consensus.csv, line 1.*with FileName, EmoClass, EmoAct"
     ):
+        list_files(root)
+
+
+def test_two_different_lines_for_a_recording_are_refused(tmp_path: Path) -> None:
+    root = make_msp_podcast(tmp_path)
+    table(root).write_text("\n".join((PODCAST_HEADER, *PODCAST_ROWS, PODCAST_ROWS[0].replace(",N,", ",S,"))))
+    with pytest.raises(CorpusError, match=r"two different lines for MSP-PODCAST_0001_0008\.wav: .*line 6"):
+        list_files(root)
+    table(root).write_text("\n".join((PODCAST_HEADER, *PODCAST_ROWS, ",N,1,1,1,1,Male,Train")))
+    with pytest.raises(CorpusError, match=r"empty cell in the column 'FileName': .*line 6"):
         list_files(root)
 
 

@@ -26,8 +26,8 @@ Graph", ACL 2018, pages 2236-2246.
 """
 
 import ast
-import logging
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -48,6 +48,7 @@ _LABELS = "Labels"
 _SOUND = "Audio"
 _FOLDS = "cmu_mosei_std_folds.py"
 _FOLD_NAMES = {"standard_train_fold": "train", "standard_valid_fold": "validation", "standard_test_fold": "test"}
+_VIDEO = re.compile(r"[\w-]{11}|\d{4,6}", re.ASCII)
 _GAP = "___"  # between the fields of a transcript's line
 
 # column of the raters' tables -> emotion
@@ -61,8 +62,6 @@ _EMOTIONS = {
 }
 _NEEDED = ("Input.VIDEO_ID", "Input.CLIP", *_EMOTIONS)
 _COLUMNS = (*_NEEDED, "Answer.sentiment", "AssignmentId")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -281,9 +280,13 @@ def _unmatched(
         where = f"{_TRANSCRIPTS.as_posix()}/{video}.txt"
         found.append(LeftOut(where, "missing", f"the transcript of {count} labelled segments"))
     for video in sorted(set(recordings) - spoken - set(rated)):
-        found.append(
-            LeftOut(recordings[video].relative_to(root).as_posix(), "no label", "neither transcript nor labels")
-        )
+        where = recordings[video].relative_to(root).as_posix()
+        if _VIDEO.fullmatch(video):
+            found.append(LeftOut(where, "no label", "neither transcript nor labels"))
+        else:
+            found.append(
+                LeftOut(where, "unreadable name", "expected the name of a video, such as -3g5yACwYnA or 125344")
+            )
     return found
 
 

@@ -45,9 +45,11 @@ _FOLDERS = {
     **dict.fromkeys(("dev_splits_complete", "dev_splits", "dev"), "dev"),
     **dict.fromkeys(("output_repeated_splits_test", "test_splits", "test"), "test"),
 }
+_TABLE_FOLDERS = frozenset((*_PARTS, "annotations", "csv", "data", "labels"))
 _COLUMNS = ("Utterance", "Speaker", "Emotion", "Sentiment", "Dialogue_ID", "Utterance_ID")
 _MORE_COLUMNS = ("Season", "Episode", "StartTime", "EndTime")
 _RECORDING = re.compile(r"dia\d+_utt\d+")
+_SPARE = re.compile(r"final_videos_testdia\d+_utt\d+")  # in the published folder of the test part
 _DAMAGED = "train_dia125_utt3"  # the video; a repaired copy may have its sound
 _ABSENT = "dev_dia110_utt7"
 
@@ -99,8 +101,8 @@ def list_files(root: Path) -> Listing:
 
 
 def _tables(root: Path) -> dict[str, Path]:
-    """The tables by their part, in the folder itself or one level below."""
-    beds = [root, *(path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith("."))]
+    """The tables by their part, in the folder itself or in one for tables or for a part."""
+    beds = [root, *(path for path in sorted(root.iterdir()) if path.is_dir() and path.name.lower() in _TABLE_FOLDERS)]
     found: dict[str, Path] = {}
     for bed in beds:
         for name, part in _TABLES.items():
@@ -110,7 +112,7 @@ def _tables(root: Path) -> dict[str, Path]:
 
 
 def _recordings(root: Path) -> tuple[dict[str, dict[str, Path]], list[LeftOut]]:
-    """The recordings by part and stem. What lies in no part's folder, or is named otherwise, is other material."""
+    """The recordings by part and stem, and sound that is none of them."""
     by_part: dict[str, list[Path]] = {part: [] for part in _PARTS}
     left_out = []
     for path in walk_files(root):
@@ -118,9 +120,13 @@ def _recordings(root: Path) -> tuple[dict[str, dict[str, Path]], list[LeftOut]]:
             continue  # tables and papers are no recordings that could be missed
         folders = path.relative_to(root).parts[:-1]
         part = next((_FOLDERS[name.lower()] for name in reversed(folders) if name.lower() in _FOLDERS), None)
-        if part is None or not _RECORDING.fullmatch(path.stem):
-            expected = "expected dia0_utt0 in a folder such as train_splits"
-            left_out.append(LeftOut(path.relative_to(root).as_posix(), "other material", expected))
+        where = path.relative_to(root).as_posix()
+        if part is None:
+            left_out.append(LeftOut(where, "other material", "in no folder of a part, such as train_splits"))
+        elif _SPARE.fullmatch(path.stem):
+            left_out.append(LeftOut(where, "other material", "a recording without a label, as published"))
+        elif not _RECORDING.fullmatch(path.stem):
+            left_out.append(LeftOut(where, "unreadable name", "expected a name such as dia0_utt0"))
         else:
             by_part[part].append(path)
     indexed = {}

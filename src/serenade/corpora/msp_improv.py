@@ -80,16 +80,17 @@ def list_files(root: Path) -> Listing:
         CorpusError: there is no label file in the folder (the message names a neighbour that has one), or no folder
             of a session.
     """
-    require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
-    labels = _label_file(root)
-    if labels is None:
-        above = root.resolve().parent
+    above = root.resolve().parent
+    if root.is_dir() and _label_file(root) is None and _label_file(above) is None and _session_folders(root):
         raise CorpusError(
             "the label file of MSP-IMPROV is not there",
             where=root,
             expected="Evalution.txt (or Evaluation.txt) beside the recordings",
-            hint=f"It lies in {above}: give that folder" if _label_file(above) else "Copy it from the release to there",
+            hint="Copy it from the release to there",
         )
+    require_root(root, lambda folder: _label_file(folder) is not None, title=CORPUS.title, expected=CORPUS.layout)
+    labels = _label_file(root)
+    assert labels is not None  # the root looks right
     folders = _session_folders(root)
     if not folders:
         raise CorpusError(
@@ -105,10 +106,6 @@ def list_files(root: Path) -> Listing:
     listing = _join(root, recordings, turns, labels.name, left_out)
     sessions = [f"session{number}" for number in range(1, 7)]
     return with_absent(listing, lambda utterance: str(utterance.group), sessions, kind="session")
-
-
-def _looks_right(root: Path) -> bool:
-    return _label_file(root) is not None or any(_SESSION.fullmatch(path.name) for path in root.iterdir())
 
 
 def _label_file(root: Path) -> Path | None:

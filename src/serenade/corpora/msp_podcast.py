@@ -20,7 +20,7 @@ Citation: R. Lotfian, C. Busso, "Building Naturalistic Emotionally Balanced Spee
 From Existing Podcast Recordings", IEEE Transactions on Affective Computing 10(4), pages 471-483, 2019.
 """
 
-import logging
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,10 +33,12 @@ from serenade.corpora.delimited import Row, read_rows
 from serenade.corpora.label_files import index_recordings, rated, read_lines
 from serenade.corpora.layout import require_root, walk_files
 from serenade.corpora.naming import plain_words
+from serenade.corpora.side_table import read_side_table
 
 __all__ = ["CORPUS", "list_files"]
 
-_COLUMNS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "SpkrID", "Gender", "Split_Set")
+_NAME = re.compile(r"MSP-PODCAST_\d+(_\d+)+")
+_COLUMNS = ("EmoClass", "EmoAct", "EmoVal", "EmoDom", "SpkrID", "Gender", "Split_Set")
 _LABEL_FOLDERS = ("labels", "label")
 _CONSENSUS = ("labels_consensus.csv", "labels_concensus.csv")  # the second spelling is that of older releases
 _DETAILED = "labels_detailed.csv"
@@ -68,8 +70,6 @@ _RATERS_WORDS = {
 _SPLITS = {"train": "train", "development": "validation", "test1": "test", "test2": "test", "test3": "test"}
 _NO_VALUE = ("unknown", "nan", "")
 
-_log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
@@ -85,39 +85,39 @@ def list_files(root: Path) -> Listing:
     """The segments of the label table, with what is there of recordings, raters' votes and transcripts.
 
     Args:
-        root: the folder that holds ``Labels``, that folder, or the label table itself.
+        root: the folder that holds ``Labels``, or that folder.
 
     Raises:
-        CorpusError: there is no label table (the message names a neighbour that has one), it lacks a column, or names
-            a part that nobody knows.
+        CorpusError: there is no label table (the message names a neighbour that has one), it lacks a column, has two
+            different lines for a recording, or names a part that nobody knows.
     """
-    if not root.is_file():
-        require_root(root, lambda folder: _label_table(folder) is not None, title=CORPUS.title, expected=CORPUS.layout)
-    table = root if root.is_file() else _label_table(root)
-    assert table is not None
+    require_root(root, lambda folder: _label_table(folder) is not None, title=CORPUS.title, expected=CORPUS.layout)
+    table = _label_table(root)
+    assert table is not None  # the root looks right
     base = table.parent.parent if table.parent.name.lower() in _LABEL_FOLDERS else table.parent
-    header = f"a header with {','.join(_COLUMNS)}"
-    rows = read_rows(table, {name.lower(): name for name in _COLUMNS}, needed=_COLUMNS, header=header)
-    recordings, left_out = _recordings(base)
-    transcripts = base / _TRANSCRIPTS
+    rows = read_side_table(table, key="FileName", columns=_COLUMNS)
+    recordings, left_out = _recordings(base, len(rows))
     votes = _read_votes(table.parent / _DETAILED)
+    transcripts = base / _TRANSCRIPTS
     beside = _Beside(base, recordings, votes, transcripts if transcripts.is_dir() else None)
-    utterances: dict[str, Utterance] = {}
-    for row in rows:
-        where = f"{table.name}, line {row.line}"
-        found = _utterance(row, where, beside)
-        if isinstance(found, Utterance) and found.id in utterances:
-            found = LeftOut(where, "duplicate", f"{found.id} stands above already; the first line counts")
+    utterances: list[Utterance] = []
+    for row in rows.values():
+        found = _utterance(row, f"{table.name}, line {row.line}", beside)
         if isinstance(found, LeftOut):
             left_out.append(found)
         else:
-            utterances[found.id] = found
-    named = {PurePath(row.cells.get("FileName", "")).stem for row in rows} if recordings else set()
-    unlabelled = sorted(set(recordings) - named)
-    left_out += [
-        LeftOut(recordings[n].relative_to(base).as_posix(), "no label", f"not in {table.name}") for n in unlabelled
-    ]
-    return Listing(tuple(utterances[name] for name in sorted(utterances)), tuple(left_out))
+            utterances.append(found)
+    named = {PurePath(name).stem for name in rows} if recordings else set()
+    left_out += [_unnamed(recordings[name], base, table) for name in sorted(set(recordings) - named)]
+    return Listing(tuple(sorted(utterances, key=lambda utterance: utterance.id)), tuple(left_out))
+
+
+def _unnamed(path: Path, base: Path, table: Path) -> LeftOut:
+    """Why a recording is not used that no line names."""
+    where = path.relative_to(base).as_posix()
+    if _NAME.fullmatch(path.stem):
+        return LeftOut(where, "no label", f"not in {table.name}")
+    return LeftOut(where, "unreadable name", "expected a name such as MSP-PODCAST_0001_0008")
 
 
 def _label_table(root: Path) -> Path | None:
@@ -126,23 +126,20 @@ def _label_table(root: Path) -> Path | None:
     return next((path for bed in beds for path in sorted(bed.iterdir()) if path.name.lower() in _CONSENSUS), None)
 
 
-def _recordings(base: Path) -> tuple[dict[str, Path], list[LeftOut]]:
+def _recordings(base: Path, labelled: int) -> tuple[dict[str, Path], list[LeftOut]]:
     """The recordings by their stem, wherever they lie in the folder Audios."""
     folder = next(
         (path for path in sorted(base.iterdir()) if path.is_dir() and path.name.lower() in _SOUND_FOLDERS), None
     )
     if folder is None:
-        _log.warning("%s has no folder Audios: labels without recordings", base)
-        return {}, []
+        return {}, [LeftOut("Audios", "missing", f"the recordings of {labelled} segments; unpack this folder too")]
     return index_recordings(base, walk_files(folder))
 
 
 def _utterance(row: Row, where: str, beside: _Beside) -> Utterance | LeftOut:
     """The utterance of a line of the table, or why there is none."""
     cells = row.cells
-    name = PurePath(cells.get("FileName", "")).stem
-    if not name:
-        return LeftOut(where, "missing", "the cell FileName is empty")
+    name = PurePath(cells["FileName"]).stem
     letter = cells.get("EmoClass", "X")
     if letter not in _LETTERS:
         return LeftOut(where, "unknown label", f"EmoClass {letter}, expected one of {', '.join(_LETTERS)}")
