@@ -10,12 +10,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from serenade.models import MODELS
+from serenade.models.aacnn import Aacnn, AacnnNetworkSettings, AreaSettings
+from serenade.models.apcnn import Apcnn, OneLayerCnn
 from serenade.models.glam import Glam
+from serenade.models.mhcnn import Mhcnn
 
 CLASSES = 5
 # A small one of each, and an input it takes. A new model: one line here.
 MAKERS: dict[str, Callable[[], tuple[nn.Module, Tensor]]] = {
     "glam": lambda: (Glam(CLASSES, 26, 57), torch.randn(3, 1, 26, 57)),
+    "mhcnn": lambda: (Mhcnn(CLASSES, 26, 63), torch.randn(3, 1, 26, 63)),
+    "aacnn": lambda: (
+        Aacnn(CLASSES, 26, 63, AacnnNetworkSettings(area=AreaSettings(dropout=0))),
+        torch.randn(3, 1, 26, 63),
+    ),
+    "apcnn": lambda: (Apcnn(CLASSES), torch.randn(3, 1, 60, 70)),
+    "one-layer": lambda: (OneLayerCnn(CLASSES, 10, 2), torch.randn(3, 1, 40, 50)),
 }
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # another batch size adds in another order, in single precision
 

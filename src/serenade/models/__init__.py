@@ -6,4 +6,13 @@ from serenade.core.names import NameTable
 
 __all__ = ["MODELS"]
 
-MODELS: NameTable[type[nn.Module]] = NameTable("model", [("glam", "serenade.models.glam:Glam")])
+MODELS: NameTable[type[nn.Module]] = NameTable(
+    "model",
+    [
+        ("glam", "serenade.models.glam:Glam"),
+        ("mhcnn", "serenade.models.mhcnn:Mhcnn"),
+        ("aacnn", "serenade.models.aacnn:Aacnn"),
+        ("apcnn", "serenade.models.apcnn:Apcnn"),
+        ("one-layer", "serenade.models.apcnn:OneLayerCnn"),
+    ],
+)

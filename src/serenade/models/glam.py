@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from serenade.core.errors import UsageError
 from serenade.core.settings import Settings
+from serenade.nn.checks import require_input_size
 from serenade.nn.conv import conv2d_plus_input, few_products_conv2d, project_rows
 
 __all__ = ["Glam", "GlamNetworkSettings", "GlobalAwareBlock", "MultiScaleBlock"]
@@ -164,12 +165,7 @@ class Glam(nn.Module):
         Raises:
             UsageError: the input has another size.
         """
-        if x.shape[1:] != (1, self.height, self.width):
-            raise UsageError(
-                "the input does not fit this GLAM network, which is tied to its input size",
-                found=tuple(x.shape),
-                expected=f"(B, 1, {self.height}, {self.width})",
-            )
+        require_input_size(x, self.height, self.width, "GLAM")
         a = functional.relu(self.stem_a_norm(self.stem_a(x)), inplace=True)  # (B, 16, F, L)
         b = functional.relu(self.stem_b_norm(self.stem_b(x)), inplace=True)
         x = self.block1(torch.cat([a, b], dim=2))  # (B, 32, F, L//2)

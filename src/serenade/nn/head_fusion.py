@@ -1,0 +1,63 @@
+"""Head fusion: several gates of one map, put together.
+
+M. Xu, F. Zhang, S. U. Khan, "Improve Accuracy of Speech Emotion Recognition with Attention Head Fusion", CCWC 2020;
+M. Xu, F. Zhang, W. Zhang, "Head Fusion: Improving the Accuracy and Robustness of Speech Emotion Recognition on the
+IEMOCAP and RAVDESS Dataset", IEEE Access 2021. The released network gates every position by a softmax over channels;
+the paper describes attention between positions. Both are here.
+"""
+
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["HeadFusion"]
+
+
+class HeadFusion(nn.Module):
+    """n heads over a map: (B, C, H, W) to (B, h, n H, W), the heads one below the other.
+
+    Args:
+        channels: C.
+        heads: n.
+        hidden: h, channels of each head.
+        attention: "channel" is ``softmax over channels of (Q * K), times V`` elementwise, as released; "matrix" is
+            ``softmax(Q K^T / sqrt(h)) V`` between positions, as described in the papers.
+        join: heads one below the other on "height", or side by side on "width": (B, h, H, n W).
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        heads: int = 4,
+        hidden: int = 64,
+        attention: Literal["channel", "matrix"] = "channel",
+        join: Literal["height", "width"] = "height",
+    ) -> None:
+        super().__init__()
+        self.heads, self.hidden, self.attention, self.join = heads, hidden, attention, join
+        self.query = nn.Conv2d(channels, heads * hidden, 1)
+        self.key = nn.Conv2d(channels, heads * hidden, 1)
+        self.value = nn.Conv2d(channels, heads * hidden, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, h, n H, W), or (B, h, H, n W) joined on the width."""
+        split = (x.shape[0], self.heads, self.hidden, *x.shape[2:])
+        query, key, value = (projection(x).reshape(split) for projection in (self.query, self.key, self.value))
+        out = self.gates(query, key) * value if self.attention == "channel" else _between(query, key, value)
+        if self.join == "width":
+            return out.permute(0, 2, 3, 1, 4).flatten(3)
+        return out.transpose(1, 2).flatten(2, 3)
+
+    @staticmethod
+    def gates(query: Tensor, key: Tensor) -> Tensor:
+        """(B, n, h, H, W) softmax over the channels of each head of the product of query and key."""
+        return (query * key).softmax(dim=2)
+
+
+def _between(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """(B, n, h, H, W) scaled dot-product attention between positions, head by head."""
+    q, k, v = (part.flatten(3).transpose(2, 3) for part in (query, key, value))  # (B, n, H W, h)
+    out = functional.scaled_dot_product_attention(q, k, v)
+    return out.transpose(2, 3).reshape(query.shape)
