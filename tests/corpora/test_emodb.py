@@ -31,6 +31,36 @@ def test_a_name_tells_everything(tmp_path: Path) -> None:
     assert utterance.extra == {"version": "b", "age": "31"}
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "encoding"),
+    [
+        (
+            "erkennung.txt",
+            "Nr.\tSatz\terkannt\tnat\u00fcrlich\r\n7 \u00a0\t03a01Wa.wav\t95,00 \t90,00\u00a0\r\n",
+            "latin-1",
+        ),
+        ("perception.tsv", "stem\trecognised_percent\tnatural_percent\n03a01Wa\t95.00\t90.00\n", "utf-8"),
+        ("perception.tsv", "stem\trecognised_percent\tnatural_percent\n03a01Wa\t95.00\t90.00\n", "utf-8-sig"),
+    ],
+    ids=["original", "UTF-8", "BOM"],
+)
+def test_what_listeners_said_is_known_where_it_is_there(tmp_path: Path, name: str, text: str, encoding: str) -> None:
+    root = make_emodb(tmp_path, ["03a01Wa", "03a01Nc"])
+    (root / "erkennung.txt").unlink()
+    (root / name).write_bytes(text.encode(encoding))
+    found = {u.id: u.extra for u in list_files(root).utterances}
+    assert found["03a01Wa"] == {"version": "a", "age": "31", "recognised_percent": "95", "natural_percent": "90"}
+    assert found["03a01Nc"] == {"version": "c", "age": "31"}
+
+
+def test_broken_lines_of_listeners_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make_emodb(tmp_path, ["03a01Wa"])
+    (root / "erkennung.txt").write_text("Nr.\tSatz\n1\t03a01Wa.wav\t950,00\t1\n2\tnothing\n3\t03a01Wa.wav\t5,5,0\t1\n")
+    (utterance,) = list_files(root).utterances
+    assert "recognised_percent" not in utterance.extra
+    assert [f"line {number}" in caplog.text for number in (1, 2, 3, 4)] == [False, True, True, True]
+
+
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".WAV"])
 def test_container_does_not_matter(tmp_path: Path, suffix: str) -> None:
     root = make_emodb(tmp_path, ["03a01Wa", "03a01Nc"], suffix=suffix)
@@ -132,6 +162,18 @@ def test_real_corpus_agrees_with_its_own_table(shared: Path) -> None:
     assert sum(u.duration_s or 0 for u in listing.utterances) / 60 == pytest.approx(22.7, abs=0.05)
     counted = Counter(u.emotion for u in listing.utterances)
     assert counted == {**CORPUS.expected, "disgusted": 9}  # the other 37 are cut short and lie elsewhere
+
+
+def test_real_listeners_recognised_what_was_published(shared: Path) -> None:
+    root = shared / "corpora" / "emodb"
+    with (root / "perception.tsv").open(encoding="utf-8", newline="") as file:
+        rows = {row["stem"]: row for row in csv.DictReader(file, delimiter="\t")}
+    utterances = list_files(root).utterances
+    assert len(utterances) == 498
+    for utterance in utterances:
+        for name in ("recognised_percent", "natural_percent"):
+            assert float(utterance.extra[name]) == float(rows[utterance.id][name])
+    assert min(float(u.extra["recognised_percent"]) for u in utterances) >= 80
 
 
 def test_the_table_of_corpora_knows_it() -> None:

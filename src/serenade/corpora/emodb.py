@@ -10,22 +10,34 @@ A name such as ``03a01Fa`` holds everything: speaker 03, sentence a01, emotion F
 boredom, E disgust, A fear, F happiness, T sadness, N neutral), version a. Every speaker says every sentence, so words
 tell nothing of the emotion, but each sentence is in train and test of any speaker-independent split.
 
+``erkennung.txt`` (or the same as ``perception.tsv``) beside the recordings says how many per cent of the 20 listeners
+recognised the emotion and how many found it natural, for every recording that was made. Where the file is there, both
+are in ``extra``.
+
 The corpus has no official folds. Publications that shuffle utterances have the same ten voices on both sides.
 
 Citation: F. Burkhardt, A. Paeschke, M. Rolfes, W. Sendlmeier, B. Weiss, "A Database of German Emotional Speech",
 Interspeech 2005.
 """
 
+import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from serenade.core.records import LeftOut, Listing, Utterance
 from serenade.corpora.corpus import Corpus
+from serenade.corpora.label_files import read_lines
 from serenade.corpora.layout import gather, is_sound, require_root, walk_files
 
 __all__ = ["CORPUS", "list_files"]
 
 _NAME = re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<emotion>[A-Z])(?P<version>[a-z])")
+
+_PERCEPTION_FILES = ("erkennung.txt", "perception.tsv")  # the original, and the same in UTF-8
+_PERCEPTION = re.compile(
+    r"(?:\d+\s+)?(?P<stem>\d\d[ab]\d\d[A-Z][a-z])(?:\.wav)?\s+(?P<recognised>[\d.,]+)\s+(?P<natural>[\d.,]+)\s*"
+)
 
 _EMOTIONS = {
     "W": "angry",  # Wut (Ärger)
@@ -36,6 +48,8 @@ _EMOTIONS = {
     "T": "sad",  # Trauer
     "N": "neutral",
 }
+
+_HEARD = ("recognised", "natural")
 
 # speaker -> sex, age at the recording
 _SPEAKERS = {
@@ -64,15 +78,19 @@ _SENTENCES = {
     "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen.",
 }
 
+_log = logging.getLogger(__name__)
+
 
 def list_files(root: Path) -> Listing:
     """The recordings in ``root/wav/``, by name alone.
 
     Raises:
-        CorpusError: there is no folder ``wav`` with recordings of EMO-DB; the message names a neighbour that has one.
+        CorpusError: there is no folder ``wav`` with recordings of EMO-DB (the message names a neighbour that has one),
+            or the file of what listeners said is no text.
     """
     require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
-    return gather(root, walk_files(root / "wav"), _read_name)
+    perception = _read_perception(root)
+    return gather(root, walk_files(root / "wav"), lambda path, where: _read_name(path, where, perception))
 
 
 def _looks_right(root: Path) -> bool:
@@ -80,7 +98,35 @@ def _looks_right(root: Path) -> bool:
     return folder.is_dir() and any(_NAME.fullmatch(path.stem) for path in folder.iterdir())
 
 
-def _read_name(path: Path, where: str) -> Utterance | LeftOut:
+def _read_perception(root: Path) -> dict[str, dict[str, str]]:
+    """What listeners said, by the stem of the recording; empty where no file tells.
+
+    Lines that cannot be read are passed over with a warning: nothing depends on them.
+    """
+    path = next((root / name for name in _PERCEPTION_FILES if (root / name).is_file()), None)
+    found: dict[str, dict[str, str]] = {}
+    for number, line in read_lines(path)[1:] if path is not None else []:
+        match = _PERCEPTION.fullmatch(line.strip())
+        percent = [_percent(match[name]) for name in _HEARD] if match else [None]
+        if match is not None and None not in percent:
+            found[match["stem"]] = {f"{name}_percent": str(p) for name, p in zip(_HEARD, percent, strict=True)}
+        elif line.strip():
+            _log.warning(
+                "%s, line %d: expected a name such as 03a01Fa and two percentages: %r", path, number, line[:60]
+            )
+    return found
+
+
+def _percent(cell: str) -> str | None:
+    """A number from 0 to 100, also with a decimal comma, in its shortest form; None where it is none."""
+    try:
+        value = float(cell.replace(",", "."))
+    except ValueError:
+        return None
+    return f"{value:g}" if 0 <= value <= 100 else None
+
+
+def _read_name(path: Path, where: str, perception: Mapping[str, Mapping[str, str]]) -> Utterance | LeftOut:
     """The utterance that a file name tells of."""
     if not is_sound(path):
         return LeftOut(where, "other material", "not a sound file")
@@ -106,7 +152,7 @@ def _read_name(path: Path, where: str) -> Utterance | LeftOut:
         language="de",
         sentence=sentence,
         text=_SENTENCES[sentence],
-        extra={"version": name["version"], "age": str(age)},
+        extra={"version": name["version"], "age": str(age), **perception.get(path.stem, {})},
     )
 
 
