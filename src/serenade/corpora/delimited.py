@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,10 @@ from pathlib import Path
 from serenade.core.errors import CorpusError, MissingExtraError
 from serenade.core.names import nearest
 
-__all__ = ["Row", "decode", "read_rows"]
+__all__ = ["Row", "decode", "read_any_rows", "read_rows"]
 
 _DELIMITERS = ",;\t|"
+_LINES_LOOKED_AT = 50
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # xlsx and ods; xls
 
 _log = logging.getLogger(__name__)
@@ -57,6 +59,42 @@ def read_rows(
     wanted = (needed,) if isinstance(needed, str) else needed
     columns = _columns(path, rows[0][1], meanings, wanted, header)
     return [_row(path, line, cells, columns) for line, cells in rows[1:]]
+
+
+def read_any_rows(path: Path) -> tuple[list[str], list[Row]]:
+    """Header and rows of a table whose columns may have any names; all cells stand in ``extra``.
+
+    The delimiter is the one that cuts the first lines into equally many cells.
+
+    Raises:
+        CorpusError: the file is not there, no text or empty, has two columns of one name, or a line has another number
+            of cells than the header.
+    """
+    if path.suffix.lower() == ".parquet":
+        rows = _parquet_lines(path)
+    else:
+        text = _read_text(path)
+        rows = list(_lines(path, text, _likely_delimiter(text)))
+    if not rows:
+        raise CorpusError("the table is empty", where=path, expected="a header and a line per utterance")
+    header = rows[0][1]
+    twice = [name for name, times in Counter(header).items() if times > 1]
+    if twice:
+        raise CorpusError(f"the table has two columns called {twice[0]!r}", where=f"{path}, line 1", found=header)
+    columns = [(name, False) for name in header]
+    return header, [_row(path, line, cells, columns) for line, cells in rows[1:]]
+
+
+def _likely_delimiter(text: str) -> str:
+    """The mark that cuts most of the first lines into as many cells as the header, and that into the most."""
+    head = [line for line in text.splitlines() if line.strip()][:_LINES_LOOKED_AT]
+
+    def fit(mark: str) -> tuple[float, int]:
+        widths = [len(cells) for cells in csv.reader(head, delimiter=mark)]
+        equal = sum(width == widths[0] for width in widths) / len(widths) if widths and widths[0] > 1 else 0.0
+        return equal, widths[0] if widths else 0
+
+    return max(_DELIMITERS, key=fit)
 
 
 def _text_lines(path: Path, meanings: Mapping[str, str]) -> list[tuple[int, list[str]]]:
