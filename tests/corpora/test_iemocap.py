@@ -26,6 +26,7 @@ from serenade.core.records import Attributes, Listing, Utterance
 from serenade.corpora import CORPORA
 from serenade.corpora.iemocap import CORPUS, list_files
 from serenade.corpora.selection import Selection, select
+from serenade.evaluation.leaks import check_split
 from serenade.evaluation.splits import make_split, parse_split
 
 FOUR = LabelSet(("angry", "happy", "neutral", "sad"))
@@ -111,6 +112,30 @@ def test_loso_validates_on_the_other_speaker_of_the_session(whole: Listing) -> N
     split = make_split(merged, parse_split("loso"))
     pairs = {(speakers[fold.test[0]], speakers[fold.validation[0]]) for fold in split.folds}
     assert pairs == {(f"Ses0{n}{a}", f"Ses0{n}{b}") for n in range(1, 6) for a, b in ("FM", "MF")}
+
+
+def test_superb_has_the_published_sizes(whole: Listing) -> None:
+    split = make_split(four(whole, "merge"), parse_split("superb"))
+    assert [(len(fold.train), len(fold.validation), len(fold.test)) for fold in split.folds] == [
+        (3556, 890, 1085),
+        (3606, 902, 1023),
+        (3504, 876, 1151),
+        (3600, 900, 1031),
+        (3432, 858, 1241),
+    ]
+
+
+@pytest.mark.parametrize("protocol", ["loso", "superb"])
+def test_nothing_leaks_into_what_is_tested(whole: Listing, protocol: str) -> None:
+    merged = four(whole, "merge")
+    findings = check_split(make_split(merged, parse_split(protocol)), merged).findings
+    assert [finding for finding in findings if finding.severity == "error"] == []
+
+
+def test_six_classes_of_the_multimodal_lists(whole: Listing) -> None:
+    six = {"angry": 1103, "excited": 1041, "frustrated": 1849, "happy": 595, "neutral": 1708, "sad": 1084}
+    assert Counter(u.emotion for u in whole.utterances if u.emotion in six) == six
+    assert sum(six.values()) == 7380
 
 
 def test_a_turn_tells_everything(tmp_path: Path) -> None:
