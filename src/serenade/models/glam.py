@@ -2,31 +2,61 @@
 
 W. Zhu, X. Li, "Speech Emotion Recognition with Global-Aware Fusion on Multi-scale Feature Representation",
 ICASSP 2022, doi 10.1109/ICASSP43922.2022.9747517. Figure 1 and section 2; where the drawing leaves something open the
-authors' released network decides, and the drawing's reading is an option of `GlamNetworkSettings`.
+authors' released network decides, and the drawing's reading is an option of `GlamNetworkSettings`. So are the
+ablations of the paper's Table 2 and of the released code: other stems, blocks and fusions.
 """
 
 from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from serenade.core.errors import UsageError
 from serenade.core.settings import Settings
+from serenade.nn.area_attention import AreaAttention
 from serenade.nn.checks import require_input_size
 from serenade.nn.conv import conv2d_plus_input, few_products_conv2d, project_rows
+from serenade.nn.head_fusion import HeadFusion
 
-__all__ = ["Glam", "GlamNetworkSettings", "GlobalAwareBlock", "MultiScaleBlock"]
+__all__ = [
+    "ChannelAttention",
+    "Glam",
+    "GlamNetworkSettings",
+    "GlobalAwareBlock",
+    "MultiScaleBlock",
+    "SingleScaleBlock",
+    "StemBranch",
+    "StemGate",
+]
 
 _STEM_CHANNELS = 16
 _TOP_CHANNELS = 128
+_MIXED_KERNELS = (3, 5)
+_HEADS, _HEAD_CHANNELS = 4, 64  # MHCNN's, for the ablation
+_AREA_WIDTH, _AREA_DROPOUT = 3, 0.5  # AACNN's, for the ablation
 _GATE_INIT_RANGE = 1e-3  # the spatial gating unit starts as a nearly constant gate (Liu et al., gMLP, 2021)
 
 
 class GlamNetworkSettings(Settings):
-    """Choices inside the network."""
+    """Choices inside the network; the defaults are GLAM, the others its ablations."""
 
     stem_kernel: Literal[3, 5] = 3
+    stem: Literal["plain", "mixed", "gated"] = Field(
+        "plain",
+        description="both branches with one kernel; half of each with kernel 3 and half with 5 (mixed); or the first "
+        "branch gated by the second instead of joined on the height (gated)",
+    )
+    block: Literal["multi_scale", "no_shortcut", "single_3", "single_5"] = Field(
+        "multi_scale",
+        description="multi-scale, without adding the input, or one convolution (3x3, 5x5) with the input added twice",
+    )
+    fusion: Literal["global_aware", "attentive", "heads", "area", "none"] = Field(
+        "global_aware",
+        description="the gMLP block; with an attention over channels in its gate (attentive, aMLP); MHCNN's heads; "
+        "AACNN's area attention; or nothing (multi-scale only)",
+    )
     gate: Literal["tanh", "identity"] = "tanh"
     multi_scale_relu: bool = True
     fusion_relu: bool = True
@@ -41,19 +71,24 @@ class MultiScaleBlock(nn.Module):
         channels: C.
         relu: whether the normalised sum passes a ReLU; the drawing shows none.
         pool: whether a 2x2 maximum pooling follows: (B, 2C, H // 2, W // 2).
+        shortcut: whether the input is added.
     """
 
-    def __init__(self, channels: int, *, relu: bool = True, pool: bool = False) -> None:
+    def __init__(self, channels: int, *, relu: bool = True, pool: bool = False, shortcut: bool = True) -> None:
         super().__init__()
         self.conv3 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv5 = nn.Conv2d(channels, channels, 5, padding=2)
         self.norm = nn.BatchNorm2d(2 * channels)
         self.relu = relu
         self.pool = pool
+        self.shortcut = shortcut
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, 2C, H, W), or half of both axes where it pools."""
-        sums = [conv2d_plus_input(x, conv.weight, conv.bias) for conv in (self.conv3, self.conv5)]
+        if self.shortcut:
+            sums = [conv2d_plus_input(x, conv.weight, conv.bias) for conv in (self.conv3, self.conv5)]
+        else:
+            sums = [self.conv3(x), self.conv5(x)]
         if self.pool:
             # Normalisation, pooling and ReLU know no other channel, and ReLU keeps the order: join and rectify last,
             # when a quarter is left
@@ -80,6 +115,52 @@ class MultiScaleBlock(nn.Module):
         ]
 
 
+class SingleScaleBlock(nn.Module):
+    """The ablation without scales: ``ReLU(BN(conv(x) + concat(x, x)))``, (B, C, H, W) to (B, 2C, H, W).
+
+    Args:
+        channels: C.
+        kernel: 3 or 5.
+        relu: whether the normalised sum passes a ReLU.
+        pool: whether a 2x2 maximum pooling follows.
+    """
+
+    def __init__(self, channels: int, kernel: int, *, relu: bool = True, pool: bool = False) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 2 * channels, kernel, padding=kernel // 2)
+        self.norm = nn.BatchNorm2d(2 * channels)
+        self.relu = relu
+        self.pool = pool
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, 2C, H, W), or half of both axes where it pools."""
+        out = self.norm(self.conv(x) + torch.cat([x, x], dim=1))
+        if self.pool:
+            out = functional.max_pool2d(out, 2)
+        return functional.relu(out, inplace=True) if self.relu else out
+
+
+class ChannelAttention(nn.Module):
+    """One head of attention between rows, for the gate of a gMLP block (aMLP; Liu et al., 2021, section 4.3).
+
+    Args:
+        width: values per row at the input.
+        out_width: values per row at the output.
+        hidden: inner size.
+    """
+
+    def __init__(self, width: int, out_width: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(width, 3 * hidden, bias=False)
+        self.out = nn.Linear(hidden, out_width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, rows, width) to (B, rows, out_width)."""
+        query, key, value = self.qkv(x).chunk(3, dim=-1)
+        attended: Tensor = self.out(functional.scaled_dot_product_attention(query, key, value))
+        return attended
+
+
 class GlobalAwareBlock(nn.Module):
     """One gMLP block over channels: every channel sees every other through a learned gate (section 2.3).
 
@@ -93,9 +174,12 @@ class GlobalAwareBlock(nn.Module):
         rows: number of channels.
         width: values per channel.
         gate: phi; tanh in the released network, none drawn in the paper.
+        attention: whether an attention between rows is added to G (aMLP).
     """
 
-    def __init__(self, rows: int, width: int, *, gate: Literal["tanh", "identity"] = "tanh") -> None:
+    def __init__(
+        self, rows: int, width: int, *, gate: Literal["tanh", "identity"] = "tanh", attention: bool = False
+    ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.project_in = nn.Linear(width, 4 * width)
@@ -104,17 +188,67 @@ class GlobalAwareBlock(nn.Module):
         self.gate_bias = nn.Parameter(torch.ones(rows))
         self.project_out = nn.Linear(2 * width, width)
         self.gate = gate
+        self.attention = ChannelAttention(width, 2 * width) if attention else None
         bound = _GATE_INIT_RANGE / rows
         nn.init.uniform_(self.gate_weight, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, rows, width) to the same shape."""
-        hidden = functional.gelu(project_rows(self.norm(x), self.project_in.weight, self.project_in.bias))
+        normed = self.norm(x)
+        hidden = functional.gelu(project_rows(normed, self.project_in.weight, self.project_in.bias))
         value, gate = hidden.chunk(2, dim=-1)  # each (B, rows, 2 width)
         gate = functional.conv1d(self.gate_norm(gate), self.gate_weight[:, :, None], self.gate_bias)
+        if self.attention is not None:
+            gate = gate + self.attention(normed)
         if self.gate == "tanh":
             gate = torch.tanh(gate)
         return x + project_rows(gate * value, self.project_out.weight, self.project_out.bias)
+
+
+class StemBranch(nn.Module):
+    """Two convolutions of kernels 3 and 5 along one axis, half of the channels each, joined on channels.
+
+    Args:
+        along: "height" or "width".
+    """
+
+    def __init__(self, along: Literal["height", "width"]) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            _stem_convolution(kernel, along, _STEM_CHANNELS // 2) for kernel in _MIXED_KERNELS
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, H, W) to (B, 16, H, W)."""
+        return torch.cat([convolution(x) for convolution in self.convolutions], dim=1)
+
+
+def _stem_convolution(kernel: int, along: Literal["height", "width"], channels: int = _STEM_CHANNELS) -> nn.Conv2d:
+    if along == "height":
+        return nn.Conv2d(1, channels, (kernel, 1), padding=(kernel // 2, 0))
+    return nn.Conv2d(1, channels, (1, kernel), padding=(0, kernel // 2))
+
+
+class StemGate(nn.Module):
+    """One branch gates the other instead of standing beside it: ``phi(S LayerNorm(b) + s) * a``.
+
+    Args:
+        channels: C of both branches.
+        cells: H W.
+    """
+
+    def __init__(self, channels: int, cells: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(cells)
+        self.weight = nn.Parameter(torch.empty(channels, channels))
+        self.bias = nn.Parameter(torch.ones(channels))
+        bound = _GATE_INIT_RANGE / channels
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Two (B, C, H, W) to one."""
+        gate = functional.conv1d(self.norm(b.flatten(2)), self.weight[:, :, None], self.bias)
+        return torch.tanh(gate).reshape(a.shape) * a
 
 
 class Glam(nn.Module):
@@ -135,22 +269,25 @@ class Glam(nn.Module):
     def __init__(self, num_classes: int, height: int, width: int, settings: GlamNetworkSettings | None = None) -> None:
         super().__init__()
         settings = settings if settings is not None else GlamNetworkSettings()
-        cells = (height // 2) * (width // 4)
+        cells = (height // (4 if settings.stem == "gated" else 2)) * (width // 4)
         if cells < 1:
-            raise UsageError("GLAM needs an input of at least 2 x 4", found=f"{height} x {width}")
-        kernel = settings.stem_kernel
-        self.height, self.width, self.embedding_dim = height, width, _TOP_CHANNELS * cells
-        self.stem_a = nn.Conv2d(1, _STEM_CHANNELS, (kernel, 1), padding=(kernel // 2, 0))
+            least = "4 x 4" if settings.stem == "gated" else "2 x 4"
+            raise UsageError(f"GLAM needs an input of at least {least}", found=f"{height} x {width}")
+        self.height, self.width = height, width
+        self.stem_a = _stem(settings, "height")
         self.stem_a_norm = nn.BatchNorm2d(_STEM_CHANNELS)
-        self.stem_b = nn.Conv2d(1, _STEM_CHANNELS, (1, kernel), padding=(0, kernel // 2))
+        self.stem_b = _stem(settings, "width")
         self.stem_b_norm = nn.BatchNorm2d(_STEM_CHANNELS)
-        self.block1 = MultiScaleBlock(_STEM_CHANNELS, relu=settings.multi_scale_relu, pool=True)
-        self.block2 = MultiScaleBlock(2 * _STEM_CHANNELS, relu=settings.multi_scale_relu, pool=True)
-        self.block3 = MultiScaleBlock(4 * _STEM_CHANNELS, relu=settings.multi_scale_relu)
+        self.stem_gate = StemGate(_STEM_CHANNELS, height * width) if settings.stem == "gated" else None
+        self.block1 = _block(_STEM_CHANNELS, settings, pool=True)
+        self.block2 = _block(2 * _STEM_CHANNELS, settings, pool=True)
+        self.block3 = _block(4 * _STEM_CHANNELS, settings, pool=False)
         self.top = nn.Conv2d(_TOP_CHANNELS, _TOP_CHANNELS, 5, padding=2)
         self.top_norm = nn.BatchNorm2d(_TOP_CHANNELS)
-        self.fusion = GlobalAwareBlock(_TOP_CHANNELS, cells, gate=settings.gate)
+        self.fusion = _fusion(cells, settings)
         self.fusion_relu = settings.fusion_relu
+        heads = self.fusion.heads * self.fusion.hidden if isinstance(self.fusion, HeadFusion) else _TOP_CHANNELS
+        self.embedding_dim = heads * cells
         self.classifier = nn.Linear(self.embedding_dim, num_classes)
 
     def embed(self, x: Tensor) -> Tensor:
@@ -160,7 +297,8 @@ class Glam(nn.Module):
             x: (B, 1, F, L) features of the size the network was made for.
 
         Returns:
-            (B, D) with D = 128 * floor(F/2) * floor(L/4).
+            (B, D) with D = 128 * floor(F/2) * floor(L/4); twice that with the fusion "heads", and floor(F/4) with a
+            gated stem.
 
         Raises:
             UsageError: the input has another size.
@@ -168,18 +306,48 @@ class Glam(nn.Module):
         require_input_size(x, self.height, self.width, "GLAM")
         a = functional.relu(self.stem_a_norm(self.stem_a(x)), inplace=True)  # (B, 16, F, L)
         b = functional.relu(self.stem_b_norm(self.stem_b(x)), inplace=True)
-        x = self.block1(torch.cat([a, b], dim=2))  # (B, 32, F, L//2)
+        x = torch.cat([a, b], dim=2) if self.stem_gate is None else self.stem_gate(a, b)
+        x = self.block1(x)  # (B, 32, F, L//2), half as high with a gated stem
         x = self.block2(x)  # (B, 64, F//2, L//4)
         x = self.block3(x)  # (B, 128, F//2, L//4)
         x = few_products_conv2d(x, self.top.weight, self.top.bias)
         x = x.contiguous()  # rows of cells from here on, also backward: mixed layouts make the normalisation slow
         x = functional.relu(self.top_norm(x), inplace=True)
-        x = self.fusion(x.flatten(2))  # (B, 128, d)
-        if self.fusion_relu:
-            x = functional.relu(x)
-        return x.flatten(1)
+        return self._fuse(x)
+
+    def _fuse(self, x: Tensor) -> Tensor:
+        """(B, 128, H, W) to the classifier's input (B, D)."""
+        if self.fusion is None:
+            return x.flatten(1)
+        if isinstance(self.fusion, AreaAttention):
+            cells = x.permute(0, 2, 3, 1)  # flattened position by position
+            x = self.fusion(cells, cells, cells)
+        else:
+            x = self.fusion(x if isinstance(self.fusion, HeadFusion) else x.flatten(2))
+        return functional.relu(x).flatten(1) if self.fusion_relu else x.flatten(1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, F, L) features to (B, K) logits."""
         out: Tensor = self.classifier(self.embed(x))
         return out
+
+
+def _stem(settings: GlamNetworkSettings, along: Literal["height", "width"]) -> nn.Module:
+    return StemBranch(along) if settings.stem == "mixed" else _stem_convolution(settings.stem_kernel, along)
+
+
+def _block(channels: int, settings: GlamNetworkSettings, *, pool: bool) -> nn.Module:
+    relu = settings.multi_scale_relu
+    if settings.block.startswith("single"):
+        return SingleScaleBlock(channels, 3 if settings.block == "single_3" else 5, relu=relu, pool=pool)
+    return MultiScaleBlock(channels, relu=relu, pool=pool, shortcut=settings.block == "multi_scale")
+
+
+def _fusion(cells: int, settings: GlamNetworkSettings) -> nn.Module | None:
+    if settings.fusion == "none":
+        return None
+    if settings.fusion == "heads":
+        return HeadFusion(_TOP_CHANNELS, heads=_HEADS, hidden=_HEAD_CHANNELS)
+    if settings.fusion == "area":
+        return AreaAttention(max_width=_AREA_WIDTH, dropout=_AREA_DROPOUT)
+    return GlobalAwareBlock(_TOP_CHANNELS, cells, gate=settings.gate, attention=settings.fusion == "attentive")
