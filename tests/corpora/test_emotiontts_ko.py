@@ -1,15 +1,14 @@
 """The emotional part of emotiontts: the number tells the class, files beside the recording tell the words."""
 
-import csv
 import logging
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 from tests.corpora.acted_trees import make_emotiontts_ko
+from tests.corpora.published import published_facts
 from tests.corpora.trees import write_bytes
 
-from serenade.core.labels import canonical_emotion
 from serenade.corpora.emotiontts_ko import CORPUS, list_files
 
 SPEAKER = Path("Emotional/plain-to-emotional/ema")
@@ -65,14 +64,8 @@ def test_what_cannot_be_is_reported(tmp_path: Path) -> None:
 def test_real_corpus_agrees_with_its_own_table(shared: Path) -> None:
     root = shared / "corpora" / "emotiontts-ko"
     listing = list_files(root)
-    with (root / "files.tsv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    sexes = {"m": "male", "f": "female"}
-    expected = {
-        Path(row["path"]).stem: (row["speaker"], sexes[row["sex"]], canonical_emotion(row["emotion"]), row["text"])
-        for row in rows
-    }
-    assert {u.id: (u.speaker, u.gender, u.emotion, u.text) for u in listing.utterances} == expected
+    found = {u.id: (u.speaker, u.gender, u.emotion, u.text) for u in listing.utterances}
+    assert found == published_facts(root)
     assert listing.left_out == ()
     assert Counter(u.emotion for u in listing.utterances) == CORPUS.expected
     assert set(Counter(u.speaker for u in listing.utterances).values()) == {20}

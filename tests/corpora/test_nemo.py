@@ -1,15 +1,14 @@
 """nEMO: names and the table beside them are read together, and agree with what the publishers count."""
 
-import csv
 import logging
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from tests.corpora.acted_trees import make_nemo
+from tests.corpora.published import published_facts
 
 from serenade.core.errors import CorpusError
-from serenade.core.labels import canonical_emotion
 from serenade.corpora.nemo import CORPUS, list_files
 
 
@@ -97,14 +96,8 @@ def test_latin_1_is_read_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 def test_real_corpus_agrees_with_its_own_table(shared: Path) -> None:
     root = shared / "corpora" / "nemo"
     listing = list_files(root)
-    with (root / "files.tsv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    sexes = {"m": "male", "f": "female"}
-    expected = {
-        Path(row["path"]).stem: (row["speaker"], sexes[row["sex"]], canonical_emotion(row["emotion"]), row["text"])
-        for row in rows
-    }
-    assert {u.id: (u.speaker, u.gender, u.emotion, u.text) for u in listing.utterances} == expected
+    found = {u.id: (u.speaker, u.gender, u.emotion, u.text) for u in listing.utterances}
+    assert found == published_facts(root)
     assert listing.left_out == ()
     assert Counter(u.emotion for u in listing.utterances) == CORPUS.expected
     counted = Counter(u.speaker for u in listing.utterances)

@@ -1,14 +1,13 @@
 """RAVDESS: seven numbers are read right, song and video are told apart, both layouts are known."""
 
-import csv
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.corpora.published import published_facts
 from tests.corpora.trees import make_ravdess, write_sound
 
 from serenade.core.errors import CorpusError
-from serenade.core.labels import canonical_emotion
 from serenade.corpora.ravdess import CORPUS, list_files
 
 
@@ -91,14 +90,8 @@ def test_a_root_one_level_off_is_named(tmp_path: Path) -> None:
 def test_real_corpus_agrees_with_its_own_table(shared: Path) -> None:
     root = shared / "corpora" / "ravdess"
     listing = list_files(root)
-    with (root / "files.tsv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    sexes = {"m": "male", "f": "female"}
-    expected = {
-        Path(row["path"]).stem: (row["speaker"], sexes[row["sex"]], canonical_emotion(row["emotion"]), row["text"])
-        for row in rows
-    }
-    assert {u.id: (u.speaker, u.gender, u.emotion, u.text) for u in listing.utterances} == expected
+    found = {u.id: (u.speaker, u.gender, u.emotion, u.text) for u in listing.utterances}
+    assert found == published_facts(root)
     assert listing.left_out == ()
     assert Counter(u.emotion for u in listing.utterances) == CORPUS.expected
     assert set(Counter(u.speaker for u in listing.utterances).values()) == {60}

@@ -1,11 +1,11 @@
 """TurEV-DB: speaker, emotion and word stand in the name, the emotion again in the folder."""
 
-import csv
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from tests.corpora.acted_trees import make_turevdb
+from tests.corpora.published import published_facts
 from tests.corpora.trees import write_bytes
 
 from serenade.corpora.turevdb import CORPUS, list_files
@@ -53,11 +53,7 @@ def test_a_class_that_was_not_unpacked_is_missing(tmp_path: Path) -> None:
 def test_real_corpus_agrees_with_its_own_table(shared: Path) -> None:
     root = shared / "corpora" / "turev-db"
     listing = list_files(root)
-    with (root / "files.tsv").open(encoding="utf-8", newline="") as file:
-        expected = {Path(row["path"]).stem: row for row in csv.DictReader(file, delimiter="\t")}
-    assert {u.id: (u.speaker, u.emotion) for u in listing.utterances} == {
-        name: (row["speaker"], row["emotion"]) for name, row in expected.items()
-    }
+    assert {u.id: (u.speaker, u.gender, u.emotion, u.text) for u in listing.utterances} == published_facts(root)
     assert listing.left_out == ()
     assert Counter(u.emotion for u in listing.utterances) == CORPUS.expected
     counted = Counter(u.speaker for u in listing.utterances)
