@@ -60,6 +60,8 @@ RUNS = st.builds(
     data=TEXT,
     timing=st.dictionaries(TEXT, SECONDS, max_size=2),
     embeddings=MAYBE,
+    protocol=MAYBE,
+    notes=st.lists(TEXT, max_size=2).map(tuple),
 )
 
 

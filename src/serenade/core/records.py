@@ -288,6 +288,9 @@ class RunRecord:
         timing: wall and CPU seconds, share of wall time spent in the network.
         embeddings: file name of the (N, D) float32 array of test utterances beside the record, in the order of
             scores; None where there is none.
+        protocol: what the system saw besides the training part, such as the unlabelled recordings of the tested
+            speakers; None for nothing. Shown wherever a number of it is shown.
+        notes: what a reader must know of the system, such as the licence of what computed its features.
     """
 
     system: str
@@ -302,6 +305,8 @@ class RunRecord:
     data: str
     timing: Mapping[str, float]
     embeddings: str | None = None
+    protocol: str | None = None
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values only."""
@@ -317,6 +322,7 @@ class RunRecord:
                 "labels": tuple(values["labels"]),
                 "scores": scores,
                 "epochs": tuple(values["epochs"]),
+                "notes": tuple(values.get("notes", ())),
             }
         )
 

@@ -19,6 +19,7 @@ def model_card(
     labels: LabelSet,
     summary: Mapping[str, Any] | None,
     note: str | None = None,
+    limits: Sequence[str] = (),
 ) -> str:
     """Markdown.
 
@@ -28,6 +29,7 @@ def model_card(
         labels: the model's classes.
         summary: of a run of the same system and data under folds; None where there is none.
         note: what a reader of the figures should know besides, such as how the recipe was found.
+        limits: what the system itself says against some uses, such as a licence.
     """
     names = ", ".join(CORPORA.resolve(corpus.name).title for corpus in settings.corpora)
     minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
@@ -53,6 +55,7 @@ def model_card(
         "",
         "## What it is not for",
         "",
+        *(f"* {limit}" for limit in limits),
         *_limits(settings),
         "",
     ]

@@ -80,6 +80,7 @@ def _head(results: Results) -> dict[str, Any]:
         "synthetic": "synthetic" in results.corpora,
         "split": results.split.name,
         "leaky": results.split.leaky,
+        "protocol": next(iter(results.records.values())).protocol,
         "seeds": len(results.done_seeds),
         "complete": not results.missing,
     }
@@ -217,6 +218,10 @@ def _notes(first: Results, second: Results, left_out: int) -> list[str]:
         name = results.run.resolve().name
         if results.split.leaky is not None:
             notes.append(f"{name} is LEAKY: {results.split.leaky}. Its figures are too high.")
+        record = next(iter(results.records.values()))
+        if record.protocol is not None:
+            notes.append(f"{name} is TRANSDUCTIVE: {record.protocol}.")
+        notes += [f"{name}: {note}" for note in record.notes]
         if results.missing:
             notes.append(f"{name} is not finished: {len(results.missing)} jobs are missing.")
         if max(Counter(results.scores(results.done_seeds[0]).ids).values()) > 1:

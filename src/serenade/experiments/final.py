@@ -21,7 +21,7 @@ from serenade.systems import PRESETS, make_system, save_checkpoint, system_setti
 from serenade.training.cache import FeatureCache
 from serenade.training.loop import train
 from serenade.training.settings import TrainingSettings
-from serenade.training.system import Example, System
+from serenade.training.system import DeclaringSystem, Example, System
 
 __all__ = ["train_final"]
 
@@ -64,7 +64,8 @@ def train_final(
         "seed": 0,
     }
     save_checkpoint(system, PRESETS[resolved.preset], out, about)
-    write_text(out / "card.md", model_card(resolved, utterances, labels, summary, note))
+    limits = system.notes if isinstance(system, DeclaringSystem) else ()
+    write_text(out / "card.md", model_card(resolved, utterances, labels, summary, note, limits))
     shutil.rmtree(_state_folder(out), ignore_errors=True)
 
 

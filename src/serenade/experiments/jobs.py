@@ -30,7 +30,7 @@ from serenade.training.cache import FeatureCache
 from serenade.training.checkpoints import versions
 from serenade.training.loop import Scored, Trained, score, train
 from serenade.training.settings import TrainingSettings
-from serenade.training.system import Example, System
+from serenade.training.system import DeclaringSystem, Example, System
 from serenade.training.tracking import TensorBoardTracker
 
 __all__ = ["Job", "run_job"]
@@ -58,7 +58,7 @@ def run_job(job: Job) -> None:
     run = RunFolder(job.run)
     if run.is_done(job.key):
         return
-    settings = run.read_settings()
+    settings = run.read_settings_of(job.key.fold)
     torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     utterances = run.read_utterances()
@@ -80,7 +80,8 @@ def run_job(job: Job) -> None:
             on_epoch=tracker,
         )
     scored = score(system, test, device)
-    save_checkpoint(system, PRESETS[settings.preset], folder / "model", _about(settings, job.key, utterances))
+    about = _about(settings, job.key, utterances, system)
+    save_checkpoint(system, PRESETS[settings.preset], folder / "model", about)
     _write_record(folder, job.key, settings, system, test, scored, trained, data_fingerprint(utterances))
     (folder / "state.safetensors").unlink(missing_ok=True)
 
@@ -104,8 +105,14 @@ def _parts(
     """Examples of the three parts: to train on, to choose the epoch on, to test once."""
     by_id = {u.id: u for u in utterances}
     cache = FeatureCache()
+    prepared: dict[str, Example] | None = None
+    if isinstance(system, DeclaringSystem) and system.protocol is not None:
+        everything = make_examples(utterances, system, cache, training=False)
+        prepared = {example.utterance.id: example for example in system.prepare(everything)}
 
     def examples(ids: Sequence[str], training: bool) -> list[Example]:
+        if prepared is not None:
+            return [prepared[name] for name in ids if name in prepared]
         return make_examples((by_id[name] for name in ids), system, cache, training=training)
 
     test = examples(fold.test, training=False)
@@ -132,13 +139,23 @@ def _state_key(
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _about(settings: ExperimentSettings, key: JobKey, utterances: Sequence[Utterance]) -> dict[str, Any]:
+def _declared(system: System) -> tuple[str | None, tuple[str, ...]]:
+    """Protocol and notes of a system that declares them."""
+    return (system.protocol, system.notes) if isinstance(system, DeclaringSystem) else (None, ())
+
+
+def _about(
+    settings: ExperimentSettings, key: JobKey, utterances: Sequence[Utterance], system: System
+) -> dict[str, Any]:
+    protocol, notes = _declared(system)
     return {
         "preset": settings.preset,
         "corpora": sorted({u.corpus for u in utterances}),
         "fold": key.fold,
         "seed": key.seed,
         "data": data_fingerprint(utterances),
+        **({"protocol": protocol} if protocol is not None else {}),
+        **({"notes": list(notes)} if notes else {}),
     }
 
 
@@ -163,6 +180,7 @@ def _write_record(
         for index in order
     )
     _write_array(folder / "embeddings.npy", scored.embeddings[order])
+    protocol, notes = _declared(system)
     record = RunRecord(
         system=settings.preset,
         fold=key.fold,
@@ -176,6 +194,8 @@ def _write_record(
         data=data,
         timing=trained.timing,
         embeddings="embeddings.npy",
+        protocol=protocol,
+        notes=notes,
     )
     write_json(folder / "record.json", record.to_json())
 

@@ -122,6 +122,7 @@ def _head(results: Results) -> dict[str, Any]:
             "select_on_test": split.select_on_test,
             "notes": split.notes,
         },
+        "protocol": first.protocol,
         "leaks": _leaks(results),
         "settings": first.settings,
         "experiment": results.experiment,
@@ -414,7 +415,8 @@ def _maps(results: Results) -> tuple[dict[str, Any] | None, list[str]]:
 
 def _notes(results: Results) -> list[str]:
     """What a reader must know of the figures."""
-    notes = [*results.split.notes, *_selection(results.experiment)]
+    record = next(iter(results.records.values()))
+    notes = [*results.split.notes, *_selection(results.experiment), *record.notes]
     if results.missing:
         notes.append(
             f"This run is not finished: {len(results.missing)} of {len(results.missing) + len(results.records)} jobs "

@@ -203,6 +203,8 @@ def badges_of(head: Mapping[str, Any]) -> list[Badge]:
         for finding in findings
         if finding["kind"] == "speaker_gives_label"
     ]
+    if head.get("protocol") is not None:
+        badges.append(Badge("warn", "TRANSDUCTIVE", head["protocol"]))
     if head["synthetic"]:
         badges.append(Badge("note", "synthetic voices", "Made by Serenade, not recorded: says nothing about people."))
     state = head["state"]

@@ -157,11 +157,12 @@ def _chance_rows(summaries: Sequence[Mapping[str, Any]]) -> list[tuple[_Cell, ..
 
 def _tidy(summaries: Sequence[Mapping[str, Any]]) -> Table:
     """A row for each run and metric: the form that other programs read."""
-    columns = ("run", "system", "corpora", "split", "seeds", "leaky", "synthetic", "complete", "metric")
+    columns = ("run", "system", "corpora", "split", "seeds", "leaky", "protocol", "synthetic", "complete", "metric")
     rows: list[tuple[_Cell, ...]] = []
     for s in summaries:
         head = (s["name"], s["system"], " ".join(s["corpora"]), s["split"]["name"], str(len(s["seeds"])))
-        marks = (s["split"]["leaky"] or "no", _yes(s["synthetic"]), _yes(s["state"]["complete"]))
+        declared = (s["split"]["leaky"] or "no", s.get("protocol") or "")
+        marks = (*declared, _yes(s["synthetic"]), _yes(s["state"]["complete"]))
         for name in METRIC_TITLES:
             pooled, folds = s["metrics"][name]["pooled"], s["metrics"][name]["fold_mean"]
             figures = (
@@ -242,7 +243,7 @@ def _smallest_p(speakers: int, exact: bool) -> float:
 
 
 def marks_of(head: Mapping[str, Any]) -> tuple[str, ...]:
-    """What must stand beside every number of a run: LEAKY, synthetic, unfinished.
+    """What must stand beside every number of a run: LEAKY, TRANSDUCTIVE, synthetic, unfinished.
 
     Args:
         head: a summary, or one side of a comparison.
@@ -250,7 +251,12 @@ def marks_of(head: Mapping[str, Any]) -> tuple[str, ...]:
     split, state = head["split"], head.get("state")
     leaky = split["leaky"] if isinstance(split, Mapping) else head["leaky"]
     complete = state["complete"] if state is not None else head["complete"]
-    marks = (("LEAKY", leaky is not None), ("synthetic", head["synthetic"]), ("unfinished", not complete))
+    marks = (
+        ("LEAKY", leaky is not None),
+        ("TRANSDUCTIVE", head.get("protocol") is not None),
+        ("synthetic", head["synthetic"]),
+        ("unfinished", not complete),
+    )
     return tuple(mark for mark, holds in marks if holds)
 
 
@@ -259,6 +265,8 @@ def notes_of(summary: Mapping[str, Any]) -> tuple[str, ...]:
     name, notes = summary["name"], []
     if summary["split"]["leaky"] is not None:
         notes.append(f"{name} is LEAKY: {summary['split']['leaky']}. Its figures are too high.")
+    if summary.get("protocol") is not None:
+        notes.append(f"{name} is TRANSDUCTIVE: {summary['protocol']}.")
     if summary["synthetic"]:
         notes.append(f"{name} was tested on synthetic voices, not on people.")
     return (*notes, *(f"{name}: {note}" for note in summary["notes"]))

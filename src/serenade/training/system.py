@@ -15,7 +15,7 @@ from serenade.core.records import Utterance
 from serenade.core.settings import Settings
 from serenade.signal.segments import SegmentSettings
 
-__all__ = ["Batch", "Example", "FittedSystem", "Outputs", "SegmentSystem", "System"]
+__all__ = ["Batch", "DeclaringSystem", "Example", "FittedSystem", "Outputs", "SegmentSystem", "System"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,28 @@ class FittedSystem(System, Protocol):
 
     def fit(self, train: Sequence[Example], selection: Sequence[Example], seed: int) -> None:
         """Fit on the training part of a fold; `selection` (may be empty) is for choosing what is not fitted."""
+        ...
+
+
+@runtime_checkable
+class DeclaringSystem(System, Protocol):
+    """A system whose results need words beside them."""
+
+    @property
+    def protocol(self) -> str | None:
+        """What it sees besides the training part, such as unlabelled recordings of tested speakers; None: nothing."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know, such as the licence of what computed its features."""
+        ...
+
+    def prepare(self, examples: Sequence[Example]) -> list[Example]:
+        """All examples of a run, whatever their part, with the inputs that `protocol` tells of; classes are not used.
+
+        Called only where there is a protocol.
+        """
         ...
 
 
