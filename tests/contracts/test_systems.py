@@ -84,6 +84,13 @@ def assert_same(first: Outputs, second: Outputs, **tolerance: float) -> None:
 
 
 every_preset = pytest.mark.parametrize("preset", PRESETS)
+PLUGINS = {"functionals": "opensmile"}  # what a user installs, and not every machine that tests has
+
+
+@pytest.fixture(autouse=True)
+def _needs_its_plugin(preset: str) -> None:
+    if PRESETS[preset] in PLUGINS:
+        pytest.importorskip(PLUGINS[PRESETS[preset]])
 
 
 @every_preset
@@ -104,6 +111,8 @@ def test_settings_come_back_from_toml(preset: str) -> None:
 
 @every_preset
 def test_same_seed_gives_the_same_network_and_another_gives_another(preset: str) -> None:
+    if isinstance(new(preset), FittedSystem):
+        pytest.skip("fitted in one step, begins with nothing")
     first, second, other = (list(new(preset, seed).network.parameters()) for seed in (1, 1, 2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))

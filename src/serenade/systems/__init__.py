@@ -22,11 +22,20 @@ SYSTEMS: NameTable[type[System]] = NameTable(
     [
         ("glam", "serenade.systems.glam:GlamSystem"),
         ("baseline", "serenade.systems.baseline:BaselineSystem"),
+        ("functionals", "serenade.systems.functionals:FunctionalsSystem"),
     ],
 )
 
 # preset -> system; a preset is systems/presets/NAME.toml
-PRESETS: dict[str, str] = {"glam": "glam", "glam-cpu": "glam", "glam-published": "glam", "baseline": "baseline"}
+PRESETS: dict[str, str] = {
+    "glam": "glam",
+    "glam-cpu": "glam",
+    "glam-published": "glam",
+    "baseline": "baseline",
+    "egemaps-svm": "functionals",
+    "egemaps-logreg": "functionals",
+    "compare-svm": "functionals",
+}
 
 
 def _preset_values(name: str) -> dict[str, Any]:
