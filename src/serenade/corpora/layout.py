@@ -18,6 +18,7 @@ __all__ = [
     "require_root",
     "shown_place",
     "walk_files",
+    "walk_sounds",
 ]
 
 # fmt: off
