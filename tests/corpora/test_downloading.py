@@ -98,6 +98,9 @@ def test_without_a_mark_of_the_version_nothing_is_continued(home: Home, tmp_path
     home.validators, home.break_after = False, [100_000]
     download(f"{home.url}/a.bin", tmp_path / "a.bin", network=said.network)
     assert home.ranges_asked() == [None, None]
+    assert said.sentences == [
+        "The connection broke off after 100000 of 300000 bytes; trying again in 0 s"  # and not that anything is kept
+    ]
 
 
 def test_a_checksum_makes_up_for_the_mark(home: Home, tmp_path: Path, said: Said) -> None:

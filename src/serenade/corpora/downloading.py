@@ -279,14 +279,14 @@ def _receive_all(part: _Part, size: int | None, network: Network, received: Rece
             if failures >= (network.attempts if reached else min(network.attempts, _UNREACHED_ATTEMPTS)):
                 raise _gave_up(part, broken, reached) from broken
             pause = min(network.longest_pause_s, broken.pause_s or network.pause_s * 2 ** (failures - 1))
-            kept = f", {size_in_words(part.size())} are kept" if part.size() else ""
+            kept = f", {size_in_words(part.start())} are kept" if part.start() else ""
             network.say(f"{broken.what[:1].upper()}{broken.what[1:]}; trying again in {pause:.0f} s{kept}")
             (network.pause or time.sleep)(pause)
 
 
 def _gave_up(part: _Part, broken: _BrokenError, reached: bool) -> FetchError:
-    kept = f"{size_in_words(part.size())} have come and are kept: run the same command again to go on"
-    again = kept if part.size() else "Run the same command again later"
+    kept = f"{size_in_words(part.start())} have come and are kept: run the same command again to go on"
+    again = kept if part.start() else "Run the same command again later"
     offline = "Check the network connection (behind a proxy set https_proxy), or name a mirror with --from. "
     return FetchError(
         "the file cannot be fetched" if reached else "the server cannot be reached",
