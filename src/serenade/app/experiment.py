@@ -19,7 +19,8 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
     Args:
         config: the file; None where there is none.
         given: options by setting; None where an option was not given. ``corpora`` is a list of NAME=PATH, ``split`` the
-            short form of a split, ``labels`` names separated by commas, ``where`` a list of FACT=VALUE.
+            short form of a split, ``labels`` names separated by commas, ``where`` a list of FACT=VALUE,
+            ``grid`` a list of KEY=VALUE,VALUE.
         changes: ``key=value`` overrides of the system's settings.
 
     Raises:
@@ -38,6 +39,8 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
         options["split"] = parse_split(options["split"]).model_dump(mode="json", exclude_none=True)
     if "where" in options:
         options["where"] = dict(_condition(text) for text in options["where"])
+    if "grid" in options:
+        options["grid"] = dict(_values(text) for text in options["grid"])
     if "labels" in options:
         options["labels"] = options["labels"].split(",")
     values = {**values, **options}
@@ -59,6 +62,20 @@ def _condition(text: str) -> tuple[str, str]:
     if not equals or not name or not value:
         raise UsageError("a condition is given as FACT=VALUE", found=text, expected="such as part=improvised")
     return name, value
+
+
+def _values(text: str) -> tuple[str, list[Any]]:
+    """A setting and the values to choose among."""
+    from serenade.core.settings import parse_override
+
+    key, equals, values = (part.strip() for part in text.partition("="))
+    if not equals or not key or not all(value.strip() for value in values.split(",")):
+        raise UsageError(
+            "values to choose among are given as KEY=VALUE,VALUE",
+            found=text,
+            expected="such as training.learning_rate=1e-3,1e-4",
+        )
+    return key, [parse_override(f"value={value}")["value"] for value in values.split(",")]
 
 
 class Shown:

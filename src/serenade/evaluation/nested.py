@@ -41,7 +41,7 @@ def nested(utterances: Sequence[Utterance], settings: SplitSettings) -> Split:
                 "the training side cannot be divided into inner folds",
                 where=f"fold {fold.name}",
                 found=str(error),
-                hint="Ask for fewer inner folds, such as nested:2",
+                hint="Use another number of inner folds, or validation_speakers=0",
             ) from error
         named = (replace(part, name=f"inner-{number}") for number, part in enumerate(inner, start=1))
         folds.append(replace(fold, inner=tuple(named)))

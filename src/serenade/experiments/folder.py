@@ -9,7 +9,7 @@ from urllib.parse import quote
 from serenade.core.errors import UsageError
 from serenade.core.files import read_json, read_json_lines, write_json, write_json_lines, write_text
 from serenade.core.records import LeftOut, RunRecord, Split, Utterance
-from serenade.core.settings import dump_toml, load_toml, make_settings
+from serenade.core.settings import dump_toml, load_toml, make_settings, merge
 from serenade.experiments.settings import ExperimentSettings
 
 __all__ = ["JobKey", "RunFolder"]
@@ -68,6 +68,33 @@ class RunFolder:
             SettingsError: they are not valid.
         """
         return make_settings(ExperimentSettings, load_toml(self.settings_file), where=str(self.settings_file))
+
+    def read_settings_of(self, fold: str) -> ExperimentSettings:
+        """The run's settings, with what the fold has chosen on its inner folds.
+
+        Raises:
+            SettingsError: they are not valid.
+        """
+        settings = self.read_settings()
+        changes = self.read_choices().get(fold, {}).get("changes", {})
+        return settings.model_copy(update={"system": merge(settings.system, changes)}) if changes else settings
+
+    def read_choices(self) -> dict[str, Any]:
+        """What every outer fold has chosen on its inner folds; empty where there was nothing to choose."""
+        path = self.path / "choices.json"
+        return dict(read_json(path)) if path.is_file() else {}
+
+    def write_choices(self, choices: Any) -> None:
+        """Write what every outer fold has chosen.
+
+        Raises:
+            StorageError: the disk is full or refuses.
+        """
+        write_json(self.path / "choices.json", choices)
+
+    def candidate(self, number: int) -> "RunFolder":
+        """The run of one candidate over all inner folds, from 1."""
+        return RunFolder(self.path / "candidates" / str(number))
 
     def read_utterances(self) -> list[Utterance]:
         """The utterances used, sorted by id."""

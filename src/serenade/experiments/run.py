@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,13 +12,14 @@ from serenade.core.labels import LabelSet
 from serenade.core.records import Listing, Split, Utterance
 from serenade.core.settings import dump_toml
 from serenade.evaluation.leaks import LeakReport
-from serenade.evaluation.nested import check_folds
+from serenade.evaluation.nested import check_folds, flatten
 from serenade.evaluation.splits import make_split
 from serenade.experiments.data import make_examples, read_corpora
 from serenade.experiments.executor import run_all
 from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.jobs import Job, run_job
 from serenade.experiments.near_duplicates import find_near_duplicates
+from serenade.experiments.nested import candidates_of, choose, with_candidate
 from serenade.experiments.published import with_file_labels
 from serenade.experiments.settings import ExperimentSettings
 from serenade.systems import PRESETS, make_system, system_settings
@@ -84,6 +85,7 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
         CorpusError: the data is not there or not usable.
         SettingsError: the system's settings are not valid.
         LeakError: parts share what they must not, and the split is not declared leaky.
+        UsageError: there are settings to choose among, but no inner folds to choose them on.
     """
     watcher = watcher if watcher is not None else _Silent()
     system = system_settings(settings.preset, settings.system)
@@ -91,7 +93,7 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
     resolved = settings.model_copy(update={"system": system.model_dump(mode="json", exclude_none=True)})
     watcher.stage("Reading the corpus", 0, "files")
     listing = read_corpora(resolved, lambda done, total: watcher.done(done))
-    split = make_split(listing.utterances, resolved.split)
+    split = _with_choice(make_split(listing.utterances, resolved.split), resolved)
     watcher.stage("Looking for near-duplicates", 0, "recordings")
     leaks = check_folds(split, listing.utterances, find_near_duplicates(listing.utterances))
     leaks.raise_if_leaking(split)
@@ -120,12 +122,47 @@ def run_experiment(plan: Plan, out: Path, *, workers: int | None = None, watcher
     todo = [Job(out, key) for key in plan.jobs if not run.is_done(key)]
     if not todo:
         return run
+    if plan.settings.grid:
+        _choose(run, plan, workers, watcher)
     workers = workers if workers is not None else _default_workers(plan.settings)
     # Threads of the linear algebra libraries are fixed when a process loads them: told to the workers beforehand.
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.settings.threads))
     _extract_features(out, plan, workers, watcher)
     _do_jobs(run, plan, todo, min(workers, len(todo)), watcher)
     return run
+
+
+def _with_choice(split: Split, settings: ExperimentSettings) -> Split:
+    """The split with a note on how settings are chosen; makes sure that they can be."""
+    nested = all(fold.inner for fold in split.folds)
+    candidates = candidates_of(settings)
+    if candidates and not nested:
+        raise UsageError(
+            "settings are chosen on inner folds, and this split has none",
+            where=f"split {split.name}",
+            hint="Use --split nested:3, or leave out --grid",
+        )
+    if not nested:
+        return split
+    names = "; ".join(candidate.name for candidate in candidates)
+    note = f"settings are chosen on the inner folds by mean UA, among {len(candidates)}: {names}"
+    if not candidates:
+        note = "the inner folds are not used: there is nothing to choose among (--grid KEY=VALUE,VALUE)"
+    return replace(split, notes=(*split.notes, note))
+
+
+def _choose(run: RunFolder, plan: Plan, workers: int | None, watcher: Watcher) -> None:
+    """Train every candidate on all inner folds, and write what each outer fold takes."""
+    candidates = candidates_of(plan.settings)
+    inner = flatten(plan.split, outer=False)
+    for number, candidate in enumerate(candidates, start=1):
+        watcher.warn(f"candidate {number} of {len(candidates)}: {candidate.name}")
+        settings = with_candidate(plan.settings, candidate)
+        part = Plan(settings, plan.listing, inner, plan.leaks)
+        run_experiment(part, run.candidate(number).path, workers=workers, watcher=watcher)
+    runs = [run.candidate(number) for number in range(1, len(candidates) + 1)]
+    choices = choose(plan.split, candidates, runs, plan.settings.seeds)
+    run.write_choices({fold: choice.to_json() for fold, choice in choices.items()})
 
 
 def _default_workers(settings: ExperimentSettings) -> int:

@@ -36,6 +36,10 @@ class ExperimentSettings(Settings):
         description="facts that utterances must have, such as part = improvised; several values separated by |",
     )
     split: SplitSettings = SplitSettings()
+    grid: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict,
+        description="with nested folds: values of the system's settings to choose among, by key such as training.learning_rate",
+    )
     seeds: int = Field(1, ge=1, description="how many seeds; they are 0, 1, 2, ...")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     threads: int = Field(1, ge=1, description="threads per job; more jobs at once beat more threads per job")

@@ -33,6 +33,13 @@ def run(
     change: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the system, such as training.epochs=20.")
     ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE,VALUE",
+            help="With --split nested: values of a system's setting to choose among on the inner folds; repeat.",
+        ),
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with all of this; options here win.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/PRESET-CORPUS-SPLIT if not given.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Jobs at once; one per processor if not given.")] = None,
@@ -58,6 +65,7 @@ def run(
             "labels": labels,
             "label_map": label_map,
             "where": where or None,
+            "grid": grid or None,
             "device": device,
             "threads": threads,
             "tensorboard": tensorboard or None,
@@ -102,9 +110,13 @@ def _tell(plan: "Plan", shown: Shown) -> None:
 
 
 def _show_result(path: Path, quiet: bool) -> None:
+    from serenade.experiments.folder import RunFolder
     from serenade.experiments.summary import summarise
     from serenade.reports.tables import result_table
 
     summary = summarise(path)
     print(result_table([summary]))
+    for fold, choice in RunFolder(path).read_choices().items():
+        scores = ", ".join(f"{name}: {value:.1%}" for name, value in choice["inner_ua"].items())
+        say(f"fold {fold} chose {choice['candidate']} (mean UA on its inner folds: {scores})", quiet=quiet)
     say(f"Run: {path}    Next: serenade report {path}", quiet=quiet)
