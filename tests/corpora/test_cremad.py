@@ -8,7 +8,9 @@ from tests.corpora.trees import write_bytes
 
 from serenade.core.errors import CorpusError
 from serenade.core.records import Utterance
+from serenade.corpora import read_corpus
 from serenade.corpora.cremad import CORPUS, list_files
+from serenade.signal.audio import examine
 
 
 def utterance(root: Path, name: str = "1001_DFA_ANG_XX") -> Utterance:
@@ -89,6 +91,15 @@ def test_texts_in_place_of_recordings_are_refused(tmp_path: Path) -> None:
     (root / "AudioWAV" / "1001_DFA_ANG_XX.wav").write_text(pointer)
     with pytest.raises(CorpusError, match=r"not downloaded: .*1001_DFA_ANG_XX\.wav.*git lfs pull"):
         list_files(root)
+
+
+def test_a_link_into_the_void_is_missing_and_stops_nothing(tmp_path: Path) -> None:
+    root = make_cremad(tmp_path)
+    first = root / "AudioWAV" / "1001_DFA_ANG_XX.wav"
+    first.unlink()
+    first.symlink_to(tmp_path / "annex" / "x.wav")
+    listing = read_corpus("cremad", root, examine=examine, workers=1)
+    assert ("AudioWAV/1001_DFA_ANG_XX.wav", "missing") in {(item.where, item.reason) for item in listing.left_out}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,13 @@ def test_folders_of_speakers_within_the_class_may_be_there(tmp_path: Path) -> No
     assert "SM1_F11_A011" in {u.id for u in list_files(root).utterances}
 
 
+def test_case_of_the_folders_does_not_matter(tmp_path: Path) -> None:
+    root = make_urdu(tmp_path)
+    for folder in ("Angry", "Happy", "Neutral", "Sad"):
+        (root / folder).rename(root / folder.lower())
+    assert len(list_files(root).utterances) == 4
+
+
 @pytest.mark.parametrize(
     ("name", "reason", "detail"),
     [

@@ -27,7 +27,7 @@ from serenade.corpora.naming import contradiction, holds, read_stem
 __all__ = ["CORPUS", "list_files"]
 
 _NAME = re.compile(r"(?P<speaker>S[MF]\d+)_F(?P<take>\d+)_(?P<emotion>[A-Z])\d+")
-_FOLDERS = ("Angry", "Happy", "Neutral", "Sad")
+_FOLDERS = ("angry", "happy", "neutral", "sad")
 _EMOTIONS = {"A": "angry", "H": "happy", "N": "neutral", "S": "sad"}
 
 
@@ -43,7 +43,7 @@ def list_files(root: Path) -> Listing:
 
 
 def _looks_right(root: Path) -> bool:
-    return any(holds(root / folder, _NAME) for folder in _FOLDERS)
+    return any(path.name.lower() in _FOLDERS and holds(path, _NAME) for path in root.iterdir())
 
 
 def _read_name(path: Path, where: str) -> Utterance | LeftOut:
