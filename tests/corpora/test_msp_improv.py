@@ -127,11 +127,19 @@ def test_no_majority_has_votes_and_no_class(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label_file", ["Evalution.txt", "Evaluation.txt"])
-@pytest.mark.parametrize("below", ["Audio", "."])
+@pytest.mark.parametrize("below", ["Audio", ".", "MSP-IMPROV/Audio"])
 def test_both_spellings_and_layouts(tmp_path: Path, label_file: str, below: str) -> None:
     listing = list_files(make_msp_improv(tmp_path, ONE_EACH, label_file=label_file, below=below))
     assert [u.id for u in listing.utterances] == sorted(name for name, _ in ONE_EACH)
     assert listing.left_out == ()
+
+
+def test_recordings_in_one_folder_are_found(tmp_path: Path) -> None:
+    root = make_msp_improv(tmp_path, ONE_EACH)
+    for path in list((root / "Audio").rglob("*.wav")):
+        path.rename(root / path.name)
+    shutil.rmtree(root / "Audio")
+    assert len(list_files(root).utterances) == len(ONE_EACH)
 
 
 def test_video_beside_the_sound_is_other_material(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from serenade.core.records import Attributes, LeftOut, Listing, Utterance
 from serenade.corpora.completeness import with_absent
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.label_files import index_recordings, rated, read_lines
-from serenade.corpora.layout import require_root, walk_files
+from serenade.corpora.layout import is_sound, require_root, walk_files
 
 __all__ = ["CORPUS", "list_files"]
 
@@ -77,11 +77,11 @@ def list_files(root: Path) -> Listing:
     """The turns below the folder that holds the label file, by names and that file.
 
     Raises:
-        CorpusError: there is no label file in the folder (the message names a neighbour that has one), or no folder
-            of a session.
+        CorpusError: there is no label file in the folder (the message names a neighbour that has one), or no
+            recording below it.
     """
     above = root.resolve().parent
-    if root.is_dir() and _label_file(root) is None and _label_file(above) is None and _session_folders(root):
+    if root.is_dir() and _label_file(root) is None and _label_file(above) is None and _has_sessions(root):
         raise CorpusError(
             "the label file of MSP-IMPROV is not there",
             where=root,
@@ -91,8 +91,8 @@ def list_files(root: Path) -> Listing:
     require_root(root, lambda folder: _label_file(folder) is not None, title=CORPUS.title, expected=CORPUS.layout)
     labels = _label_file(root)
     assert labels is not None  # the root looks right
-    folders = _session_folders(root)
-    if not folders:
+    paths = [path for path in walk_files(root) if is_sound(path)]
+    if not paths:
         raise CorpusError(
             "the recordings of MSP-IMPROV are not there",
             where=root,
@@ -101,7 +101,7 @@ def list_files(root: Path) -> Listing:
         )
     turns, left_out = _read_label_file(labels, labels.relative_to(root).as_posix())
     _compare_with_published(root, turns)
-    recordings, passed_over = index_recordings(root, (path for folder in folders for path in walk_files(folder)))
+    recordings, passed_over = index_recordings(root, paths)
     left_out += passed_over
     listing = _join(root, recordings, turns, labels.name, left_out)
     sessions = [f"session{number}" for number in range(1, 7)]
@@ -112,10 +112,10 @@ def _label_file(root: Path) -> Path | None:
     return next((path for path in sorted(root.iterdir()) if path.name.lower() in _LABEL_FILES), None)
 
 
-def _session_folders(root: Path) -> list[Path]:
-    """Folders of sessions in the root, or in its folder Audio."""
+def _has_sessions(root: Path) -> bool:
+    """Whether folders of sessions lie in the root, or in its folder Audio."""
     beds = [root, *(path for path in root.iterdir() if path.is_dir() and path.name.lower() == "audio")]
-    return sorted(path for bed in beds for path in bed.iterdir() if path.is_dir() and _SESSION.fullmatch(path.name))
+    return any(_SESSION.fullmatch(path.name) for bed in beds for path in bed.iterdir())
 
 
 def _join(
