@@ -16,14 +16,17 @@ from serenade.signal.features import (
     FrontEndSettings,
     LogMelSettings,
     MfccSettings,
+    MuLawSpectrogramSettings,
     SpectrogramSettings,
     build_front_end,
 )
 from serenade.signal.segments import SegmentSettings, cut
 from serenade.signal.spectra import cosine_transform, htk_filters, slaney_filters, window_of
 
-DEFAULTS = [MfccSettings(), LogMelSettings(), FilterBankSettings(), SpectrogramSettings()]
+DEFAULTS = [MfccSettings(), LogMelSettings(), FilterBankSettings(), SpectrogramSettings(), MuLawSpectrogramSettings()]
 OTHERS = [
+    MuLawSpectrogramSettings(scale="minmax", num_bins=200, mu=100.0, pad_end=0),
+    MuLawSpectrogramSettings(scale="reference", window="rectangular", fft_length=3198, pad_end=0),
     MfccSettings(
         num_coefficients=13, fft_length=512, hop_length=128, num_bands=40, low_hz=50, high_hz=7000, padding="reflect"
     ),
@@ -141,7 +144,21 @@ def plain_spectrogram(x, s):
     return (decibels - decibels.max())[: s.num_bins]
 
 
+def plain_mu_law(x, s):
+    frames = filled_frames(np.concatenate([x, np.zeros(s.pad_end)]), s.window_length, s.hop_length)
+    magnitude = np.sqrt(plain_power(frames * plain_window(s.window, s.window_length), s.fft_length).T)
+    kept = magnitude[: s.num_bins]
+    if s.scale == "max":
+        scaled = kept / kept.max()
+    elif s.scale == "minmax":
+        scaled = 2 * (kept - kept.min()) / (kept.max() - kept.min()) - 1
+    else:
+        scaled = 2 * kept / magnitude.max() - 1
+    return np.sign(scaled) * np.log(1 + s.mu * abs(scaled)) / np.log(1 + s.mu)
+
+
 PLAIN = {
+    "mu_law": plain_mu_law,
     "mfcc": plain_mfcc,
     "log_mel": plain_log_mel,
     "filter_bank": plain_filter_bank,
@@ -149,7 +166,7 @@ PLAIN = {
 }
 # float32 against float64. At 100 dB below the loudest bin, where spectrograms still show something, the rounding of a
 # float32 transform is a hundredth of a decibel.
-TOLERANCE = {"mfcc": 1e-3, "log_mel": 1e-4, "filter_bank": 2e-4, "spectrogram": 2e-2}
+TOLERANCE = {"mu_law": 1e-3, "mfcc": 1e-3, "log_mel": 1e-4, "filter_bank": 2e-4, "spectrogram": 2e-2}
 
 # ---------------------------------------------------------------------------------------------------------------------
 
@@ -197,6 +214,13 @@ def test_equals_the_definition(clips, settings, exportable):
         ("melspectrogram_2_1", LogMelSettings(), 2.0, 1.0, 3e-5),
         ("logfbank_2_1", FilterBankSettings(), 2.0, 1.0, 3e-5),
         ("spectrogram_2_1", SpectrogramSettings(), 2.0, 1.0, 2e-3),
+        (
+            "interspeech2018_2_1",
+            MuLawSpectrogramSettings(window="rectangular", fft_length=3198, pad_end=0, scale="reference"),
+            2.0,
+            1.0,
+            1e-4,
+        ),
     ],
 )
 def test_equals_the_reference_front_ends(shared, key, settings, length_s, overlap_s, tolerance, exportable):
@@ -234,6 +258,18 @@ def test_shapes_of_the_spec():
     assert build_front_end(LogMelSettings()).shape(32_000) == (128, 81)
     assert build_front_end(FilterBankSettings()).shape(32_000) == (40, 197)
     assert build_front_end(SpectrogramSettings()).shape(32_000) == (400, 197)
+    assert build_front_end(MuLawSpectrogramSettings()).shape(32_000) == (400, 200)
+    assert build_front_end(MuLawSpectrogramSettings(pad_end=0)).shape(32_000) == (400, 197)
+
+
+def test_mu_law_of_the_spec():
+    """F(0.5) = 0.8757, read off a spectrogram whose second frame has half of the magnitude of its first."""
+    clip = torch.cat([torch.ones(640), 0.5 * torch.ones(640)]).unsqueeze(0)
+    settings = MuLawSpectrogramSettings(hop_length=640, pad_end=0)
+    found = build_front_end(settings)(clip)[0, 0]
+    np.testing.assert_allclose(found.numpy(), [1.0, 0.8757], atol=1e-4)
+    low = build_front_end(MuLawSpectrogramSettings(scale="minmax"))(0.01 * torch.randn(1, 5_000)).min()
+    assert float(low) == pytest.approx(-1)
 
 
 @pytest.mark.parametrize("settings", ALL, ids=name)

@@ -16,5 +16,6 @@ FRONT_ENDS: NameTable[Any] = NameTable(
         ("log_mel", "serenade.signal.features:LogMel"),
         ("filter_bank", "serenade.signal.features:FilterBank"),
         ("spectrogram", "serenade.signal.features:Spectrogram"),
+        ("mu_law", "serenade.signal.features:MuLawSpectrogram"),
     ],
 )
