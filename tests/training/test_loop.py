@@ -8,11 +8,15 @@ import torch
 from tests.training.toy import LABELS, ToySystem, toy_examples
 
 from serenade.core.errors import TrainingError
-from serenade.training.loop import Trained, learning_rate, score, train
+from serenade.training.loop import Trained, learning_rate, make_optimiser, score, train
 from serenade.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(epochs=6, batch_size=8, learning_rate=0.01, weight_average=0.9)
+SGD = TrainingSettings(
+    epochs=6, batch_size=8, optimiser="sgd", learning_rate=0.05, weight_decay=1e-4, learning_rate_drops=(3, 5)
+)
+PLAIN_SGD = SGD.model_copy(update={"momentum": 0.0})
 
 
 def run(folder: Path | None = None, settings: TrainingSettings = SETTINGS, seed: int = 1) -> tuple[ToySystem, Trained]:
@@ -46,9 +50,13 @@ def test_same_seed_gives_identical_weights_and_another_seed_does_not() -> None:
     assert not all(torch.equal(a, b) for a, b in zip(weights(first), weights(other), strict=True))
 
 
-@pytest.mark.parametrize("killed_after", [1, 3, 5])
-def test_killed_and_resumed_run_ends_like_an_unbroken_one(tmp_path: Path, killed_after: int) -> None:
-    whole, expected = run()
+@pytest.mark.parametrize(
+    ("killed_after", "settings"), [(1, SETTINGS), (3, SETTINGS), (5, SETTINGS), (3, SGD), (3, PLAIN_SGD)]
+)
+def test_killed_and_resumed_run_ends_like_an_unbroken_one(
+    tmp_path: Path, killed_after: int, settings: TrainingSettings
+) -> None:
+    whole, expected = run(settings=settings)
 
     def kill(entry: object) -> None:
         if entry["epoch"] == killed_after:  # type: ignore[index] # a mapping
@@ -60,18 +68,18 @@ def test_killed_and_resumed_run_ends_like_an_unbroken_one(tmp_path: Path, killed
             system,
             toy_examples(),
             toy_examples(12, seed=5),
-            SETTINGS,
+            settings,
             seed=1,
             device=CPU,
             folder=tmp_path,
             key="toy",
             on_epoch=kill,
         )
-    resumed, trained = run(tmp_path)
+    resumed, trained = run(tmp_path, settings=settings)
     assert all(torch.equal(a, b) for a, b in zip(weights(whole), weights(resumed), strict=True))
     assert without_times(trained) == without_times(expected)
     assert trained.chosen_epoch == expected.chosen_epoch
-    assert (tmp_path / "log.jsonl").read_text().count("\n") == SETTINGS.epochs
+    assert (tmp_path / "log.jsonl").read_text().count("\n") == settings.epochs
 
 
 def test_state_of_another_run_or_a_damaged_one_is_not_taken_up(tmp_path: Path) -> None:
@@ -113,6 +121,27 @@ def test_learning_rate_in_the_50th_epoch_is_the_papers() -> None:
     assert learning_rate(TrainingSettings(), 1) == 1e-3
     assert learning_rate(TrainingSettings(), 50) == pytest.approx(8.1e-5, rel=0.01)
     assert learning_rate(TrainingSettings(min_learning_rate=5e-4), 500) >= 5e-4 * 0.95
+
+
+def test_learning_rate_of_the_attention_pooling_recipe() -> None:
+    settings = TrainingSettings(learning_rate=0.05, learning_rate_decay=1.0, learning_rate_drops=(21, 31, 41))
+    rates = [learning_rate(settings, epoch) for epoch in range(1, 51)]
+    assert rates == pytest.approx([0.05] * 20 + [5e-3] * 10 + [5e-4] * 10 + [5e-5] * 10)
+
+
+def test_stochastic_gradient_descent_is_nesterovs() -> None:
+    """Two steps by hand: v <- momentum v + g + decay w, w <- w - rate (g + decay w + momentum v)."""
+    network = torch.nn.Linear(3, 1, bias=False).double()
+    settings = TrainingSettings(optimiser="sgd", learning_rate=0.1, weight_decay=0.01)
+    optimiser = make_optimiser(network, settings)
+    weight, velocity = network.weight.detach().clone(), torch.zeros(1, 3, dtype=torch.float64)
+    for gradient in torch.randn(2, 1, 3, dtype=torch.float64):
+        network.weight.grad = gradient.clone()
+        optimiser.step()
+        pull = gradient + 0.01 * weight
+        velocity = 0.9 * velocity + pull
+        weight = weight - 0.1 * (pull + 0.9 * velocity)
+    torch.testing.assert_close(network.weight.detach(), weight)
 
 
 def test_no_validation_part_is_an_error_unless_the_last_epoch_is_kept() -> None:

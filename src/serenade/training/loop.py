@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from serenade.core.errors import TrainingError
 from serenade.core.seeding import derive_seed
@@ -22,7 +22,7 @@ from serenade.training.settings import TrainingSettings
 from serenade.training.state import TrainingState, optimiser_tensors, read_state, restore_optimiser, write_state
 from serenade.training.system import Example, FittedSystem, System
 
-__all__ = ["EpochCallback", "Scored", "Trained", "learning_rate", "score", "train"]
+__all__ = ["EpochCallback", "Scored", "Trained", "learning_rate", "make_optimiser", "score", "train"]
 
 _SCORING_SEGMENTS = 128  # segments per forward pass when scoring: measured flat from 64 to 256 on a CPU
 EpochCallback = Callable[[Mapping[str, Any]], None]
@@ -164,9 +164,7 @@ class _Run:
         self.system, self.settings, self.seed, self.device = system, settings, seed, device
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.network = system.network.to(device=device, memory_format=layout)  # type: ignore[call-overload] # torch stub
-        self.optimiser = torch.optim.Adam(
-            self.network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        self.optimiser = make_optimiser(self.network, settings)
         self.average = WeightAverage(self.network, settings.weight_average)
         self.history: list[Mapping[str, Any]] = []
         self.chosen_epoch = 0
@@ -256,13 +254,33 @@ class _Run:
         return self.average.weights()
 
 
+def make_optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Adam, or stochastic gradient descent with Nesterov's momentum, as the settings say."""
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(
+            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        nesterov=settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
 def learning_rate(settings: TrainingSettings, epoch: int) -> float:
-    """The rate of a 1-based epoch: multiplied by the decay after every epoch while at least the minimum."""
+    """The rate of a 1-based epoch: multiplied by the decay after every epoch, divided at the drops, above the minimum.
+
+    The decay is no longer applied once the rate is below the minimum.
+    """
     rate = settings.learning_rate
     for _ in range(epoch - 1):
         if rate >= settings.min_learning_rate:
             rate *= settings.learning_rate_decay
-    return rate
+    drops = sum(epoch >= drop for drop in settings.learning_rate_drops)
+    return float(rate / settings.learning_rate_drop**drops)
 
 
 def _merit(entry: Mapping[str, Any]) -> tuple[float, float]:

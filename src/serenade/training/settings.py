@@ -14,8 +14,14 @@ class TrainingSettings(Settings):
 
     epochs: int = Field(50, ge=1, le=10_000)
     batch_size: int = Field(32, ge=2, description="items per step; a last batch of one is joined to the one before")
+    optimiser: Literal["adam", "sgd"] = Field("adam", description="sgd has Nesterov's momentum")
+    momentum: float = Field(0.9, ge=0, lt=1, description="sgd: Nesterov's momentum")
     learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-6, ge=0, description="L2 in the gradient (Adam), not decoupled")
+    weight_decay: float = Field(1e-6, ge=0, description="L2 in the gradient, not decoupled")
+    learning_rate_drops: tuple[int, ...] = Field(
+        (), description="epochs (counted from 1) from which on the rate is divided by learning_rate_drop"
+    )
+    learning_rate_drop: float = Field(10.0, gt=1)
     learning_rate_decay: float = Field(0.95, gt=0, le=1, description="factor after every epoch")
     min_learning_rate: float = Field(1e-6, ge=0, description="no decay below this")
     selection: Literal["validation", "last"] = Field(

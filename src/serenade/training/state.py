@@ -92,6 +92,7 @@ def optimiser_tensors(network: nn.Module, optimiser: torch.optim.Optimizer) -> d
         f"{names[id(parameter)]}:{key}": value
         for parameter, entries in optimiser.state.items()
         for key, value in entries.items()
+        if isinstance(value, Tensor)  # without momentum, SGD keeps None
     }
 
 
