@@ -1,6 +1,7 @@
 """audformat databases, made by the format's own package: what is the emotion is clear, or asked for."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -272,7 +273,7 @@ def test_a_wrong_folder_is_refused(tmp_path: Path) -> None:
 
 def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = make_database(tmp_path, PLAIN)
-    monkeypatch.setitem(__import__("sys").modules, "audformat", None)
+    monkeypatch.setitem(sys.modules, "audformat", None)
     with pytest.raises(MissingExtraError, match=r"serenade\[audformat\]"):
         list_files(root)
 

@@ -88,7 +88,6 @@ def test_commands_and_archives_are_refused_and_not_run(tmp_path: Path, entry: st
             {"utt2spk": "anna-a anna\nanna-a ben\n"},
             r"anna-a stands twice: .*utt2spk, line 2\. Found: ben, before",
         ),
-        ({"utt2label": "anna-a sad\n"}, r"two files say the emotion"),
         (
             {"wav_scp": "a gone/1.wav\nb gone/2.wav\n"},
             r"not one of the 2.*a \(wav\.scp\) names gone/1\.wav.*#audio=",

@@ -53,12 +53,14 @@ def cut(name: str, start_s: float, supervisions: list[dict[str, Any]], **changes
 def test_supervisions_of_cuts_are_seen_from_the_cut(tmp_path: Path) -> None:
     write_sound(tmp_path / "audio" / "r1.wav")
     inner = lhotse_supervision("u1", "r1", start=0.01, duration=0.02, speaker="anna", custom={"emotion": "fear"})
-    cuts = [cut("c1", 0.03, [inner]), cut("c2", 0.05, []), cut("c3", 0.0, [], type="MixedCut", tracks=[])]
+    outer = {**inner, "id": "u2", "start": -0.01, "duration": 0.09}  # longer than the cut on both sides
+    cuts = [cut("c1", 0.03, [inner, outer]), cut("c2", 0.05, []), cut("c3", 0.0, [], type="MixedCut", tracks=[])]
     write_lines(tmp_path / "mini_cuts_dev.jsonl.gz", cuts, packed=True)
     listing = list_files(tmp_path)
     assert [(u.id, u.start_s, u.end_s, u.speaker, u.split) for u in listing.utterances] == [
         ("c2", 0.05, 0.1, UNKNOWN_SPEAKER, "validation"),
         ("u1", 0.04, 0.06, "anna", "validation"),
+        ("u2", 0.03, 0.08, "anna", "validation"),
     ]
     assert [(item.where, item.reason) for item in listing.left_out] == [
         ("c3 (mini_cuts_dev.jsonl.gz, line 3)", "other material")

@@ -14,7 +14,7 @@ candidates, and the user says ``PATH#table=NAME,column=NAME`` (several tables wi
 the column or its scheme, from any table; a filewise table speaks of all segments of a file. Gender, language and age of
 a speaker also from the labels of the scheme of speakers, where databases keep them. Valence, arousal and dominance on
 the scale that their scheme has (minimum, maximum). The part of the split from the table's split, or its name. Other
-columns of the tables that are read become further facts.
+columns of those tables, and of tables called ``files`` or ``segments``, become further facts.
 
 Tables lie as CSV, Parquet or pickle. A pickle can run any code when it is opened, so it is used only where there is
 nothing else and the user says ``PATH#pickle=trusted``. Nothing in the folder is changed (the package itself would write
@@ -22,6 +22,7 @@ pickles beside tables).
 """
 
 import logging
+import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ from serenade.core.errors import CorpusError, UsageError
 from serenade.core.names import nearest
 from serenade.core.records import LeftOut, Listing
 from serenade.corpora.audformat_tables import HEADER, Database, two_letters
-from serenade.corpora.cells import MEANINGS, read_utterance
+from serenade.corpora.cells import COLUMNS, MEANINGS, read_utterance
 from serenade.corpora.choices import split_choices
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.layout import require_root
@@ -49,6 +50,7 @@ _CHOICES = {
 _ATTRIBUTES = ("valence", "arousal", "dominance")
 _PARTS = {"train": "train", "dev": "validation", "devel": "validation", "test": "test"}
 _GOLD = "gold_standard"
+_NO_FACTS = frozenset(("duration", *MEANINGS))  # columns that are no further facts
 
 _Key = tuple[str, float, float | None]
 
@@ -78,12 +80,14 @@ def list_files(root: Path) -> Listing:
 
 def _roles(database: Database, table: str) -> dict[str, str]:
     """Our name of every column of a table that has one, by the column's name or its scheme's."""
-    roles = {}
-    for name, column in database.header[table].columns.items():
-        role = MEANINGS.get(name.lower()) or MEANINGS.get(str(column.scheme_id).lower())
-        if role is not None and role not in ("file", "start", "end"):
-            roles[name] = role
-    return roles
+    columns = database.header[table].columns
+    schemes = {name: str(column.scheme_id) for name, column in columns.items() if name.lower() not in MEANINGS}
+    by_scheme = {name: MEANINGS[scheme.lower()] for name, scheme in schemes.items() if scheme.lower() in MEANINGS}
+    exact = {name.lower() for name in columns} & COLUMNS.keys()
+    named = {name: MEANINGS[name.lower()] for name in columns if name.lower() in MEANINGS}
+    sure = {name: ours for name, ours in named.items() if name.lower() == ours or ours not in exact}
+    roles = by_scheme | sure
+    return {name: role for name, role in roles.items() if role not in ("file", "start", "end")}
 
 
 def _chosen_columns(database: Database, choices: Mapping[str, str]) -> dict[str, list[str]]:
@@ -228,11 +232,12 @@ def _cells(database: Database, name: str, emotion: Sequence[str]) -> Iterator[tu
     part = _part(database.header, name, table)
     frame = table.df
     values = [frame[column].tolist() for column in frame.columns]
-    others = [c for c in frame.columns if c not in roles and c not in emotion and c.lower() not in ("duration", "file")]
+    tells_facts = bool(emotion) or name in ("files", "segments")  # elsewhere every rater may have a column
+    others = [c for c in frame.columns if tells_facts and c not in (*roles, *emotion) and c.lower() not in _NO_FACTS]
     for place, index in enumerate(frame.index):
         row = {column: _text(cells[place]) for column, cells in zip(frame.columns, values, strict=True)}
         cells = {roles[column]: row[column] for column in roles}
-        cells |= {column: row[column] for column in others if column.lower() not in MEANINGS} if emotion else {}
+        cells |= {column: row[column] for column in others}
         if "language" in cells:
             cells["language"] = two_letters(cells["language"])
         cells |= _voted([row[column] for column in emotion])
@@ -250,11 +255,7 @@ def _key(index: Any) -> _Key:
         return index, 0.0, None
     file, start, end = index
     start_s, end_s = start.total_seconds(), end.total_seconds()
-    return (
-        str(file),
-        0.0 if start_s != start_s else start_s,
-        None if end_s != end_s else end_s,
-    )  # NaN differs from itself
+    return str(file), 0.0 if math.isnan(start_s) else start_s, None if math.isnan(end_s) else end_s
 
 
 def _text(value: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from serenade.core.errors import CorpusError, MissingExtraError
 from serenade.corpora.delimited import decode
 
-__all__ = ["HEADER", "Database", "two_letters"]
+__all__ = ["HEADER", "Database", "three_letters", "two_letters"]
 
 HEADER = "db.yaml"
 """The name of every database's header."""
@@ -37,6 +37,11 @@ _TWO_LETTERS = {  # ISO 639-3 to 639-1, of languages that have corpora of emotio
 def two_letters(language: str) -> str:
     """ISO 639-1 for a language as the package writes it (ISO 639-3); what is not known stays."""
     return _TWO_LETTERS.get(language, language)
+
+
+def three_letters(language: str) -> str:
+    """ISO 639-3 for ISO 639-1; what is not known stays."""
+    return next((three for three, two in _TWO_LETTERS.items() if two == language), language)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
-from serenade.corpora.cells import MEANINGS, read_utterance
+from serenade.corpora.cells import MEANINGS, read_utterance, sort_cells
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import read_rows
 from serenade.corpora.json_lines import plain_cell, read_objects
@@ -88,13 +88,12 @@ def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, str], Mapping[str, st
             yield row.line, row.cells, row.extra
         return
     for line, values in read_objects(path):
-        filled = {name: cell for name, value in values.items() if (cell := plain_cell(value))}
-        cells = {MEANINGS[name.lower()]: cell for name, cell in filled.items() if name.lower() in MEANINGS}
+        cells, extra = sort_cells({name: plain_cell(value) for name, value in values.items()})
         if not any(MEANINGS.get(name.lower()) == "file" for name in values):
             raise CorpusError(
                 "a line of the metadata has no 'file_name'", where=f"{path}, line {line}", found=", ".join(values)
             )
-        yield line, cells, {name: cell for name, cell in filled.items() if name.lower() not in MEANINGS}
+        yield line, cells, extra
 
 
 def _of_folders(root: Path, files: list[Path]) -> Iterator[Draft | LeftOut]:

@@ -4,8 +4,8 @@ The names of columns, their other spellings and the forms of their values stand 
 Face metadata, EmoBox lists, Kaldi's ``utt2...`` files, lhotse's ``custom`` and audformat's columns are read with them.
 
 Valence, arousal and dominance mean something only on a scale, so they are read where the column ``scale`` states one
-(``1..5``); elsewhere they stay among the other facts, as they are. Votes are written ``angry=3;sad=1``. Where there is a
-dialogue and no group, the dialogue is the group too: splits keep groups whole.
+(``1..5``); elsewhere they stay among the other facts, as they are. Votes are written ``angry=3;sad=1``. Where there is
+a dialogue and no group, the dialogue is the group too: splits keep groups whole.
 """
 
 import math
@@ -18,7 +18,7 @@ from serenade.core.names import nearest
 from serenade.core.records import UNKNOWN_SPEAKER, Attributes, LeftOut, Utterance
 from serenade.corpora.naming import plain_words
 
-__all__ = ["COLUMNS", "MEANINGS", "cells_of", "read_utterance", "span_name"]
+__all__ = ["COLUMNS", "MEANINGS", "cells_of", "read_utterance", "sort_cells", "span_name"]
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "file": ("path", "filename", "file_name", "filepath", "file_path", "audio", "audio_path", "wav", "recording"),
@@ -45,6 +45,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 MEANINGS = {word: name for name, others in COLUMNS.items() for word in (name, *others)}
 """Every spelling to our name."""
+
+_EXTRA = "extra_"  # before the name of a further fact that would be taken for a column
 
 _GENDERS = {"f": "female", "w": "female", "woman": "female", "m": "male", "man": "male"}
 _SPLITS = {
@@ -105,14 +107,37 @@ def read_utterance(
         fold=cells.get("fold"),
         attributes=attributes,
         votes=_votes(cells, place),
-        extra={**extra, **unread},
+        extra={_own_name(name): value for name, value in extra.items()} | unread,
     )
+
+
+def sort_cells(named: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The cells of a row by our names of columns, and those that are none; empty ones are left out.
+
+    Our own name goes before its other spellings, and among those the first; what they hold besides stays as it is.
+    """
+    filled = {name: cell for name, cell in named.items() if cell}
+    exact = {name.lower() for name in filled} & COLUMNS.keys()
+    cells: dict[str, str] = {}
+    extra: dict[str, str] = {}
+    for name, cell in filled.items():
+        ours = MEANINGS.get(name.lower())
+        if ours is not None and ours not in cells and (name.lower() == ours or ours not in exact):
+            cells[ours] = cell
+        else:
+            extra[name] = cell
+    return cells, extra
+
+
+def _own_name(name: str) -> str:
+    plain = name.removeprefix(_EXTRA)
+    return plain if plain.lower() in MEANINGS else name
 
 
 def cells_of(utterance: Utterance) -> dict[str, str]:
     """The cells that `read_utterance` reads back, without file, start and end; what is not known is left out.
 
-    A fact among the extra ones that has the name of a column is written with ``extra_`` before it.
+    A fact among the extra ones that has the name of a column is written with ``extra_`` before it, which is read back.
     """
     known = {name: getattr(utterance, name) for name in ("gender", "emotion", "language", "split", "fold", "text")}
     known |= {"utterance": utterance.id, "sentence": utterance.sentence, "group": utterance.group}
@@ -123,7 +148,7 @@ def cells_of(utterance: Utterance) -> dict[str, str]:
         known |= {name: _plain(getattr(stated, name)) for name in _ATTRIBUTES}
     known["votes"] = ";".join(f"{name}={_plain(count)}" for name, count in utterance.votes.items())
     known["dialogue"] = utterance.dialogue
-    others = {f"extra_{name}" if name.lower() in MEANINGS else name: value for name, value in utterance.extra.items()}
+    others = {f"{_EXTRA}{name}" if name.lower() in MEANINGS else name: value for name, value in utterance.extra.items()}
     return {name: value for name, value in (known | others).items() if value}
 
 

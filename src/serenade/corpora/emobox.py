@@ -23,7 +23,7 @@ from pathlib import Path
 from serenade.core.errors import CorpusError
 from serenade.core.labels import canonical_emotion
 from serenade.core.records import LeftOut, Listing
-from serenade.corpora.cells import MEANINGS, read_utterance
+from serenade.corpora.cells import read_utterance, sort_cells
 from serenade.corpora.choices import split_choices
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import decode
@@ -96,8 +96,7 @@ def _rows(
             yield LeftOut(f"{key} (line {line})", "unknown label", f"{word}, which {_MAP} does not have")
             continue
         own = {"utterance": key, "emotion": name} | dict(parts.get(key, {}))
-        known = {MEANINGS[name]: cell for name, cell in cells.items() if name in MEANINGS}
-        extra = {n: cell for n, cell in cells.items() if n not in MEANINGS and n not in _FILE_FACTS and cell}
+        known, extra = sort_cells({name: cell for name, cell in cells.items() if name not in _FILE_FACTS})
         found = read_utterance("emobox", known | own, extra, where=f"{key} (line {line})", place=place)
         yield found if isinstance(found, LeftOut) else Draft(f"{key} (line {line})", file, found)
 

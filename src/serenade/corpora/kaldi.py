@@ -23,7 +23,7 @@ from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.records import LeftOut, Listing
-from serenade.corpora.cells import MEANINGS, read_utterance
+from serenade.corpora.cells import read_utterance, sort_cells
 from serenade.corpora.choices import split_choices
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.label_files import read_lines
@@ -60,9 +60,8 @@ def _rows(folder: Path) -> Iterator[Draft | LeftOut]:
             yield LeftOut(where, "missing", f"wav.scp does not name the recording {recording}")
             continue
         told = {"utterance": utterance_id} | {name: values.get(utterance_id, "") for name, values in facts.items()}
-        told["gender"] = told.get("gender") or genders.get(told.get("speaker", ""), "")
-        cells = {name: value for name, value in told.items() if name in MEANINGS and value}
-        extra = {name: value for name, value in told.items() if name not in MEANINGS and value}
+        cells, extra = sort_cells(told)
+        cells.setdefault("gender", genders.get(cells.get("speaker", ""), ""))
         span = {"start": start, "end": "" if end.startswith("-") else end}
         found = read_utterance("kaldi", cells | span, extra, where=where, place=f"{folder}, {place}")
         yield found if isinstance(found, LeftOut) else Draft(where, recordings[recording], found)
@@ -93,18 +92,13 @@ def _recordings(path: Path) -> dict[str, str]:
 
 
 def _facts(folder: Path) -> dict[str, dict[str, str]]:
-    """Values by utterance of every file that says something of utterances, by our name of the fact."""
-    facts: dict[str, dict[str, str]] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name not in _FACTS and (not path.name.startswith("utt2") or path.name in _NOT_FACTS):
-            continue
-        word = path.name.removeprefix("utt2")
-        name = _FACTS.get(path.name) or MEANINGS.get(word, word)
-        pairs = _pairs(path, values_needed=False)
-        if name in facts:
-            raise CorpusError(f"two files say the {name} of utterances", where=folder, hint=f"Move {path.name} away")
-        facts[name] = pairs
-    return facts
+    """Values by utterance of every file that says something of utterances, by the name of the fact."""
+    files = [path for path in sorted(folder.iterdir()) if path.name in _FACTS or path.name.startswith("utt2")]
+    return {
+        _FACTS.get(path.name, path.name.removeprefix("utt2")): _pairs(path, values_needed=False)
+        for path in files
+        if path.name not in _NOT_FACTS
+    }
 
 
 def _segments(folder: Path, recordings: dict[str, str]) -> Iterator[tuple[str, tuple[str, str, str, str]]]:

@@ -7,7 +7,8 @@ Recordings alone are unlabelled speech. A file whose name has a part ``train``, 
 
 A supervision is an utterance: its ``speaker``, ``gender``, ``language``, ``text``, and what stands in ``custom``, where
 lhotse keeps what it has no field for: ``emotion`` (or ``emo``, ``label``), ``valence``, ``arousal``, ``dominance``
-with ``scale``, ``votes``. The start of a supervision is seen from its cut, in a list of cuts.
+with ``scale``, ``votes``. In a list of cuts the start of a supervision is seen from its cut, and what
+lies outside of the cut does not belong to the utterance.
 
 What cannot be had from the file as it lies there is left out with its reason: recordings that come from a command, a
 URL or memory, that are changed on the fly (speed, volume), one channel of several, cuts that are mixed.
@@ -16,6 +17,7 @@ Citation: P. Żelasko, D. Povey, J. Trmal, S. Khudanpur, "Lhotse: a speech data 
 deep learning ecosystem", 2021.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +25,7 @@ from typing import Any
 
 from serenade.core.errors import CorpusError
 from serenade.core.records import LeftOut, Listing
-from serenade.corpora.cells import MEANINGS, read_utterance
+from serenade.corpora.cells import read_utterance, sort_cells
 from serenade.corpora.choices import split_choices
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.json_lines import plain_cell, read_objects
@@ -36,6 +38,8 @@ _ENDINGS = (".jsonl", ".jsonl.gz")
 _PARTS = {"train": "train", "dev": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _ROUNDING_S = 1e-6
 _SPAN_TOLERANCE_S = 0.001  # durations are rounded in manifests
+
+_WHOLE = (0.0, math.inf)
 
 _Values = Mapping[str, Any]
 
@@ -78,7 +82,7 @@ def _rows(manifests: Mapping[str, Sequence[Path]], chosen: Path | None) -> Itera
         for path in [chosen] if chosen is not None else manifests["recordings"]:
             for line, recording in read_objects(path):
                 whole = {"id": recording.get("id"), "start": 0.0, "duration": recording.get("duration")}
-                yield _utterance(path, line, whole, recording, 0.0)
+                yield _utterance(path, line, whole, recording, _WHOLE)
 
 
 def _partner(path: Path, manifests: Mapping[str, Sequence[Path]]) -> Path:
@@ -111,7 +115,7 @@ def _of_supervisions(path: Path, partner: Path) -> Iterator[Draft | LeftOut]:
             detail = f"{partner.name} has no recording {supervision.get('recording_id')}"
             yield LeftOut(where, "missing", detail)
         else:
-            yield _utterance(path, line, supervision, recording, 0.0)
+            yield _utterance(path, line, supervision, recording, _WHOLE)
 
 
 def _of_cuts(path: Path) -> Iterator[Draft | LeftOut]:
@@ -124,30 +128,33 @@ def _of_cuts(path: Path) -> Iterator[Draft | LeftOut]:
             yield LeftOut(where, "missing", "the cut names no recording")
         else:
             start_s = _number(cut, "start", path, line)
+            bounds = (start_s, start_s + _number(cut, "duration", path, line))
             # a cut without supervisions is unlabelled speech
             whole = {"id": cut.get("id"), "start": 0.0, "duration": cut.get("duration"), "channel": cut.get("channel")}
             for supervision in cut.get("supervisions") or [whole]:
-                yield _utterance(path, line, supervision, recording, start_s)
+                yield _utterance(path, line, supervision, recording, bounds)
 
 
-def _utterance(path: Path, line: int, supervision: _Values, recording: _Values, start_s: float) -> Draft | LeftOut:
-    """The utterance of a supervision whose start is seen from `start_s` of its recording."""
+def _utterance(
+    path: Path, line: int, supervision: _Values, recording: _Values, bounds: tuple[float, float]
+) -> Draft | LeftOut:
+    """The utterance of a supervision, whose start is seen from the first of the bounds that it must not leave."""
     name = str(supervision.get("id"))
     where = f"{name} ({path.name}, line {line})"
     sources = recording.get("sources") or []
     fault = _fault(supervision, recording, sources)
     if fault is not None:
         return LeftOut(where, "other material", fault)
-    begin_s = start_s + _number(supervision, "start", path, line)
-    end_s = begin_s + _number(supervision, "duration", path, line)
+    start_s = bounds[0] + _number(supervision, "start", path, line)
+    end_s = min(start_s + _number(supervision, "duration", path, line), bounds[1])
+    start_s = max(start_s, bounds[0])
     told = {key: plain_cell(supervision.get(key)) for key in ("speaker", "gender", "language", "text")}
     custom = {key: plain_cell(value) for key, value in (supervision.get("custom") or {}).items()}
-    told |= {MEANINGS[key.lower()]: cell for key, cell in custom.items() if key.lower() in MEANINGS}
-    cells = {"split": _part(path)} | {key: cell for key, cell in told.items() if cell} | {"utterance": name}
+    cells, extra = sort_cells({key: cell for key, cell in told.items() if cell} | custom | {"utterance": name})
+    cells.setdefault("split", _part(path))
     total_s = _number(recording, "duration", path, line)
-    if begin_s > _ROUNDING_S or end_s < total_s - _SPAN_TOLERANCE_S:
-        cells |= {"start": repr(round(max(begin_s, 0.0), 9)), "end": repr(round(end_s, 9))}
-    extra = {key: cell for key, cell in custom.items() if key.lower() not in MEANINGS and cell}
+    if start_s > _ROUNDING_S or end_s < total_s - _SPAN_TOLERANCE_S:
+        cells |= {"start": repr(round(start_s, 9)), "end": repr(round(end_s, 9))}
     found = read_utterance("lhotse", cells, extra, where=where, place=f"{path}, line {line}")
     return found if isinstance(found, LeftOut) else Draft(where, str(sources[0]["source"]), found)
 
