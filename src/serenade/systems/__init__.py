@@ -33,6 +33,7 @@ PRESETS: dict[str, str] = {
     "glam-published": "glam",
     "baseline": "baseline",
     "egemaps-svm": "functionals",
+    "egemaps-rbf": "functionals",
     "egemaps-logreg": "functionals",
     "compare-svm": "functionals",
 }
