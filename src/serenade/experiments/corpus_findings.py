@@ -58,7 +58,7 @@ def _most_frequent(counts: Mapping[int, int]) -> int:
     return max(counts, key=lambda value: (counts[value], value))
 
 
-Test = Callable[[Quality, Norms], tuple[float, str] | None]
+_Test = Callable[[Quality, Norms], tuple[float, str] | None]
 """How far a recording is off (greater is worse) and what was found, in words; None where it passes."""
 
 
@@ -78,7 +78,7 @@ class Criterion:
     title: str
     threshold: str
     advice: str
-    test: Test
+    test: _Test
 
 
 def _clipping(quality: Quality, norms: Norms) -> tuple[float, str] | None:

@@ -11,6 +11,7 @@ import typer
 
 from serenade.app.commands.corpus_export import export
 from serenade.app.commands.corpus_fetch import fetch
+from serenade.app.commands.corpus_import import import_corpus
 from serenade.app.commands.corpus_report import report_corpus
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = ["app", "check", "list_corpora", "print_table", "stats"]
 app = typer.Typer(help="Fetch a corpus, check it and show what is in it.", no_args_is_help=True)
 app.command("fetch")(fetch)
 app.command("export")(export)
+app.command("import")(import_corpus)
 app.command("report")(report_corpus)
 
 _NAME = typer.Argument(help="emodb, ravdess, synthetic, or table for your own recordings", show_default=False)

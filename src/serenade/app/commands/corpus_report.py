@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from serenade.app.console import Progress, say
+from serenade.core.errors import CorpusError, PartialFailure, SerenadeError
 
 if TYPE_CHECKING:
     from serenade.core.records import Listing
 
-__all__ = ["make_corpus_report", "raise_if_damaged", "report_corpus"]
+__all__ = ["damage_of", "make_corpus_report", "print_findings", "report_corpus"]
 
 
 def report_corpus(
@@ -35,10 +36,12 @@ def report_corpus(
     if as_json:
         print(json.dumps(summary, indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        _print_findings(summary)
+        print_findings(summary)
     if page is not None:
         say(f"Report: {page}")
-    raise_if_damaged(path, listing)
+    failures = damage_of(listing)
+    if failures:
+        raise PartialFailure(f"measuring {path}", failures=failures, done=len(listing.utterances))
 
 
 def make_corpus_report(
@@ -59,7 +62,6 @@ def make_corpus_report(
     Raises:
         CorpusError: the corpus does not lie there, or nothing in it can be used.
     """
-    from serenade.core.errors import CorpusError
     from serenade.core.labels import LabelSet
     from serenade.corpora import Selection
     from serenade.experiments.corpus_quality import measure_corpus
@@ -82,7 +84,8 @@ def make_corpus_report(
     return summary, measured.listing
 
 
-def _print_findings(summary: dict[str, Any]) -> None:
+def print_findings(summary: dict[str, Any]) -> None:
+    """Print what is in a corpus and what stands out."""
     counted = summary["statistics"]
     print(
         f"{summary['corpus']['title']} in {summary['corpus']['path']}: {counted['utterances']} utterances, "
@@ -94,19 +97,12 @@ def _print_findings(summary: dict[str, Any]) -> None:
         print("  nothing stands out")
 
 
-def raise_if_damaged(path: Path, listing: "Listing") -> None:
-    """End with the code of a partial failure if something is wrong with the corpus itself.
-
-    Raises:
-        PartialFailure: names what is damaged.
-    """
-    from serenade.core.errors import CorpusError, PartialFailure
+def damage_of(listing: "Listing") -> list[SerenadeError]:
+    """One error for everything that was left out because something is wrong with it."""
     from serenade.corpora.validation import DAMAGE
 
-    failures = [
+    return [
         CorpusError(f"{item.reason}, {item.detail}" if item.detail else item.reason, where=item.where)
         for item in listing.left_out
         if item.reason in DAMAGE
     ]
-    if failures:
-        raise PartialFailure(f"measuring {path}", failures=failures, done=len(listing.utterances))
