@@ -21,8 +21,12 @@ SYSTEMS: NameTable[type[System]] = NameTable(
     "system",
     [
         ("glam", "serenade.systems.glam:GlamSystem"),
+        ("mhcnn", "serenade.systems.mhcnn:MhcnnSystem"),
+        ("aacnn", "serenade.systems.aacnn:AacnnSystem"),
+        ("attention_pooling", "serenade.systems.attention_pooling:AttentionPoolingSystem"),
         ("baseline", "serenade.systems.baseline:BaselineSystem"),
         ("functionals", "serenade.systems.functionals:FunctionalsSystem"),
+        ("mfcc_gmm", "serenade.systems.mfcc_gmm:MfccGmmSystem"),
     ],
 )
 
@@ -31,11 +35,21 @@ PRESETS: dict[str, str] = {
     "glam": "glam",
     "glam-cpu": "glam",
     "glam-published": "glam",
+    "mhcnn": "mhcnn",
+    "mhcnn-published": "mhcnn",
+    "aacnn": "aacnn",
+    "aacnn-published": "aacnn",
+    "apcnn": "attention_pooling",
+    "apcnn-published": "attention_pooling",
+    "attention-pooling": "attention_pooling",
+    "attention-pooling-gap": "attention_pooling",
+    "attention-pooling-bilinear": "attention_pooling",
     "baseline": "baseline",
     "egemaps-svm": "functionals",
     "egemaps-rbf": "functionals",
     "egemaps-logreg": "functionals",
     "compare-svm": "functionals",
+    "mfcc-gmm": "mfcc_gmm",
 }
 
 
