@@ -115,7 +115,7 @@ class SupportVectorMachine(nn.Module):
                 continue  # the check of torch says so
             if name == "weights" or stored.shape[1:] == buffer.shape[1:]:
                 setattr(self, name, buffer.new_zeros(stored.shape))  # how many there are is known by the file alone
-        super()._load_from_state_dict(state_dict, prefix, *others)  # type: ignore[no-untyped-call] # torch's own
+        super()._load_from_state_dict(state_dict, prefix, *others)
 
 
 def pairs_of(num_classes: int) -> list[tuple[int, int]]:

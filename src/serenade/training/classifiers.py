@@ -123,7 +123,8 @@ class _Candidate:
 class _Solver(Protocol):
     """Fits on some rows of the material and scores others."""
 
-    gammas: Sequence[float]
+    @property
+    def gammas(self) -> Sequence[float]: ...
 
     def fit(self, rows: _Rows, candidate: _Candidate) -> Any: ...
 
