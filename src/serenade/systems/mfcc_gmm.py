@@ -5,9 +5,9 @@ Trans. Speech and Audio Processing 1995 (with emotions for speakers: B. Schuller
 
 13 MFCC of 25 ms windows every 10 ms with their first and second time derivatives, standardised on the training part of
 the fold; a mixture of Gaussians with diagonal covariances for the frames of each class (scikit-learn, seeded). The
-class with the largest mean log-likelihood per frame wins. Frames that follow each other are not independent, so their sum
-would give probabilities of 0 and 1. The logits are the means times a factor, which is fitted on the validation part
-(1 without one) and changes no decision; the factor multiplies the log prior too.
+class with the largest mean log-likelihood per frame wins. Frames that follow each other are not independent, so their
+sum would give probabilities of 0 and 1. The logits are the means times a factor, which is fitted on the validation
+part (1 without one) and changes no decision; the factor multiplies the log prior too.
 """
 
 from collections.abc import Sequence
