@@ -44,8 +44,8 @@ def is_there(path: Path) -> bool:
 
 def shown_place(utterance: Utterance, root: Path) -> str:
     """The recording as a person would look for it: relative to the corpus, with its line in the user's table."""
-    path, base = utterance.audio, root if root.is_dir() else root.parent
-    shown = path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+    shown, base = utterance.audio.as_posix(), (root if root.is_dir() else root.parent).as_posix()
+    shown = shown.removeprefix(base if base.endswith("/") else f"{base}/")
     return f"{shown} (line {utterance.extra['line']})" if "line" in utterance.extra else shown
 
 

@@ -61,7 +61,8 @@ def list_files(root: Path) -> Listing:
     rows = read_rows(root, MEANINGS, needed="file")
     named = [row for row in rows if "file" in row.cells]
     left_out = [_complaint(row, "missing", "the cell of the file is empty") for row in rows if "file" not in row.cells]
-    paths = {row.line: _path(root, row.cells["file"]) for row in named}
+    folder = root.parent
+    paths = {row.line: _path(folder, row.cells["file"]) for row in named}
     _require_some(root, named, paths)
     stems = _relative(root, paths)
     meanings = read_labels(row.cells.get("emotion", "") for row in named)
@@ -114,22 +115,24 @@ def _twice(first: Utterance, second: Utterance) -> str:
     return detail
 
 
-def _path(root: Path, cell: str) -> Path:
-    """Where the recording lies; tables written on Windows may have backslashes."""
-    direct = root.parent / cell
+def _path(folder: Path, cell: str) -> Path:
+    """Where the recording lies, seen from the table's folder; tables written on Windows may have backslashes."""
+    direct = folder / cell
     if os.sep == "/" and "\\" in cell and not is_there(direct):
-        return root.parent / cell.replace("\\", "/")
+        return folder / cell.replace("\\", "/")
     return direct
 
 
 def _relative(root: Path, paths: Mapping[int, Path]) -> dict[int, str]:
     """Names for ids that hold no absolute path: relative to the table, else to the folder that is common to all."""
-    base = Path(os.path.abspath(root.parent))  # noqa: PTH100 - links stay as the user wrote them
-    full = {line: Path(os.path.abspath(path)) for line, path in paths.items()}  # noqa: PTH100
-    outside = [path.parent for path in full.values() if not path.is_relative_to(base)]
-    common = Path(os.path.commonpath(outside)) if outside else base
+    base = os.path.abspath(root.parent)  # noqa: PTH100 - links stay as the user wrote them
+    full = {line: os.path.abspath(path) for line, path in paths.items()}  # noqa: PTH100
+    inside = os.path.join(base, "")  # noqa: PTH118 - with the separator at its end
+    outside = [os.path.dirname(path) for path in full.values() if not path.startswith(inside)]  # noqa: PTH120
+    common = os.path.join(os.path.commonpath(outside), "") if outside else inside  # noqa: PTH118
     return {
-        line: path.relative_to(base if path.is_relative_to(base) else common).as_posix() for line, path in full.items()
+        line: path.removeprefix(inside if path.startswith(inside) else common).replace(os.sep, "/")
+        for line, path in full.items()
     }
 
 

@@ -1,6 +1,7 @@
 """Looking at every recording of a listing before anyone trusts it: what cannot be used is left out with its reason."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +12,7 @@ from serenade.core.devices import cpu_budget
 from serenade.core.errors import AudioError, CorpusError
 from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
 from serenade.corpora.corpus import Examine, Facts
-from serenade.corpora.layout import is_there, shown_place
+from serenade.corpora.layout import shown_place
 from serenade.corpora.memo import FactsMemo
 
 __all__ = ["DAMAGE", "validate"]
@@ -24,6 +25,8 @@ DAMAGE: frozenset[LeftOutReason] = frozenset(
 _SILENT_PEAK = 1e-4  # -80 dB of full scale: three steps of 16 bit, below the noise of any microphone
 _SPAN_TOLERANCE_S = 0.05  # tables round their times
 _CHUNK = 256  # recordings between two visits to the memo; a process that is killed loses no more than these
+
+_Folders = dict[str, dict[str, str]]  # of folders that were looked into: the first name with each stem
 
 _log = logging.getLogger(__name__)
 
@@ -53,12 +56,13 @@ def validate(
     """
     utterances = sorted(listing.utterances, key=lambda utterance: utterance.id)
     _require_unique(utterances)
-    paths = sorted({utterance.audio for utterance in utterances})
+    paths = sorted({utterance.audio for utterance in utterances}, key=str)
     facts = _examine_all(paths, examine, progress, cpu_budget() if workers is None else workers)
     left_out = list(listing.left_out)
     kept: dict[str, Utterance] = {}
+    folders: _Folders = {}
     for utterance in utterances:
-        found = _judge(utterance, facts[utterance.audio], shown_place(utterance, root))
+        found = _judge(utterance, facts[utterance.audio], root, folders)
         if isinstance(found, Utterance) and found.content in kept:
             found = LeftOut(shown_place(utterance, root), "duplicate", _compare(kept[str(found.content)], found))
         if isinstance(found, LeftOut):
@@ -79,8 +83,11 @@ def _examine_all(
 ) -> dict[Path, Facts | AudioError]:
     """What `examine` says of every path, from the memo where the file has not changed."""
     facts: dict[Path, Facts | AudioError] = {}
+    for path in paths:
+        if not os.path.lexists(path):  # no thread and no memo is needed to know this of 100,000 rows
+            facts[path] = AudioError("there is no such recording", reason="missing", where=path)
     with FactsMemo(examine) as memo, ThreadPoolExecutor(max(1, workers)) as pool:
-        facts.update(memo.recall(paths))
+        facts.update(memo.recall([path for path in paths if path not in facts]))
         if progress is not None:
             progress(len(facts), len(paths))
         unknown = iter([path for path in paths if path not in facts])
@@ -116,37 +123,48 @@ def _try(examine: Examine, path: Path) -> Facts | AudioError:
         return error
 
 
-def _judge(utterance: Utterance, facts: Facts | AudioError, where: str) -> Utterance | LeftOut:
+def _judge(utterance: Utterance, facts: Facts | AudioError, root: Path, folders: _Folders) -> Utterance | LeftOut:
     """The utterance with what is known of its sound, or why it cannot be used."""
+
+    def left_out(reason: LeftOutReason, detail: str) -> LeftOut:
+        return LeftOut(shown_place(utterance, root), reason, detail)
+
     if isinstance(facts, AudioError):
-        return LeftOut(where, facts.reason, _detail(facts, utterance.audio))
+        return left_out(facts.reason, _detail(facts, utterance.audio, folders))
     if facts.duration_s <= 0:
-        return LeftOut(where, "empty", "no samples")
+        return left_out("empty", "no samples")
     if facts.peak < _SILENT_PEAK:
-        return LeftOut(where, "silent", f"largest sample {facts.peak:.1e}")
+        return left_out("silent", f"largest sample {facts.peak:.1e}")
     end_s = facts.duration_s if utterance.end_s is None else utterance.end_s
     if utterance.start_s < 0 or utterance.start_s >= end_s or end_s > facts.duration_s + _SPAN_TOLERANCE_S:
         span = f"{utterance.start_s:g} s to {end_s:g} s"
-        return LeftOut(where, "bad span", f"{span} of a recording of {facts.duration_s:.3f} s")
+        return left_out("bad span", f"{span} of a recording of {facts.duration_s:.3f} s")
     end_s = min(end_s, facts.duration_s)
     if utterance.start_s >= end_s:
-        return LeftOut(where, "bad span", f"begins at the end of a recording of {facts.duration_s:.3f} s")
+        return left_out("bad span", f"begins at the end of a recording of {facts.duration_s:.3f} s")
     whole = utterance.start_s == 0 and end_s == facts.duration_s
     content = facts.content if whole else f"{facts.content}@{utterance.start_s:.3f}-{end_s:.3f}"
     return replace(utterance, duration_s=end_s - utterance.start_s, content=content)
 
 
-def _detail(error: AudioError, path: Path) -> str:
+def _detail(error: AudioError, path: Path, folders: _Folders) -> str:
     detail = "; ".join(str(part) for part in (error.what, error.found) if part is not None)
-    if not is_there(path) and is_there(path.parent):
-        twins = sorted(other.name for other in path.parent.glob(f"{_escape(path.stem)}.*"))
-        detail += f"; but {twins[0]} is there" if twins else ""
+    if error.reason == "missing":
+        twin = _names_by_stem(path.parent, folders).get(path.stem)
+        detail += f"; but {twin} is there" if twin is not None else ""
     return detail
 
 
-def _escape(name: str) -> str:
-    """A name that `glob` takes literally."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+def _names_by_stem(folder: Path, folders: _Folders) -> dict[str, str]:
+    """The first name with each stem in a folder, which is listed once; nothing where it cannot be listed."""
+    key = str(folder)
+    if key not in folders:
+        try:
+            names = sorted(os.listdir(folder), reverse=True)  # noqa: PTH208 - names are all that is needed
+        except (OSError, ValueError):
+            names = []
+        folders[key] = {os.path.splitext(name)[0]: name for name in names if "." in name[1:]}  # noqa: PTH122
+    return folders[key]
 
 
 def _compare(first: Utterance, second: Utterance) -> str:
