@@ -15,7 +15,8 @@ from serenade.corpora import CORPORA
 from serenade.corpora.fetching import fetch
 from serenade.corpora.sources import SOURCES, Archive, Source
 
-PLAIN = sorted({name for name, source in SOURCES.items() if source.archives} & set(TREES))
+APART = {"librispeech", "demand", "meld"}  # of parts, or archives in an archive: looked at below
+PLAIN = sorted({name for name, source in SOURCES.items() if source.archives} - APART)
 EXTRA = "Model Output/picture.jpg"  # what repositories hold beside the corpus
 
 
@@ -60,11 +61,6 @@ def listed(name: str, root: Path) -> list[str]:
     listing = CORPORA.resolve(name).list_files(root)
     assert listing.left_out == ()
     return [utterance.id for utterance in listing.utterances]
-
-
-def test_every_corpus_that_can_be_fetched_is_looked_at() -> None:
-    others = {"librispeech", "demand", "meld"}
-    assert {*PLAIN, *others} == {name for name, source in SOURCES.items() if source.archives}
 
 
 @pytest.mark.parametrize("name", PLAIN)
