@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,19 @@ SPEAKERS_TXT = """\
 """
 
 
-def make_librispeech(root: Path, names: Mapping[str, Iterable[str]], *, suffix: str = ".flac") -> Path:
+def make_librispeech(
+    root: Path,
+    names: Mapping[str, Iterable[str]],
+    *,
+    suffix: str = ".flac",
+    write: Callable[[Path], Path] = write_sound,
+) -> Path:
     """LibriSpeech's layout with these recordings by subset, with transcripts and the list of readers."""
     for subset, stems in names.items():
         for stem in stems:
             reader, chapter, _ = stem.split("-")
             folder = root / subset / reader / chapter
-            write_sound(folder / f"{stem}{suffix}")
+            write(folder / f"{stem}{suffix}")
             with (folder / f"{reader}-{chapter}.trans.txt").open("a", encoding="utf-8") as file:
                 file.write(f"{stem} WORDS OF {stem.rpartition('-')[2]}\n")
     (root / "SPEAKERS.TXT").write_text(SPEAKERS_TXT, encoding="utf-8")

@@ -95,6 +95,15 @@ def test_what_is_missing_or_foreign_is_reported(tmp_path: Path) -> None:
     assert len(found) == 3
 
 
+def test_readers_of_a_subset_who_are_not_there_are_told(tmp_path: Path) -> None:
+    root = make_librispeech(tmp_path, {"test-other": NAMES["test-other"]})
+    assert list_files(root).left_out == ()  # the other reader is in a subset that was not asked for
+    text = (root / "SPEAKERS.TXT").read_text() + "1998 | F | test-other | 8 | X\n"
+    (root / "SPEAKERS.TXT").write_text(text)
+    (item,) = list_files(root).left_out
+    assert (item.where, item.reason, item.detail) == ("test-other", "missing", "1 of 2 readers, such as 1998")
+
+
 def test_a_root_one_level_off_is_named(tmp_path: Path) -> None:
     root = make_librispeech(tmp_path / "LibriSpeech", NAMES)
     for wrong in (tmp_path, root / "train-clean-100" / "103"):

@@ -30,13 +30,9 @@ __all__ = ["CORPUS", "list_files"]
 
 _NAME = re.compile(r"(?P<reader>\d+)-(?P<chapter>\d+)-(?P<number>\d{4})")
 _SUBSETS = (
-    "train-clean-100",
-    "train-clean-360",
-    "train-other-500",
-    "dev-clean",
-    "dev-other",
-    "test-clean",
-    "test-other",
+    *("train-clean-100", "train-clean-360", "train-other-500"),
+    *("dev-clean", "dev-other", "test-clean", "test-other"),
+    *("train-clean-5", "dev-clean-2"),  # Mini LibriSpeech
 )
 _PARTS = {"train": "train", "dev": "validation", "test": "test"}
 _SEXES = {"F": "female", "M": "male"}
@@ -58,11 +54,13 @@ def list_files(root: Path) -> Listing:
     files = [path for path in walk_files(root) if path.name.upper() not in _PAPERS]
     transcripts = [path for path in files if path.name.endswith(_WORDS)]
     words = _words(transcripts)
-    sexes = _sexes(top / _READERS)
+    readers = _readers(top / _READERS)
+    sexes = {reader: sex for reader, (sex, _) in readers.items()}
     recordings = [path for path in files if not path.name.endswith(_WORDS)]
     listing = gather(root, recordings, partial(_read_name, top, sexes, words))
     _tell_unknown(top, listing, sexes)
-    return Listing(listing.utterances, (*listing.left_out, *_absent(root, listing, transcripts, words)))
+    absent = [*_absent(root, listing, transcripts, words), *_absent_readers(listing, readers)]
+    return Listing(listing.utterances, (*listing.left_out, *absent))
 
 
 def _looks_right(root: Path) -> bool:
@@ -104,8 +102,8 @@ def _words(transcripts: list[Path]) -> dict[str, str]:
     return {name: text.strip() for name, _, text in lines if name}
 
 
-def _sexes(path: Path) -> dict[str, str]:
-    """Sex by reader; empty where the file is not there.
+def _readers(path: Path) -> dict[str, tuple[str, str]]:
+    """Sex and subset by reader; empty where the file is not there.
 
     Raises:
         CorpusError: a line is none of the file's.
@@ -113,20 +111,20 @@ def _sexes(path: Path) -> dict[str, str]:
     if not path.is_file():
         _log.warning("%s is not there: the sex of the readers is not known", path)
         return {}
-    sexes: dict[str, str] = {}
+    readers: dict[str, tuple[str, str]] = {}
     for number, line in read_lines(path):
         if not line.strip() or line.startswith(";"):
             continue
         cells = [cell.strip() for cell in line.split("|")]
-        if len(cells) < 2 or cells[1].upper() not in _SEXES:
+        if len(cells) < 3 or cells[1].upper() not in _SEXES:
             raise CorpusError(
                 "a line of the list of readers cannot be read",
                 where=f"{path}, line {number}",
                 found=line[:80],
                 expected="id | sex | subset | minutes | name, with F or M",
             )
-        sexes[cells[0]] = _SEXES[cells[1].upper()]
-    return sexes
+        readers[cells[0]] = (_SEXES[cells[1].upper()], cells[2])
+    return readers
 
 
 def _tell_unknown(top: Path, listing: Listing, sexes: Mapping[str, str]) -> None:
@@ -146,6 +144,18 @@ def _absent(root: Path, listing: Listing, transcripts: list[Path], words: Mappin
         if absent:
             where = path.relative_to(root).as_posix()
             yield LeftOut(where, "missing", f"{len(absent)} of {len(names)} recordings, such as {absent[0]}")
+
+
+def _absent_readers(listing: Listing, readers: Mapping[str, tuple[str, str]]) -> Iterator[LeftOut]:
+    """Readers of a subset of whom there is nothing at all, in subsets of which there is something."""
+    present: dict[str, set[str]] = {}
+    for utterance in listing.utterances:
+        present.setdefault(utterance.extra["subset"], set()).add(utterance.speaker)
+    for subset, found in sorted(present.items()):
+        named = [reader for reader, (_, own) in readers.items() if own == subset]
+        absent = [reader for reader in named if reader not in found]
+        if absent:
+            yield LeftOut(subset, "missing", f"{len(absent)} of {len(named)} readers, such as {absent[0]}")
 
 
 CORPUS = Corpus(
