@@ -119,6 +119,18 @@ def test_only_settings_that_matter_are_kept_and_no_folder(tmp_path: Path) -> Non
     assert document_of(people(), f"mesm:{tmp_path}").protocol == {"kind": "mesm", "path": tmp_path.name}
 
 
+def test_words_are_compared_without_being_told() -> None:
+    utterances = [u.with_(text=f"It is {place % 3}  O'CLOCK") for place, u in enumerate(people(3, 3))]
+    utterances[4] = utterances[4].with_(text="it is 1 o'clock")
+    document = document_of(utterances)
+    names = [u.sentence for u in document.utterances]
+    assert len(set(names)) == 3
+    assert names[1] == names[4] == names[7]
+    assert all(str(name).startswith("words-") for name in names)
+    (finding,) = [f for f in check_document(document).findings if f.kind == "sentence"]
+    assert len(finding.folds) == 3
+
+
 # ------------------------------------------------------------------------------------------- check value
 
 
@@ -222,7 +234,9 @@ def test_recordings_that_were_not_examined_are_not_compared(tmp_path: Path) -> N
 def test_other_data_and_a_missing_part_are_refused(tmp_path: Path) -> None:
     utterances = people()
     path = write(tmp_path / "s.json", utterances)
-    with pytest.raises(SplitError, match=r"none of its utterances is here.*such as q.*such as s01-000, of table"):
+    with pytest.raises(
+        SplitError, match=r"none of its utterances is here.*such as q.*such as s01-000.*corpora of the file: table"
+    ):
         reproduce(path, [say("q")])
     without = [u for u in utterances if u.speaker != "s02"]
     with pytest.raises(SplitError, match=r"validation part is here.*fold speaker-s01.*8 are missing, such as s02-000"):

@@ -69,7 +69,8 @@ def compare(document: SplitDocument, utterances: Sequence[Utterance]) -> Differe
         raise SplitError(
             "the split file is of other data: none of its utterances is here",
             found=f"ids such as {utterances[0].id}" if utterances else "no utterances",
-            expected=f"ids such as {document.utterances[0].id}, of {', '.join(document.corpora)}",
+            expected=f"ids such as {document.utterances[0].id}",
+            hint=f"Name the corpora of the file: {', '.join(document.corpora)}",
         )
     named = {u.id for u in document.utterances}
     return Differences(

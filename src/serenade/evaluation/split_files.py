@@ -206,7 +206,7 @@ def _published(utterance: Utterance, roots: Sequence[Path]) -> Utterance:
         emotion=utterance.emotion,
         group=utterance.group,
         dialogue=utterance.dialogue,
-        sentence=_sentence_name(utterance.sentence),
+        sentence=_sentence_name(utterance),
         start_s=utterance.start_s,
         end_s=utterance.end_s,
         content=utterance.content,
@@ -223,11 +223,18 @@ def _relative(utterance: Utterance, roots: Sequence[Path]) -> Path:
     return audio if not audio.is_absolute() else Path(f"{utterance.id}{audio.suffix}")
 
 
-def _sentence_name(sentence: str | None) -> str | None:
-    """A name for the words that does not tell them."""
-    if sentence is None or (len(sentence) <= _LONGEST_SENTENCE and not any(map(str.isspace, sentence))):
-        return sentence
-    return "words-" + hashlib.sha256(sentence.encode()).hexdigest()[:12]
+def _sentence_name(utterance: Utterance) -> str | None:
+    """A name for the words that does not tell them; made of the text where the corpus names no sentence."""
+    sentence = utterance.sentence
+    if sentence is None:
+        words = " ".join(utterance.text.casefold().split()) if utterance.text else ""
+        return _hashed(words) if words else None
+    readable = len(sentence) <= _LONGEST_SENTENCE and not any(map(str.isspace, sentence))
+    return sentence if readable else _hashed(sentence)
+
+
+def _hashed(words: str) -> str:
+    return "words-" + hashlib.sha256(words.encode()).hexdigest()[:12]
 
 
 def _to_text(document: SplitDocument) -> str:
