@@ -29,19 +29,19 @@ from serenade.training.one_vector import OneVectorSettings, OneVectorSystem
 
 __all__ = ["LICENCE", "FunctionalsSettings", "FunctionalsSystem"]
 
-FeatureSet = Literal["eGeMAPSv02", "ComParE_2016"]
+_FeatureSet = Literal["eGeMAPSv02", "ComParE_2016"]
 LICENCE = (
     "openSMILE's licence (audEERING) permits research and other non-commercial use only, also of the features and "
     "models made with it."
 )
-_WIDTHS: dict[FeatureSet, int] = {"eGeMAPSv02": 88, "ComParE_2016": 6373}
+_WIDTHS: dict[_FeatureSet, int] = {"eGeMAPSv02": 88, "ComParE_2016": 6373}
 _MIN_SAMPLES = 960  # openSMILE's longest window, 60 ms; it has no features of less, so zeros are put behind
 
 
 class FunctionalsSettings(OneVectorSettings):
     """Settings of openSMILE functionals with a classifier."""
 
-    feature_set: FeatureSet = "eGeMAPSv02"
+    feature_set: _FeatureSet = "eGeMAPSv02"
 
 
 class FunctionalsSystem(OneVectorSystem):
@@ -55,7 +55,7 @@ class FunctionalsSystem(OneVectorSystem):
     settings_class = FunctionalsSettings
 
     def __init__(self, settings: FunctionalsSettings, labels: LabelSet) -> None:
-        self.feature_set: FeatureSet = settings.feature_set
+        self.feature_set: _FeatureSet = settings.feature_set
         super().__init__(settings, labels, _WIDTHS[settings.feature_set])
         self.notes = (f"Its features ({self.feature_set}) are openSMILE's. {LICENCE}",)
 
@@ -87,7 +87,7 @@ def _version() -> str:
 
 
 @cache
-def _smile(feature_set: FeatureSet) -> Any:
+def _smile(feature_set: _FeatureSet) -> Any:
     """The extractor of a feature set: it takes 0.2 s to make."""
     try:
         import opensmile
