@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from serenade.core.files import read_json
 from serenade.experiments.summary import summarise
 from serenade.reports.tables import Bounds, Figure, Table, notes_of, to_markdown
 
@@ -110,7 +111,8 @@ def main() -> int:
         if options.only is None or f"{corpus}-{protocol}" in options.only:
             do(preset, arguments, out, options)
         if any(out.glob("jobs/*/record.json")):
-            found[preset, corpus, protocol] = summarise(out)
+            stored = out / "summary.json"  # `serenade run` writes it at its end
+            found[preset, corpus, protocol] = read_json(stored) if stored.is_file() else summarise(out)
     if not found:
         parser.error("no run is done yet")
     table = table_of(found)
