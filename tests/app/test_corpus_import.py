@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -130,6 +131,15 @@ def test_without_a_terminal_open_questions_name_their_flags(folder: Path, capsys
     assert "--label genervt=genervt" in capsys.readouterr().err
     assert not list(folder.glob("m.*"))
     assert run("t.csv", "--out", "m.csv", "--no-report", "--yes") == 0
+
+
+def test_the_flags_that_are_named_can_be_pasted_into_a_shell(folder: Path, capsys: Capture) -> None:
+    (folder / "x.csv").write_text("Audio Path,Speaker No,Gefühl\nrec/a1.wav,x,so la la\nrec/b1.wav,y,Wut\n")
+    assert run("x.csv", "--out", "m.csv", "--no-report") == 2
+    hint = capsys.readouterr().err.partition("Answer with ")[2].partition("; --yes")[0]
+    assert "'file=Audio Path'" in hint
+    assert run("x.csv", "--out", "m.csv", "--no-report", *shlex.split(hint)) == 0
+    assert [row["emotion"] for row in rows(folder / "m.csv")] == ["so la la", "angry"]
 
 
 def test_own_names_and_known_labels_need_no_questions(folder: Path) -> None:

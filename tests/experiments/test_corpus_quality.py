@@ -1,6 +1,7 @@
 """A corpus with planted faults: each is found, nothing else is, and every recording is decoded once."""
 
 import json
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -165,10 +166,8 @@ def test_thin_corpora_are_summarised(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_ravdess_is_measured_within_a_minute_and_has_no_faults_but_quiet_ones(shared: Path) -> None:
-    import time
-
-    began = time.monotonic()
+    began = time.process_time()  # of all threads: the time on the wall depends on what else runs
     summary = summarise_corpus(measure_corpus("ravdess", shared / "corpora" / "ravdess"))
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60
     assert summary["statistics"]["utterances"] == 1440
     assert {entry["name"] for entry in summary["criteria"] if entry["count"]} == {"quiet", "length"}

@@ -1,5 +1,8 @@
 """Figures of recordings whose figures are known because they were made so."""
 
+import json
+import subprocess
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -196,3 +199,30 @@ def test_a_tapped_recording_gives_facts_and_figures_in_one_pass(tmp_path: Path) 
         facts = facts_of(tap(recording, [meter]), path)
     assert facts == examine(path)
     assert meter.result() == measure_quality(path)[0]
+
+
+SCRIPT = """
+import json, sys, psutil
+from serenade.signal.quality import measure_quality
+found = []
+for path in sys.argv[1:]:
+    quality = measure_quality(path)[0]
+    found.append((quality.duration_s, psutil.Process().memory_info().rss / 2**20))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_memory_is_flat_over_two_hours(tmp_path: Path) -> None:
+    pytest.importorskip("psutil", reason="needs the extra dev")
+    minute = (speech(60.0) * 2**15).astype(np.int16)
+    for name, minutes in (("short", 15), ("long", 120)):
+        with soundfile.SoundFile(tmp_path / f"{name}.flac", "w", RATE, 1, compression_level=0.0) as file:
+            for _ in range(minutes):
+                file.write(minute)
+    files = [str(tmp_path / "short.flac"), str(tmp_path / "long.flac")]
+    done = subprocess.run([sys.executable, "-c", SCRIPT, *files], capture_output=True, text=True, check=True)
+    (short_s, short_mb), (long_s, long_mb) = json.loads(done.stdout)
+    assert (short_s, long_s) == (900, 7_200)
+    # One float for the power and one for the mean of 20 ms are 2.5 MB more; the samples would be 400 MB.
+    assert long_mb - short_mb < 30

@@ -1,5 +1,7 @@
 """The questions of ``serenade corpus import``: which column is what, what paths say, what words mean."""
 
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -74,7 +76,7 @@ def _ask_column(data: "Source", dialogue: Dialogue, question: str, proposal: str
     from serenade.corpora.importing import DROP
 
     while True:
-        answer = dialogue.ask(question, proposal, flag=f"--column {ours}={'COLUMN' if proposal is None else proposal}")
+        answer = dialogue.ask(question, proposal, flag=_flag("column", ours, proposal or "COLUMN"))
         if answer in ("", DROP):
             return answer
         try:
@@ -178,7 +180,7 @@ def _settle_labels(counts: Mapping[str, int], settings: "ImportSettings", dialog
     chosen = {}
     for word in uncertain:
         question = f"label {word!r} ({_rows(counts[word])}): which class? {DROP} leaves its rows out"
-        chosen[word] = dialogue.ask(question, proposals[word][0], flag=f"--label {word}={proposals[word][0]}")
+        chosen[word] = dialogue.ask(question, proposals[word][0], flag=_flag("label", word, proposals[word][0]))
     return {**{word: meaning for word, (meaning, _) in proposals.items() if word}, **given, **chosen}
 
 
@@ -206,6 +208,14 @@ def require_labels_known(words: Iterable[str], data: "Source", settings: "Import
             )
 
 
+def _flag(name: str, left: str, right: str) -> str:
+    """A flag as one types it, in quotes where a shell would cut it."""
+    pair = f"{left}={right}"
+    if re.fullmatch(r"[\w@%+=:,./-]+", pair):
+        return f"--{name} {pair}"
+    return f"--{name} {shlex.quote(pair)}"
+
+
 def _rows(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
@@ -221,7 +231,7 @@ def _settle_genders(counts: Mapping[str, int], settings: "ImportSettings", dialo
     chosen = dict(settings.genders)
     for word in sorted(counts):
         if word.lower() not in GENDER_WORDS and word not in chosen:
-            flag = f"--gender {word}=female"
+            flag = _flag("gender", word, "female")
             chosen[word] = dialogue.ask(
                 f"sex {word!r} ({_rows(counts[word])}): female, male, or another word?", word, flag=flag
             )
