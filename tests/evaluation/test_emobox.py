@@ -1,9 +1,11 @@
 """EmoBox's lists: matched to the recordings at hand; what does not meet is told."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.corpora.acted_trees import make_aesdd, make_cafe, make_savee, make_tess, make_urdu
 from tests.evaluation.people import crowd, say
 
 from serenade.core.errors import SplitError
@@ -151,16 +153,17 @@ def write_paths(folder: Path, parts: dict[str, list[tuple[str, str]]], label_map
     return folder
 
 
-def test_folders_decide_where_a_name_is_met_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("renamed", [False, True], ids=["original folders", "renamed folders"])
+def test_folders_decide_where_a_name_is_met_twice(tmp_path: Path, renamed: bool) -> None:
     """MELD: dia0_utt0 is a different turn in each of its three parts."""
     parts = {"train": "train_splits", "valid": "dev_splits_complete", "test": "output_repeated_splits_test"}
     lists = {part: [(f"{folder}/dia{n}_utt0.mp4", "joy") for n in range(3)] for part, folder in parts.items()}
-    here = [recording(f"MELD.Raw/{f}/dia{n}_utt0.mp4", f"s{n}-{f}") for f in parts.values() for n in range(3)]
+    folders = ("train", "dev", "Test") if renamed else tuple(parts.values())
+    here = [recording(f"MELD/{f}/dia{n}_utt0.mp4", f"s{n}-{f}") for f in folders for n in range(3)]
     split = emobox(here, write_paths(tmp_path / "meld", lists))
     (fold,) = split.folds
-    assert fold.train == tuple(f"MELD.Raw-train_splits-dia{n}_utt0.mp4" for n in range(3))
-    assert fold.validation == tuple(f"MELD.Raw-dev_splits_complete-dia{n}_utt0.mp4" for n in range(3))
-    assert fold.test == tuple(f"MELD.Raw-output_repeated_splits_test-dia{n}_utt0.mp4" for n in range(3))
+    for part, folder in zip((fold.train, fold.validation, fold.test), folders, strict=True):
+        assert part == tuple(f"MELD-{folder}-dia{n}_utt0.mp4" for n in range(3))
     assert split.notes == ()
 
 
@@ -188,6 +191,27 @@ def test_names_that_no_folder_tells_apart_are_refused(tmp_path: Path) -> None:
     here = [recording("p/a01.wav", "1"), recording("q/a01.wav", "2"), recording("q/b.wav", "3")]
     with pytest.raises(SplitError, match=r"two recordings have the name.*a01.*Found: /here/p/a01.wav, /here/q/a01.wav"):
         emobox(here, write_paths(tmp_path, lists), validation_speakers=0)
+
+
+LAYOUTS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], str]]] = {
+    "savee": (make_savee, lambda path: f"{path.parent.name}_{path.name}"),  # AudioData/DC/a01.wav as DC_a01.wav
+    "cafe": (make_cafe, lambda path: f"CaFE_48k/D\u201ago\u2013t/Fort/{path.name}"),  # the folder as EmoBox has it
+    "urdu": (make_urdu, lambda path: f"{path.parent.name}/{path.name}"),
+    "aesdd": (make_aesdd, lambda path: f"{path.parent.name}/{path.name}"),
+    "tess": (make_tess, lambda path: path.name),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_recordings_of_a_corpus_are_found_under_emoboxs_paths(tmp_path: Path, name: str) -> None:
+    make, emobox_path = LAYOUTS[name]
+    utterances = CORPORA.resolve(name).list_files(make(tmp_path / name)).utterances
+    lines = [(emobox_path(u.audio), str(u.emotion)) for u in utterances]
+    parts = {"train": lines[1:], "test": lines[:1]}
+    split = emobox(list(utterances), write_paths(tmp_path / "lists", parts), validation_speakers=0)
+    (fold,) = split.folds
+    assert split.notes == ()
+    assert (fold.test, fold.train) == ((utterances[0].id,), tuple(u.id for u in utterances[1:]))
 
 
 # ------------------------------------------------------------------------------------------- labels

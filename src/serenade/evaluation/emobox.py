@@ -145,7 +145,14 @@ def _match(wavs: Iterable[str], utterances: Sequence[Utterance]) -> dict[str, li
 
 def _tail(path: str) -> _Tail:
     pure = PurePosixPath(path)
-    return (pure.stem, *(part.casefold() for part in reversed(pure.parts[:-1])))
+    return (pure.stem, *(_folder_name(part) for part in reversed(pure.parts[:-1])))
+
+
+def _folder_name(folder: str) -> str:
+    """The folder without case; of a corpus's part (``dev_splits_complete``, ``dev``) the part's name alone."""
+    name = folder.casefold()
+    parts = {"train", "dev", "test"}.intersection(re.findall("[a-z]+", name))
+    return parts.pop() if len(parts) == 1 else name
 
 
 def _with_folder(path: str) -> str:
