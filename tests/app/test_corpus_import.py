@@ -137,7 +137,7 @@ def test_the_flags_that_are_named_can_be_pasted_into_a_shell(folder: Path, capsy
     (folder / "x.csv").write_text("Audio Path,Speaker No,Gefühl\nrec/a1.wav,x,so la la\nrec/b1.wav,y,Wut\n")
     assert run("x.csv", "--out", "m.csv", "--no-report") == 2
     hint = capsys.readouterr().err.partition("Answer with ")[2].partition("; --yes")[0]
-    assert "'file=Audio Path'" in hint
+    assert "'speaker=Speaker No'" in hint
     assert run("x.csv", "--out", "m.csv", "--no-report", *shlex.split(hint)) == 0
     assert [row["emotion"] for row in rows(folder / "m.csv")] == ["so la la", "angry"]
 
