@@ -1,5 +1,6 @@
 """Settings are chosen on inner folds only, and the outer folds train with what was chosen."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.nested import candidates_of, choose, with_candidate
 from serenade.experiments.run import prepare, run_experiment
 from serenade.experiments.settings import ExperimentSettings
+from serenade.experiments.summary import summarise
 
 GRID = {"training.batch_size": [8, 16], "mixup_alpha": [0.1, 0.5]}
 
@@ -106,6 +108,15 @@ def test_a_fold_trains_with_what_it_chose(corpus: Path, tmp_path: Path) -> None:
     chosen = run.read_settings_of(plan.split.folds[0].name).system["training"]
     assert (chosen["batch_size"], chosen["epochs"]) == (5, 3)
     assert run.read_settings_of(plan.split.folds[1].name) == run.read_settings()
+
+
+def test_the_summary_tells_what_the_folds_chose(make_run: Callable[..., Path]) -> None:
+    run = make_run(speakers=3)
+    assert not any("folds chose" in note for note in summarise(run)["notes"])
+    names = {"01": "mixup_alpha=0.5", "02": "mixup_alpha=0.1", "03": "mixup_alpha=0.5"}
+    RunFolder(run).write_choices({fold: {"candidate": name} for fold, name in names.items()})
+    notes = summarise(run)["notes"]
+    assert notes[:2] == ["2 of 3 folds chose mixup_alpha=0.5.", "1 of 3 folds chose mixup_alpha=0.1."]
 
 
 @pytest.mark.slow

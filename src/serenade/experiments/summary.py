@@ -37,6 +37,7 @@ from serenade.evaluation.distributions import (
 )
 from serenade.evaluation.intervals import cluster_bootstrap, cluster_metric
 from serenade.evaluation.metrics import Counts, f1_per_class, precision_per_class, recall_per_class, ua, wa
+from serenade.experiments.folder import RunFolder
 from serenade.experiments.projection import project
 from serenade.experiments.results import Results, Scores, read_results
 
@@ -416,7 +417,7 @@ def _maps(results: Results) -> tuple[dict[str, Any] | None, list[str]]:
 def _notes(results: Results) -> list[str]:
     """What a reader must know of the figures."""
     record = next(iter(results.records.values()))
-    notes = [*results.split.notes, *_selection(results.experiment), *record.notes]
+    notes = [*results.split.notes, *_selection(results.experiment), *_choices(results.run), *record.notes]
     if results.missing:
         notes.append(
             f"This run is not finished: {len(results.missing)} of {len(results.missing) + len(results.records)} jobs "
@@ -432,6 +433,12 @@ def _notes(results: Results) -> list[str]:
     if not speakers_are_known(utterance.speaker for utterance in results.utterances.values()):
         notes.append("Speakers are not known, so there are no intervals over speakers.")
     return notes
+
+
+def _choices(run: Path) -> list[str]:
+    """What the folds of a nested run have chosen on their inner folds."""
+    chosen = Counter(choice["candidate"] for choice in RunFolder(run).read_choices().values())
+    return [f"{count} of {chosen.total()} folds chose {name}." for name, count in chosen.most_common()]
 
 
 def _selection(experiment: Mapping[str, Any]) -> list[str]:
