@@ -223,4 +223,4 @@ def _stems(files: Sequence[str], folder: Path) -> list[str]:
     plain = [str(PurePosixPath(file.replace("\\", "/"))).removeprefix(base) for file in files]
     outside = [name.rpartition("/")[0] or "/" for name in plain if name.startswith("/")]
     common = os.path.commonpath(outside).rstrip("/") + "/" if outside else ""
-    return [name.removeprefix(common) if name.startswith("/") else name.removeprefix("../") for name in plain]
+    return [name.removeprefix(common) if name.startswith("/") else name for name in plain]
