@@ -12,9 +12,10 @@ from serenade.core.files import read_json, write_json
 from serenade.core.records import Fold, RunRecord, Score, Split
 from serenade.corpora.synthetic import generate
 from serenade.evaluation.splits import parse_split
+from serenade.experiments.final import train_final
 from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.nested import candidates_of, choose, with_candidate
-from serenade.experiments.run import prepare, run_experiment
+from serenade.experiments.run import _Silent, prepare, run_experiment
 from serenade.experiments.settings import ExperimentSettings
 from serenade.experiments.summary import summarise
 
@@ -98,6 +99,12 @@ def test_nothing_to_choose_on_is_refused_before_training(corpus: Path) -> None:
     assert "nothing to choose among" in prepare(settings_of(corpus, split=nested)).split.notes[-1]
     plan = prepare(settings_of(corpus, split=nested, grid={"mixup_alpha": [0.1, 0.5]}))
     assert plan.split.notes[-1].endswith("by mean UA, among 2: mixup_alpha=0.1; mixup_alpha=0.5")
+
+
+def test_a_final_model_has_nothing_to_choose(corpus: Path, tmp_path: Path) -> None:
+    settings = settings_of(corpus, grid={"mixup_alpha": [0.1, 0.5]})
+    with pytest.raises(UsageError, match=r"one choice of settings.*mixup_alpha.*choices\.json"):
+        train_final(settings, tmp_path / "model", figures=None, watcher=_Silent())
 
 
 def test_a_fold_trains_with_what_it_chose(corpus: Path, tmp_path: Path) -> None:

@@ -43,10 +43,14 @@ def train_final(
 
     Raises:
         CorpusError: the data is not there or not usable.
-        UsageError: `out` holds something else, or the figures are of another system or other data.
+        UsageError: `out` holds something else, the settings hold a grid to choose from, or the figures are of another
+            system or other data.
     """
     if out.exists() and not (out / "model.toml").is_file():
         raise UsageError("the folder is there and is not a model", where=out, hint="Give another one with --out")
+    if settings.grid:
+        hint = "Leave the grid out and set what you have chosen; choices.json of a nested run says what its folds took"
+        raise UsageError("a model is trained with one choice of settings", found=", ".join(settings.grid), hint=hint)
     resolved = _resolve(settings)
     torch.set_num_threads(settings.threads)
     watcher.stage("Reading the corpus", 0, "files")
