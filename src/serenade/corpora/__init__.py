@@ -74,12 +74,14 @@ def read_corpus(
         CorpusError: the corpus does not lie there, or its table cannot be read.
         UsageError: the selection names a class, fact or value that the corpus does not have.
     """
+    from serenade.corpora.collector import collector_paused
     from serenade.corpora.selection import select
     from serenade.corpora.validation import validate
 
     corpus = CORPORA.resolve(name)
     try:
-        listing = corpus.list_files(root)
+        with collector_paused():
+            listing = corpus.list_files(root)
     except OSError as error:
         where = root if error.filename is None else error.filename
         raise CorpusError("the corpus cannot be read", where=where, found=error.strerror) from error

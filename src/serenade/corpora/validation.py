@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -11,6 +11,7 @@ from pathlib import Path
 from serenade.core.devices import cpu_budget
 from serenade.core.errors import AudioError, CorpusError
 from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
+from serenade.corpora.collector import collector_paused
 from serenade.corpora.corpus import Examine, Facts
 from serenade.corpora.layout import shown_place
 from serenade.corpora.memo import FactsMemo
@@ -58,7 +59,15 @@ def validate(
     _require_unique(utterances)
     paths = sorted({utterance.audio for utterance in utterances}, key=str)
     facts = _examine_all(paths, examine, progress, cpu_budget() if workers is None else workers)
-    left_out = list(listing.left_out)
+    with collector_paused():
+        return _judge_all(utterances, listing.left_out, facts, root)
+
+
+def _judge_all(
+    utterances: Sequence[Utterance], before: Sequence[LeftOut], facts: Mapping[Path, Facts | AudioError], root: Path
+) -> Listing:
+    """The listing once all recordings were looked at."""
+    left_out = list(before)
     kept: dict[str, Utterance] = {}
     folders: _Folders = {}
     for utterance in utterances:
@@ -83,9 +92,8 @@ def _examine_all(
 ) -> dict[Path, Facts | AudioError]:
     """What `examine` says of every path, from the memo where the file has not changed."""
     facts: dict[Path, Facts | AudioError] = {}
-    for path in paths:
-        if not os.path.lexists(path):  # no thread and no memo is needed to know this of 100,000 rows
-            facts[path] = AudioError("there is no such recording", reason="missing", where=path)
+    absent = AudioError("there is no such recording", reason="missing")  # one for all: there may be 100,000
+    facts.update((path, absent) for path in paths if not os.path.lexists(path))
     with FactsMemo(examine) as memo, ThreadPoolExecutor(max(1, workers)) as pool:
         facts.update(memo.recall([path for path in paths if path not in facts]))
         if progress is not None:

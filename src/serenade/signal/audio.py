@@ -10,17 +10,18 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import soxr
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from serenade.core.errors import AudioError, UsageError
 from serenade.signal.decoding import RATES, Recording, Samples, open_file, open_recording, source_name
 from serenade.signal.fingerprints import Fingerprinter
+
+if TYPE_CHECKING:  # to examine a recording takes no torch, and loading it a second
+    from torch import Tensor
 
 __all__ = ["SAMPLE_RATE", "AudioFacts", "examine", "facts_of", "from_array", "read_audio", "stream_audio"]
 
@@ -87,7 +88,7 @@ def facts_of(recording: Recording, path: Path | str) -> AudioFacts:
     return AudioFacts(frames / rate, rate, recording.channels, peak, content.hexdigest()[:32], fingerprint)
 
 
-def read_audio(source: Path | str | bytes, *, start_s: float = 0.0, end_s: float | None = None) -> Tensor:
+def read_audio(source: Path | str | bytes, *, start_s: float = 0.0, end_s: float | None = None) -> "Tensor":
     """The samples of a recording, or of a span of it.
 
     Args:
@@ -102,12 +103,14 @@ def read_audio(source: Path | str | bytes, *, start_s: float = 0.0, end_s: float
         AudioError: it cannot be read, holds no samples, some are not finite, or the span does not lie within it.
         MissingExtraError: its format needs PyAV.
     """
+    import torch
+
     return torch.cat(list(stream_audio(source, start_s=start_s, end_s=end_s)))
 
 
 def stream_audio(
     source: Path | str | bytes, *, block_s: float = 30.0, start_s: float = 0.0, end_s: float | None = None
-) -> Iterator[Tensor]:
+) -> "Iterator[Tensor]":
     """The samples of `read_audio` in blocks; memory does not grow with the recording.
 
     Args:
@@ -129,14 +132,16 @@ def stream_audio(
     return _stream(source, round(block_s * SAMPLE_RATE), start_s, end_s)
 
 
-def _stream(source: Path | str | bytes, block: int, start_s: float, end_s: float | None) -> Iterator[Tensor]:
+def _stream(source: Path | str | bytes, block: int, start_s: float, end_s: float | None) -> "Iterator[Tensor]":
+    import torch
+
     with open_recording(source, start_s, end_s) as recording:
         mono = _mono_blocks(recording, source_name(source))
         for samples in _blocks_of(block, _resampled(mono, recording.sample_rate)):
             yield torch.from_numpy(samples)
 
 
-def from_array(array: Any, sample_rate: int) -> Tensor:
+def from_array(array: Any, sample_rate: int) -> "Tensor":
     """Samples in memory as every reader gives them.
 
     Args:
@@ -151,9 +156,11 @@ def from_array(array: Any, sample_rate: int) -> Tensor:
         AudioError: the array is empty or not finite.
         UsageError: another type, number of axes or scale, or not a rate.
     """
+    import torch
+
     if not (isinstance(sample_rate, int | np.integer) and RATES[0] <= sample_rate <= RATES[1]):
         raise UsageError("not a sample rate", found=repr(sample_rate), expected=f"an integer, {RATES[0]}-{RATES[1]} Hz")
-    values = _numpy_of(array) if isinstance(array, Tensor) else array
+    values = _numpy_of(array) if isinstance(array, torch.Tensor) else array
     if not isinstance(values, np.ndarray):
         raise UsageError("audio must be a numpy array or a tensor", found=type(array).__name__)
     samples = _scaled(_time_first(values))
@@ -162,7 +169,9 @@ def from_array(array: Any, sample_rate: int) -> Tensor:
     return torch.from_numpy(np.concatenate(parts))
 
 
-def _numpy_of(tensor: Tensor) -> NDArray[Any]:
+def _numpy_of(tensor: "Tensor") -> NDArray[Any]:
+    import torch
+
     plain = tensor.detach().cpu()
     values: NDArray[Any] = (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()  # numpy has no bfloat16
     return values
