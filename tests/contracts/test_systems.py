@@ -83,7 +83,12 @@ def assert_same(first: Outputs, second: Outputs, **tolerance: float) -> None:
     torch.testing.assert_close(first.embeddings / scale, second.embeddings / scale, **tolerance)
 
 
-every_preset = pytest.mark.parametrize("preset", PRESETS)
+# The first preset of every system is quick to try; some of the others take spectrograms or thousands of features.
+FIRST = {PRESETS[preset]: preset for preset in reversed(PRESETS)}
+every_preset = pytest.mark.parametrize(
+    "preset",
+    [pytest.param(p, marks=[] if FIRST[system] == p else pytest.mark.slow) for p, system in PRESETS.items()],
+)
 PLUGINS = {"functionals": "opensmile"}  # what a user installs, and not every machine that tests has
 
 

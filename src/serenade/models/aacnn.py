@@ -75,6 +75,11 @@ class Aacnn(nn.Module):
         cells = x.permute(0, 2, 3, 1)  # (B, H, W, 80)
         return functional.relu(self.attention(cells, cells, cells)).flatten(1)
 
+    def scores_and_embeddings(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, F, L) features to (B, K) logits and the (B, D) classifier's input."""
+        embeddings = self.embed(x)
+        return self.classifier(embeddings), embeddings
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, F, L) features to (B, K) logits."""
         out: Tensor = self.classifier(self.embed(x))

@@ -163,6 +163,11 @@ class OneLayerCnn(nn.Module):
         """(B, 1, F, L) features to (B, 16)."""
         return functional.relu(self.norm(self.convolution(x)), inplace=True).mean(dim=(2, 3))
 
+    def scores_and_embeddings(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, F, L) features to (B, K) logits and the (B, D) classifier's input."""
+        embeddings = self.embed(x)
+        return self.classifier(embeddings), embeddings
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, F, L) features to (B, K) logits."""
         out: Tensor = self.classifier(self.embed(x))

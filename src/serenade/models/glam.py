@@ -326,6 +326,11 @@ class Glam(nn.Module):
             x = self.fusion(x if isinstance(self.fusion, HeadFusion) else x.flatten(2))
         return functional.relu(x).flatten(1) if self.fusion_relu else x.flatten(1)
 
+    def scores_and_embeddings(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, F, L) features to (B, K) logits and the (B, D) classifier's input."""
+        embeddings = self.embed(x)
+        return self.classifier(embeddings), embeddings
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, F, L) features to (B, K) logits."""
         out: Tensor = self.classifier(self.embed(x))

@@ -80,6 +80,11 @@ class Mhcnn(nn.Module):
             return x.mean(dim=(2, 3))
         return x.mean(dim=(1, 3)) if self.pooling == "rows" else x.flatten(1)
 
+    def scores_and_embeddings(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, F, L) features to (B, K) logits and the (B, D) classifier's input."""
+        embeddings = self.embed(x)
+        return self.classifier(embeddings), embeddings
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, 1, F, L) features to (B, K) logits."""
         out: Tensor = self.classifier(self.embed(x))
