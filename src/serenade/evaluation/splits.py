@@ -89,7 +89,7 @@ _ARGUMENTS = {
     "file": "path",
 }
 
-# the settings that a protocol looks at; `kind` and `leaky` belong to all
+# the settings that a protocol looks at; `kind` and `leaky` belong to all; one that is not named here looks at any
 _USED = {
     "loso": ("validation_speakers",),
     "session": ("validation_speakers",),
@@ -114,7 +114,7 @@ def settings_of(kind: str) -> tuple[str, ...]:
         UnknownNameError: there is no such kind; the nearest is named.
     """
     SPLITS.target(kind)
-    return _USED[kind]
+    return _USED.get(kind, tuple(SplitSettings.model_fields))
 
 
 def parse_split(text: str) -> SplitSettings:
