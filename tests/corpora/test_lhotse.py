@@ -120,6 +120,15 @@ def test_a_missing_number_is_named_with_its_line(tmp_path: Path) -> None:
         list_files(root)
 
 
+def test_a_value_of_another_kind_is_named_with_its_line(tmp_path: Path) -> None:
+    root = make_lhotse(tmp_path, packed=False)
+    write_lines(root / "mini_supervisions_train.jsonl", [lhotse_supervision("u1", "r1", custom=["sad"])])
+    with pytest.raises(
+        CorpusError, match=r"'custom' is not what lhotse writes: .*line 1\. Found: \['sad'\]\. Expected: an o"
+    ):
+        list_files(root)
+
+
 def test_a_cut_off_archive_is_named(tmp_path: Path) -> None:
     root = make_lhotse(tmp_path)
     manifest = root / "mini_supervisions_train.jsonl.gz"

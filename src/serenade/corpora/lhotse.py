@@ -131,7 +131,7 @@ def _of_cuts(path: Path) -> Iterator[Draft | LeftOut]:
             bounds = (start_s, start_s + _number(cut, "duration", path, line))
             # a cut without supervisions is unlabelled speech
             whole = {"id": cut.get("id"), "start": 0.0, "duration": cut.get("duration"), "channel": cut.get("channel")}
-            for supervision in cut.get("supervisions") or [whole]:
+            for supervision in _objects(cut, "supervisions", path, line) or [whole]:
                 yield _utterance(path, line, supervision, recording, bounds)
 
 
@@ -141,7 +141,7 @@ def _utterance(
     """The utterance of a supervision, whose start is seen from the first of the bounds that it must not leave."""
     name = str(supervision.get("id"))
     where = f"{name} ({path.name}, line {line})"
-    sources = recording.get("sources") or []
+    sources = _objects(recording, "sources", path, line)
     fault = _fault(supervision, recording, sources)
     if fault is not None:
         return LeftOut(where, "other material", fault)
@@ -149,7 +149,7 @@ def _utterance(
     end_s = min(start_s + _number(supervision, "duration", path, line), bounds[1])
     start_s = max(start_s, bounds[0])
     told = {key: plain_cell(supervision.get(key)) for key in ("speaker", "gender", "language", "text")}
-    custom = {key: plain_cell(value) for key, value in (supervision.get("custom") or {}).items()}
+    custom = {key: plain_cell(value) for key, value in _object(supervision, "custom", path, line).items()}
     cells, extra = sort_cells({key: cell for key, cell in told.items() if cell} | custom | {"utterance": name})
     cells.setdefault("split", _part(path))
     total_s = _number(recording, "duration", path, line)
@@ -167,12 +167,47 @@ def _fault(supervision: _Values, recording: _Values, sources: Sequence[_Values])
         return f"the recording {recording.get('id')} is a {sources[0].get('type')}, expected a file"
     if recording.get("transforms"):
         return f"the recording {recording.get('id')} is changed on the fly"
-    channels = sources[0].get("channels") or [0]
-    wanted = supervision.get("channel", channels)
-    wanted = wanted if isinstance(wanted, list) else channels if wanted is None else [wanted]
+    channels = _as_list(sources[0].get("channels", 0))
+    wanted = channels if supervision.get("channel") is None else _as_list(supervision["channel"])
     if len(channels) > 1 and len(wanted) < len(channels):
         return f"channel {', '.join(map(str, wanted))} of {len(channels)}; write the channels to files of their own"
     return None
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _objects(values: _Values, name: str, path: Path, line: int) -> list[_Values]:
+    """The objects of a list; none where it is not there.
+
+    Raises:
+        CorpusError: it is no list of objects.
+    """
+    found = values.get(name)
+    if found is None:
+        return []
+    if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
+        raise _wrong(name, found, "a list of objects", path, line)
+    return found
+
+
+def _object(values: _Values, name: str, path: Path, line: int) -> _Values:
+    """An object, empty where it is not there.
+
+    Raises:
+        CorpusError: it is something else.
+    """
+    found = values.get(name)
+    if found is not None and not isinstance(found, Mapping):
+        raise _wrong(name, found, "an object", path, line)
+    return {} if found is None else found
+
+
+def _wrong(name: str, found: Any, expected: str, path: Path, line: int) -> CorpusError:
+    return CorpusError(
+        f"{name!r} is not what lhotse writes", where=f"{path}, line {line}", found=repr(found)[:80], expected=expected
+    )
 
 
 def _number(values: _Values, name: str, path: Path, line: int) -> float:
@@ -182,7 +217,7 @@ def _number(values: _Values, name: str, path: Path, line: int) -> float:
         CorpusError: it is not there, or no number.
     """
     value = values.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise CorpusError(
             f"a line of the manifest has no {name!r} in seconds",
             where=f"{path}, line {line}",
