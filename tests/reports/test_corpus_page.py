@@ -174,9 +174,25 @@ def test_it_loads_nothing_and_can_be_used_by_keyboard(tmp_path: Path) -> None:
 def test_a_corpus_without_faults_or_labels_has_a_page(tmp_path: Path) -> None:
     clean = {"criteria": [], "cues": [], "left_out": [], "findings": []}
     _, reader = page(tmp_path, **clean)
-    assert "nothing stands out" in reader.text
+    assert "no fault found" in reader.text
     assert "There are fewer than two classes." in reader.text
     assert "Left out" not in reader.text
+
+
+def test_many_speakers_are_counted_not_drawn(tmp_path: Path) -> None:
+    known = summary()
+    names = [f"p{number:02d}" for number in range(70)]
+    times = {name: 3 if number >= 65 else 1 for number, name in enumerate(names)}
+    counts = [
+        {"speaker": name, "gender": None, "emotion": "sad", "utterances": times[name], "minutes": 0.1} for name in names
+    ]
+    rows = [{**known["utterances"][0], "speaker": name} for name in names]
+    statistics = {**known["statistics"], "speakers": names, "counts": counts}
+    source, reader = page(tmp_path, statistics=statistics, utterances=rows)
+    assert "70 speakers with 1 to 3 utterances, median 1." in reader.text
+    assert "10 speakers with fewer utterances are not drawn" in reader.text
+    assert ">p69</text>" in source
+    assert ">p64</text>" not in source
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:

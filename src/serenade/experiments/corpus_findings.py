@@ -6,7 +6,7 @@ and so that what passes needs no listening. A finding is a reason to listen, not
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -33,13 +33,16 @@ class Norms:
 
     Args:
         log_length: median of the natural logarithm of the lengths.
-        length_spread: 1.4826 times the median distance from it (a standard deviation where lengths are log-normal).
+        shorter_spread: 1.4826 times the median distance from it of those that are not longer (a standard deviation
+            where lengths are log-normal); each side has its own, because lengths are often skewed.
+        longer_spread: the same of those that are not shorter.
         sample_rate: the most frequent one.
         channels: the most frequent number.
     """
 
     log_length: float
-    length_spread: float
+    shorter_spread: float
+    longer_spread: float
     sample_rate: int
     channels: int
 
@@ -48,10 +51,20 @@ class Norms:
         """The norms of at least one recording."""
         lengths = [log(quality.duration_s) for quality in found]
         middle = statistics.median(lengths)
-        spread = 1.4826 * statistics.median(abs(length - middle) for length in lengths)
         rates = Counter(quality.sample_rate for quality in found)
         channels = Counter(quality.channels for quality in found)
-        return cls(middle, max(spread, _LEAST_SPREAD), _most_frequent(rates), _most_frequent(channels))
+        return cls(
+            middle,
+            _spread(middle - length for length in lengths),
+            _spread(length - middle for length in lengths),
+            _most_frequent(rates),
+            _most_frequent(channels),
+        )
+
+
+def _spread(distances: Iterable[float]) -> float:
+    """1.4826 times the median of the distances on this side, at least 5 %."""
+    return max(1.4826 * statistics.median(distance for distance in distances if distance >= 0), _LEAST_SPREAD)
 
 
 def _most_frequent(counts: Mapping[int, int]) -> int:
@@ -116,7 +129,8 @@ def _bandwidth(quality: Quality, norms: Norms) -> tuple[float, str] | None:
 
 
 def _length(quality: Quality, norms: Norms) -> tuple[float, str] | None:
-    z = (log(quality.duration_s) - norms.log_length) / norms.length_spread
+    distance = log(quality.duration_s) - norms.log_length
+    z = distance / (norms.shorter_spread if distance < 0 else norms.longer_spread)
     return (abs(z), f"{quality.duration_s:.2f} s, robust z {z:+.1f}") if abs(z) > _LENGTH_Z else None
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from serenade.core.errors import UsageError
@@ -53,7 +54,7 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
     about, counted = summary["corpus"], summary["statistics"]
     labels = [name for name in counted["classes"] if name != _NO_LABEL]
     damaged = [item for item in summary["left_out"] if item["damage"]]
-    speakers = counted["speakers"]
+    speakers, table = counted["speakers"], _table(counted)
     return {
         **summary,
         "title": f"Recordings of {Path(about['path']).name if about['name'] == 'table' else about['title']}",
@@ -63,9 +64,10 @@ def _view(summary: Mapping[str, Any]) -> dict[str, Any]:
         "not_used": [item for item in summary["left_out"] if not item["damage"]],
         "badges": _badges(summary, damaged),
         "heat": _heat(counted) if len(speakers) <= _MOST_ROWS else None,
-        "table": _table(counted),
+        "table": table,
+        "per_speaker": _per_speaker(table),
         "by_class": _ridges(summary["utterances"], "emotion", counted["classes"], labels),
-        "by_speaker": _ridges(summary["utterances"], "speaker", speakers[:_MOST_ROWS], labels),
+        "by_speaker": _ridges(summary["utterances"], "speaker", _most_heard(table), labels),
         "speakers_not_drawn": max(0, len(speakers) - _MOST_ROWS),
         "failed": [{**entry, "shown": entry["worst"][:_WORST]} for entry in summary["criteria"] if entry["count"]],
         "passed": [entry for entry in summary["criteria"] if not entry["count"]],
@@ -85,7 +87,7 @@ def _badges(summary: Mapping[str, Any], damaged: Sequence[Any]) -> list[Badge]:
         for cue in summary["cues"]
         if cue["strength"].startswith("gives")
     ]
-    return badges or [Badge("good", "nothing stands out", "No recording failed a criterion.")]
+    return badges or [Badge("good", "no fault found", "No recording failed a criterion.")]
 
 
 def _heat(counted: Mapping[str, Any]) -> str:
@@ -108,6 +110,18 @@ def _table(counted: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for speaker, entries in sorted(by_speaker.items())
     ]
+
+
+def _most_heard(table: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The speakers with the most utterances, in their order."""
+    most = sorted(table, key=lambda row: (-row["utterances"], row["speaker"]))[:_MOST_ROWS]
+    return sorted(row["speaker"] for row in most)
+
+
+def _per_speaker(table: Sequence[Mapping[str, Any]]) -> str:
+    """How utterances are spread over speakers, in words."""
+    counts = sorted(row["utterances"] for row in table)
+    return f"{len(counts)} speakers with {counts[0]} to {counts[-1]} utterances, median {median(counts):g}."
 
 
 def _ridges(rows: Sequence[Mapping[str, Any]], key: str, names: Sequence[str], labels: Sequence[str]) -> list[str]:
