@@ -65,10 +65,9 @@ def fitted(preset: str) -> System:
 def fit_once(preset: str) -> System:
     system = new(preset)
     train = examples_for(system, training=True)
+    system.fit_inputs(train)
     if isinstance(system, FittedSystem):
         system.fit(train, [], 0)
-    else:
-        system.fit_inputs(train)
     return system
 
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import SVC
 
 from serenade.core.errors import TrainingError
 from serenade.nn.classifiers import SupportVectorMachine, pairs_of, vote
+from serenade.training import classifiers as fitting
 from serenade.training.classifiers import (
     ClassifierSettings,
     Material,
@@ -148,3 +150,11 @@ def test_one_class_is_nothing_to_tell_apart() -> None:
     learnt = material(20)
     with pytest.raises(TrainingError, match="two classes"):
         fitted(machine("linear_svm"), Material(learnt.inputs, np.zeros(20, dtype=np.int64), learnt.speakers))
+
+
+def test_fit_ends_where_features_were_never_scaled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_MAX_STEPS", 1000)
+    learnt = material(60)
+    wild = Material(learnt.inputs * 10.0 ** np.arange(WIDTH), learnt.targets, learnt.speakers)
+    with pytest.warns(ConvergenceWarning):
+        fitted(machine("linear_svm"), wild)

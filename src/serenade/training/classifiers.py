@@ -24,6 +24,7 @@ from serenade.nn.classifiers import ABSENT, SupportVectorMachine, pairs_of, vote
 __all__ = ["ClassifierSettings", "Material", "fit_classifier", "fit_steepness", "held_out_parts", "make_classifier"]
 
 _MAX_ITERATIONS = 3000
+_MAX_STEPS = 1_000_000  # of LIBSVM, which else never ends on features of very different scales; 10,000 are many
 _INNER_FOLDS = 5
 _STEEPEST = 50.0  # bounds of the search: held-out scores that are all right would ask for infinity
 _Array = NDArray[np.float64]
@@ -278,6 +279,7 @@ class _Machines:
             machine = SVC(
                 kernel="precomputed",
                 C=candidate.inverse_regularisation,
+                max_iter=_MAX_STEPS,
                 class_weight={True: balance[first], False: balance[second]},
             )
             machine.fit(kernel[np.ix_(members, members)], is_first)
