@@ -44,7 +44,8 @@ def is_there(path: Path) -> bool:
 
 def shown_place(utterance: Utterance, root: Path) -> str:
     """The recording as a person would look for it: relative to the corpus, with its line in the user's table."""
-    shown, base = utterance.audio.as_posix(), (root if root.is_dir() else root.parent).as_posix()
+    base = (root if os.path.isdir(root) else root.parent).as_posix()  # noqa: PTH112 - half the time, and 100,000 calls
+    shown = utterance.audio.as_posix()
     shown = shown.removeprefix(base if base.endswith("/") else f"{base}/")
     return f"{shown} (line {utterance.extra['line']})" if "line" in utterance.extra else shown
 

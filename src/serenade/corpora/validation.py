@@ -158,21 +158,21 @@ def _judge(utterance: Utterance, facts: Facts | AudioError, root: Path, folders:
 def _detail(error: AudioError, path: Path, folders: _Folders) -> str:
     detail = "; ".join(str(part) for part in (error.what, error.found) if part is not None)
     if error.reason == "missing":
-        twin = _names_by_stem(path.parent, folders).get(path.stem)
+        folder, name = os.path.split(path)  # strings: of 100,000 rows all may be missing
+        twin = _names_by_stem(folder, folders).get(os.path.splitext(name)[0])  # noqa: PTH122
         detail += f"; but {twin} is there" if twin is not None else ""
     return detail
 
 
-def _names_by_stem(folder: Path, folders: _Folders) -> dict[str, str]:
+def _names_by_stem(folder: str, folders: _Folders) -> dict[str, str]:
     """The first name with each stem in a folder, which is listed once; nothing where it cannot be listed."""
-    key = str(folder)
-    if key not in folders:
+    if folder not in folders:
         try:
-            names = sorted(os.listdir(folder), reverse=True)  # noqa: PTH208 - names are all that is needed
+            names = sorted(os.listdir(folder or "."), reverse=True)  # noqa: PTH208 - names are all that is needed
         except (OSError, ValueError):
             names = []
-        folders[key] = {os.path.splitext(name)[0]: name for name in names if "." in name[1:]}  # noqa: PTH122
-    return folders[key]
+        folders[folder] = {os.path.splitext(name)[0]: name for name in names if "." in name[1:]}  # noqa: PTH122
+    return folders[folder]
 
 
 def _compare(first: Utterance, second: Utterance) -> str:
