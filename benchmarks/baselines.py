@@ -13,7 +13,7 @@ again it goes on where it stopped. At the end `corpora.md` is written, from all 
 import argparse
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +74,17 @@ def table_of(found: Mapping[tuple[str, str, str], dict[str, Any]]) -> str:
             name = preset.replace(SPEAKERS, " (TRANSDUCTIVE)")
             figures = (_figure(ua), Bounds(100 * ua["low"], 100 * ua["high"]), _figure(wa), gain)
             rows.append(("", "", name, *figures))
-            notes += notes_of(summary)
     columns = ("corpus, protocol", "tested", "system", "UA", "95 % interval", "WA", "against loso")
-    return to_markdown(Table(columns, tuple(rows), tuple(dict.fromkeys(notes))))
+    return to_markdown(Table(columns, tuple(rows), (*notes, *_notes(found.values()))))
+
+
+def _notes(summaries: Iterable[dict[str, Any]]) -> list[str]:
+    """What must be said of the runs, each thing once with the runs of which it holds."""
+    holds: dict[str, list[str]] = {}
+    for summary in summaries:
+        for note in notes_of(summary):
+            holds.setdefault(note.removeprefix(summary["name"]), []).append(summary["name"])
+    return [f"{', '.join(names)}{text}" for text, names in holds.items()]
 
 
 def _figure(metric: Mapping[str, Any]) -> Figure:
