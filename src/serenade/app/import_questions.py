@@ -146,11 +146,12 @@ def _show_pattern(dialogue: Dialogue, pattern: "NamePattern", data: "Source", co
 
 def settle_words(data: "Source", settings: "ImportSettings", dialogue: Dialogue) -> "ImportSettings":
     """The settings with what labels and words for the sexes mean, and the language."""
-    from serenade.corpora.importing import read_cells
+    from serenade.corpora.importing import cell_reader
 
     if settings.columns.get("file", "") not in data.header:
         return settings  # the question which column it is stays open
-    cells = [found for _, row in data.rows if (found := read_cells(data, settings, row)) is not None]
+    read = cell_reader(data, settings)
+    cells = [found for _, row in data.rows if (found := read(row)) is not None]
     labels = _settle_labels(Counter(found.get("emotion", "") for found in cells), settings, dialogue)
     genders = _settle_genders(
         Counter(found["gender"].strip() for found in cells if found.get("gender")), settings, dialogue
@@ -191,11 +192,12 @@ def require_labels_known(words: Iterable[str], data: "Source", settings: "Import
         UsageError: one does not; the nearest that does is named.
     """
     from serenade.core.names import nearest
-    from serenade.corpora.importing import read_cells
+    from serenade.corpora.importing import cell_reader
 
     if settings.columns.get("file", "") not in data.header:
         return  # the question which column it is stays open
-    cells = [read_cells(data, settings, row) for _, row in data.rows]
+    read = cell_reader(data, settings)
+    cells = [read(row) for _, row in data.rows]
     there = {found.get("emotion", "") for found in cells if found is not None}
     for word in words:
         if word not in there:

@@ -8,7 +8,7 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,9 +31,9 @@ __all__ = [
     "ImportSettings",
     "Manifest",
     "Source",
+    "cell_reader",
     "make_manifest",
     "propose_labels",
-    "read_cells",
     "read_source",
     "relative_path",
 ]
@@ -175,7 +175,8 @@ def make_manifest(source: Source, settings: ImportSettings, folder: Path) -> Man
         UsageError: a column that is not there, no column for the recordings, or a class that `table` would take for a
             slip of another.
     """
-    cells = [(where, read_cells(source, settings, row)) for where, row in source.rows]
+    read = cell_reader(source, settings)
+    cells = [(where, read(row)) for where, row in source.rows]
     labels = {
         word: meaning for word, (meaning, _) in propose_labels([c.get("emotion", "") for _, c in cells if c]).items()
     }
@@ -199,8 +200,14 @@ def make_manifest(source: Source, settings: ImportSettings, folder: Path) -> Man
     return Manifest(tuple(rows[key] for key in sorted(rows, key=_order)), tuple(left_out))
 
 
-def read_cells(source: Source, settings: ImportSettings, row: Mapping[str, str]) -> dict[str, str] | None:
-    """The cells of a row under our names, other columns under their own; None where the pattern does not fit."""
+def cell_reader(source: Source, settings: ImportSettings) -> Callable[[Mapping[str, str]], dict[str, str] | None]:
+    """What gives the cells of a row under our names, other columns under their own.
+
+    It gives None for a row whose path does not fit the pattern.
+
+    Raises:
+        UsageError: a column that is not there, or none for the recordings.
+    """
     mapped = {ours: source.column(theirs) for ours, theirs in settings.columns.items() if theirs != DROP}
     if "file" not in mapped:
         raise UsageError(
@@ -209,16 +216,20 @@ def read_cells(source: Source, settings: ImportSettings, row: Mapping[str, str])
             found=", ".join(source.header[:_FOUND_AT_MOST]),
             hint="Name it: --column file=NAME",
         )
-    cells = {ours: row[theirs] for ours, theirs in mapped.items() if theirs in row}
-    for name, cell in row.items():
-        if name not in mapped.values():
-            cells[f"source_{name}" if name.lower() in _TAKEN or name in cells else name] = cell
-    if settings.pattern is not None:
-        pieces = NamePattern(settings.pattern).reader()(cells.get("file", "").replace("\\", "/"))
-        if pieces is None:
-            return None
-        cells = {**pieces, **cells}
-    return cells
+    names = {theirs: ours for ours, theirs in mapped.items()}
+    for theirs in source.header:
+        if theirs not in names:
+            names[theirs] = f"source_{theirs}" if theirs.lower() in _TAKEN else theirs
+    pieces_of = None if settings.pattern is None else NamePattern(settings.pattern).reader()
+
+    def read(row: Mapping[str, str]) -> dict[str, str] | None:
+        cells = {names[theirs]: cell for theirs, cell in row.items()}
+        if pieces_of is None:
+            return cells
+        pieces = pieces_of(cells.get("file", "").replace("\\", "/"))
+        return None if pieces is None else {**pieces, **cells}
+
+    return read
 
 
 _TAKEN = frozenset((*COLUMNS, *(word for words in COLUMNS.values() for word in words)))
