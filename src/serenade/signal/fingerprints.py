@@ -39,7 +39,7 @@ FRAME_RATE = _RATE / _HOP
 SPAN_S = _SPAN / _RATE
 """Seconds of sound that one frame looks at; a shorter recording has no fingerprint."""
 
-Samples = NDArray[np.float32]
+_Samples = NDArray[np.float32]
 
 
 class Fingerprint:
@@ -98,7 +98,7 @@ class Fingerprinter:
         self._held = np.zeros(0, dtype=np.float32)
         self._parts: list[Fingerprint] = []
 
-    def add(self, mono: Samples) -> None:
+    def add(self, mono: _Samples) -> None:
         """Take the next samples.
 
         Args:
@@ -118,7 +118,7 @@ class Fingerprinter:
             np.concatenate([np.zeros(0, dtype=np.uint8), *(part.levels for part in self._parts)]),
         )
 
-    def _take(self, samples: Samples) -> None:
+    def _take(self, samples: _Samples) -> None:
         self._held = np.concatenate([self._held, samples])
         chunk = _SPAN + (_CHUNK - 1) * _HOP
         while len(self._held) >= chunk:
@@ -126,7 +126,7 @@ class Fingerprinter:
             self._held = self._held[_CHUNK * _HOP :]
 
 
-def fingerprint_of(blocks: Iterable[Samples], sample_rate: int) -> Fingerprint:
+def fingerprint_of(blocks: Iterable[_Samples], sample_rate: int) -> Fingerprint:
     """The fingerprint of samples in memory.
 
     Args:
@@ -154,7 +154,7 @@ def frames_between(fingerprint: Fingerprint, start_s: float, end_s: float | None
     return fingerprint[first : max(first, last + 1)]
 
 
-def _frames(samples: Samples) -> Fingerprint:
+def _frames(samples: _Samples) -> Fingerprint:
     """All frames of (T,) samples at 8 kHz, T at least one span."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, _WINDOW)[::_HOP]
     spectra = np.fft.rfft(windows * _window(), axis=1)  # (L + lag, F)
@@ -172,13 +172,13 @@ def _frames(samples: Samples) -> Fingerprint:
 
 
 @cache
-def _window() -> Samples:
+def _window() -> _Samples:
     """(1024,) Hann window."""
     return np.asarray(np.hanning(_WINDOW + 1)[:-1], dtype=np.float32)
 
 
 @cache
-def _filters() -> Samples:
+def _filters() -> _Samples:
     """(F, 33) share of every bin of the spectrum in every band; bands of equal width in the logarithm of frequency."""
     edges = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _BANDS + 1) * _WINDOW / _RATE  # in bins
     bins = np.arange(_WINDOW // 2 + 1)[:, None]
