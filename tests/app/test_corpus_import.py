@@ -357,6 +357,24 @@ def test_the_report_is_made_and_damage_found_in_it_ends_with_3(folder: Path, cap
     assert (folder / "m.csv").exists()
 
 
+def test_without_the_extra_for_pages_the_manifest_is_there_all_the_same(
+    folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert run("t.csv", "--out", "m.csv", *FLAGS[:-1]) == 0
+    shown, told = capsys.readouterr()
+    assert "No report: The HTML report needs the package 'jinja2'" in told
+    assert "serenade corpus check table m.csv" in shown
+    assert main(["corpus", "report", "table", "m.csv"]) == 2
+    assert main(["corpus", "report", "table", "m.csv", "--json"]) == 0
+
+
+def test_a_table_may_leave_the_speaker_to_the_file_names(folder: Path) -> None:
+    (folder / "x.csv").write_text("file,emotion\nrec/a1.wav,sad\nrec/b1.wav,Wut\n")
+    assert run("x.csv", "--out", "m.csv", "--no-report", "--pattern", "{speaker}{_}") == 0
+    assert [(row["speaker"], row["emotion"]) for row in rows(folder / "m.csv")] == [("a", "sad"), ("b", "angry")]
+
+
 def test_ctrl_c_while_writing_leaves_nothing_half_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from serenade.core import files
 

@@ -11,7 +11,7 @@ import typer
 from serenade.app.console import say
 from serenade.app.dialogue import Dialogue
 from serenade.app.import_questions import require_labels_known, settle_columns, settle_pattern, settle_words
-from serenade.core.errors import CorpusError, PartialFailure, SerenadeError, UsageError
+from serenade.core.errors import CorpusError, MissingExtraError, PartialFailure, SerenadeError, UsageError
 
 if TYPE_CHECKING:
     from serenade.core.records import Listing
@@ -247,7 +247,11 @@ def _report(out: Path, *, quiet: bool) -> list[SerenadeError]:
     from serenade.app.commands.corpus_report import damage_of, make_corpus_report, print_findings
 
     page = out.with_suffix(".html")
-    summary, listing = make_corpus_report("table", out, page, quiet=quiet)
+    try:
+        summary, listing = make_corpus_report("table", out, page, quiet=quiet)
+    except MissingExtraError as error:  # nobody asked for the page in so many words, and the manifest is written
+        say(f"No report: {error}")
+        return []
     if not quiet:
         print_findings(summary)
     say(f"Report: {page}")

@@ -61,13 +61,17 @@ def make_corpus_report(
 
     Raises:
         CorpusError: the corpus does not lie there, or nothing in it can be used.
+        MissingExtraError: a page is asked for and jinja2 is not installed.
     """
     from serenade.core.labels import LabelSet
     from serenade.corpora import Selection
     from serenade.experiments.corpus_quality import measure_corpus
     from serenade.experiments.corpus_summary import summarise_corpus
     from serenade.reports.corpus_page import write_corpus_report
+    from serenade.reports.page import template_environment
 
+    if page is not None:
+        template_environment()  # what is missing for the page is said before the work, not after it
     selection = None if labels is None else Selection(LabelSet.parse(labels.split(",")))
     with Progress("Measuring", unit="recordings", quiet=quiet) as progress:
 
