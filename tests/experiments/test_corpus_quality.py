@@ -169,7 +169,8 @@ def test_skewed_lengths_are_no_outliers() -> None:
     # As in read speech: many near the upper bound, a long tail of short ones. One spread for both sides flags a sixth.
     rng = np.random.default_rng(0)
     lengths = np.clip(14 - rng.exponential(3, 400), 1.5, None)
-    found = [replace(measured_voice(), duration_s=float(length)) for length in [*lengths, 0.05, 60.0]]
+    base = measured_voice()
+    found = [replace(base, duration_s=float(length)) for length in [*lengths, 0.05, 60.0]]
     norms = Norms.of(found)
     test = next(criterion.test for criterion in CRITERIA if criterion.name == "length")
     flagged = [quality.duration_s for quality in found if test(quality, norms) is not None]
