@@ -188,3 +188,27 @@ def test_a_wrong_call_is_explained_in_one_paragraph(
     assert shown == ""
     assert message in complaints
     assert complaints.count("\n") == 1
+
+
+def test_labels_are_checked_without_the_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "t.csv"
+    rows = [f"wav/{i}.wav,s{i % 3},{('angry', 'sad', 'happy')[i % 3]}" for i in range(30)] + ["wav/x.wav,s1,hapy"]
+    table.write_text("file,speaker,emotion\n" + "\n".join(rows) + "\n")
+    assert main(["corpus", "check", "table", str(table), "-q"]) == 1
+    assert "--no-audio" in capsys.readouterr().err
+    assert main(["corpus", "check", "table", str(table), "--no-audio"]) == 3
+    shown = capsys.readouterr().out
+    assert "30 utterances by name: 3 speakers, 3 classes; the recordings were not opened" in shown
+    assert "one letter away from 'happy'" in shown
+    assert "the speaker gives the label away" in shown
+
+
+def test_check_and_stats_look_at_what_is_selected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "t.csv"
+    rows = [f"wav/{i}.wav,s{i % 3},{('angry', 'sad')[i % 2]},{('female', 'male')[i % 2]}" for i in range(12)]
+    table.write_text("file,speaker,emotion,gender\n" + "\n".join(rows) + "\n")
+    narrowed = ["--no-audio", "--where", "gender=female", "--map", "angry=aroused", "--json"]
+    assert main(["corpus", "check", "table", str(table), *narrowed]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["utterances"] == 6
+    assert {item["reason"] for item in found["left_out"]} == {"not selected"}

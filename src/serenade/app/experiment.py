@@ -10,7 +10,7 @@ from serenade.core.errors import UsageError
 if TYPE_CHECKING:
     from serenade.experiments.settings import ExperimentSettings
 
-__all__ = ["Shown", "experiment_settings"]
+__all__ = ["Shown", "conditions", "experiment_settings"]
 
 
 def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: Sequence[str]) -> "ExperimentSettings":
@@ -38,7 +38,7 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
     if "split" in options:
         options["split"] = parse_split(options["split"]).model_dump(mode="json", exclude_none=True)
     if "where" in options:
-        options["where"] = dict(_condition(text) for text in options["where"])
+        options["where"] = conditions(options["where"])
     if "grid" in options:
         options["grid"] = dict(_values(text) for text in options["grid"])
     if "labels" in options:
@@ -57,11 +57,17 @@ def _corpus(text: str) -> dict[str, str]:
     return {"name": name, "root": str(Path(root).absolute())}  # a run is read from any folder later
 
 
-def _condition(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise UsageError("a condition is given as FACT=VALUE", found=text, expected="such as part=improvised")
-    return name, value
+def conditions(texts: Sequence[str]) -> dict[str, str]:
+    """Facts and their values from FACT=VALUE texts.
+
+    Raises:
+        UsageError: a text is not of this form.
+    """
+    pairs = [text.partition("=") for text in texts]
+    for text, (name, _, value) in zip(texts, pairs, strict=True):
+        if not name or not value:
+            raise UsageError("a condition is given as FACT=VALUE", found=text, expected="such as part=improvised")
+    return {name: value for name, _, value in pairs}
 
 
 def _values(text: str) -> tuple[str, list[Any]]:

@@ -54,7 +54,7 @@ def read_corpus(
     name: str,
     root: Path,
     *,
-    examine: Examine,
+    examine: Examine | None,
     selection: Selection | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
@@ -64,7 +64,7 @@ def read_corpus(
     Args:
         name: a name of `CORPORA`.
         root: where the corpus lies, as its page says.
-        examine: decodes one recording: `serenade.signal.audio.examine`.
+        examine: decodes one recording: `serenade.signal.audio.examine`; None lists names and labels and opens nothing.
         selection: which utterances are asked for; None keeps everything, also unlabelled speech.
         progress: called with the number of recordings examined so far and in all.
         workers: threads that decode; None takes what the process may use.
@@ -81,10 +81,16 @@ def read_corpus(
     corpus = CORPORA.resolve(name)
     try:
         with collector_paused():
-            listing = corpus.list_files(root)
+            listing = _lister(corpus, examine)(root)
     except OSError as error:
         where = root if error.filename is None else error.filename
         raise CorpusError("the corpus cannot be read", where=where, found=error.strerror) from error
     if selection is not None:
         listing = select(listing, selection, root)
+    if examine is None:
+        return listing
     return validate(listing, examine=examine, root=root, progress=progress, workers=workers)
+
+
+def _lister(corpus: Corpus, examine: Examine | None) -> Callable[[Path], Listing]:
+    return corpus.list_labels if examine is None and corpus.list_labels is not None else corpus.list_files

@@ -55,6 +55,7 @@ class Corpus:
         list_files: lists a folder by names alone, nothing is decoded; raises CorpusError if the corpus is not there.
         layout: what must lie in the root, in words.
         expected: utterances per class in the complete corpus; empty where there is no fixed number.
+        list_labels: the same as `list_files` for a corpus whose recordings are elsewhere; None where that says it too.
         notes: what a user should know before trusting a number.
     """
 
@@ -69,3 +70,4 @@ class Corpus:
     layout: str
     expected: Mapping[str, int] = field(default_factory=dict)
     notes: str = ""
+    list_labels: Callable[[Path], Listing] | None = None

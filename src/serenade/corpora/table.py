@@ -45,7 +45,7 @@ from serenade.corpora.delimited import Row, read_rows
 from serenade.corpora.layout import is_there
 from serenade.corpora.own_labels import Slip, read_labels
 
-__all__ = ["CORPUS", "list_files"]
+__all__ = ["CORPUS", "list_files", "list_labels"]
 
 _log = logging.getLogger(__name__)
 
@@ -56,14 +56,25 @@ def list_files(root: Path) -> Listing:
     Raises:
         CorpusError: the table or folder is not there or cannot be read, or none of its recordings is where it says.
     """
-    if root.is_dir():
-        return list_class_folders(root)
+    return list_class_folders(root) if root.is_dir() else _list_rows(root, recordings_needed=True)
+
+
+def list_labels(root: Path) -> Listing:
+    """The same where the recordings are not at hand.
+
+    Raises:
+        CorpusError: the table or folder is not there or cannot be read.
+    """
+    return list_class_folders(root) if root.is_dir() else _list_rows(root, recordings_needed=False)
+
+
+def _list_rows(root: Path, *, recordings_needed: bool) -> Listing:
     rows = read_rows(root, MEANINGS, needed="file")
     named = [row for row in rows if "file" in row.cells]
     left_out = [_complaint(row, "missing", "the cell of the file is empty") for row in rows if "file" not in row.cells]
     folder = root.parent
     paths = {row.line: _path(folder, row.cells["file"]) for row in named}
-    _require_some(root, named, paths)
+    _require_some(root, named, paths if recordings_needed else None)
     stems = _relative(root, paths)
     meanings = read_labels(row.cells.get("emotion", "") for row in named)
     rows_of = Counter(paths.values())
@@ -136,15 +147,20 @@ def _relative(root: Path, paths: Mapping[int, Path]) -> dict[int, str]:
     }
 
 
-def _require_some(root: Path, rows: Sequence[Row], paths: Mapping[int, Path]) -> None:
+def _require_some(root: Path, rows: Sequence[Row], paths: Mapping[int, Path] | None) -> None:
     """Raise where not one recording is in its place; the usual reason is that the table lies one level off.
+
+    Args:
+        root: the table.
+        rows: those that name a recording.
+        paths: where the recording of each line should be; None where that does not matter.
 
     Raises:
         CorpusError: names the folder where the first recording is.
     """
     if not rows:
         raise CorpusError("the table names no recording", where=root, expected="a line per utterance below the header")
-    if any(is_there(path) for path in paths.values()):
+    if paths is None or any(is_there(path) for path in paths.values()):
         return
     first = rows[0].cells["file"].replace("\\", "/")
     folder = root.resolve().parent
@@ -155,7 +171,9 @@ def _require_some(root: Path, rows: Sequence[Row], paths: Mapping[int, Path]) ->
         where=root,
         found=f"line {rows[0].line} names {rows[0].cells['file']}, looked for at {paths[rows[0].line]}",
         expected="paths relative to the table's folder, or absolute ones",
-        hint=f"It is in {there}: put the table there, or write the paths as seen from the table" if there else None,
+        hint=f"It is in {there}: put the table there, or write the paths as seen from the table"
+        if there
+        else "To check the labels without the recordings: serenade corpus check table TABLE --no-audio",
     )
 
 
@@ -182,6 +200,7 @@ CORPUS = Corpus(
     homepage="",
     commercial_use=None,
     list_files=list_files,
+    list_labels=list_labels,
     layout="a CSV or TSV file with the columns file,speaker,gender,emotion, or a folder per class",
     notes="Without speakers nothing can be promised about new voices.",
 )

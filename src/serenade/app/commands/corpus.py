@@ -16,7 +16,7 @@ from serenade.app.commands.corpus_report import report_corpus
 
 if TYPE_CHECKING:
     from serenade.core.records import LeftOut, Listing
-    from serenade.corpora import Corpus
+    from serenade.corpora import Corpus, Selection
     from serenade.corpora.statistics import CorpusStatistics
     from serenade.evaluation.agreement import RaterAgreement
     from serenade.evaluation.giveaway import SpeakerMajority
@@ -33,6 +33,8 @@ _NAME = typer.Argument(help="emodb, ravdess, synthetic, or table for your own re
 _PATH = typer.Argument(help="its folder; for table a CSV file or a folder per class", show_default=False)
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _LABELS = typer.Option(None, "--labels", help="Look at these classes only, such as angry,happy,neutral,sad.")
+_MAP = typer.Option(None, "--map", help="What counts as which class: merge, or such as excited=happy,other=-.")
+_WHERE = typer.Option(None, "--where", help="Only utterances with this fact, such as part=improvised; repeat.")
 _QUIET = typer.Option(False, "--quiet", "-q", help="Show no progress.")
 _SHOWN = 10  # recordings named per reason
 
@@ -68,7 +70,10 @@ def check(
     name: str = _NAME,
     path: Path = _PATH,
     labels: str | None = _LABELS,
+    label_map: str | None = _MAP,
+    where: list[str] | None = _WHERE,
     near_duplicates: bool = typer.Option(True, help="Look for the same take in two recordings."),
+    audio: bool = typer.Option(True, help="Open the recordings; without, labels and names alone are checked."),
     as_json: bool = _JSON,
     quiet: bool = _QUIET,
 ) -> None:
@@ -83,15 +88,16 @@ def check(
     from serenade.evaluation.own_parts import check_own_parts
 
     corpus = CORPORA.resolve(name)
-    listing = _read(name, path, labels, quiet)
+    listing = _read(name, path, _selection(labels, label_map, where), quiet, audio=audio)
     majority = speaker_majority(listing.utterances)
-    pairs = findings.near_duplicates_of(listing.utterances, quiet=quiet) if near_duplicates else None
+    wanted = near_duplicates and audio
+    pairs = findings.near_duplicates_of(listing.utterances, quiet=quiet) if wanted else None
     own = check_own_parts(listing.utterances, () if pairs is None else pairs)
     if as_json:
         found = findings.findings_as_json(pairs, own, listing.utterances)
         _print_json({**_check_as_json(corpus, path, listing, majority), **found})
     else:
-        _print_check(corpus, path, listing, majority, complete=labels is None)
+        _print_check(corpus, path, listing, majority, complete=labels is None and not where and audio)
         if pairs is not None:
             findings.print_near_duplicates(pairs, listing.utterances)
         findings.print_own_parts(own)
@@ -103,6 +109,8 @@ def stats(
     name: str = _NAME,
     path: Path = _PATH,
     labels: str | None = _LABELS,
+    label_map: str | None = _MAP,
+    where: list[str] | None = _WHERE,
     as_json: bool = _JSON,
     as_csv: bool = typer.Option(False, "--csv", help="Print CSV: one line per speaker and class."),
     quiet: bool = _QUIET,
@@ -117,7 +125,7 @@ def stats(
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other")
-    listing = _read(name, path, labels, quiet)
+    listing = _read(name, path, _selection(labels, label_map, where), quiet)
     if not listing.utterances:
         raise CorpusError("nothing in the corpus can be used", where=path, hint=f"See: serenade corpus check {name}")
     counted = count_utterances(listing.utterances)
@@ -133,20 +141,30 @@ def stats(
     _raise_if_damaged(path, listing)
 
 
-def _read(name: str, path: Path, labels: str | None, quiet: bool) -> "Listing":
-    from serenade.app.console import Progress
+def _selection(labels: str | None, label_map: str | None, where: list[str] | None) -> "Selection":
+    from serenade.app.experiment import conditions
+    from serenade.core.label_maps import parse_label_map
     from serenade.core.labels import LabelSet
-    from serenade.corpora import Selection, read_corpus
-    from serenade.signal.audio import examine
+    from serenade.corpora import Selection
 
     wanted = None if labels is None else LabelSet.parse(labels.split(","))
+    return Selection(wanted, None if label_map is None else parse_label_map(label_map), conditions(where or []))
+
+
+def _read(name: str, path: Path, selection: "Selection", quiet: bool, *, audio: bool = True) -> "Listing":
+    from serenade.app.console import Progress
+    from serenade.corpora import read_corpus
+    from serenade.signal.audio import examine
+
+    if not audio:
+        return read_corpus(name, path, examine=None, selection=selection)
     with Progress("Examining", unit="recordings", quiet=quiet) as progress:
 
         def show(done: int, total: int) -> None:
             progress.set_total(total)
             progress.advance(done - progress.done)
 
-        return read_corpus(name, path, examine=examine, selection=Selection(wanted), progress=show)
+        return read_corpus(name, path, examine=examine, selection=selection, progress=show)
 
 
 def _raise_if_damaged(path: Path, listing: "Listing") -> None:
@@ -207,7 +225,11 @@ def _print_check(
     classes = sorted({u.emotion for u in utterances if u.emotion is not None})
     minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
     print(f"{corpus.title} in {path} (licence: {corpus.licence})")
-    print(f"{len(utterances)} utterances can be used: {minutes:.1f} min, {speakers} speakers, {len(classes)} classes")
+    facts = f"{speakers} speakers, {len(classes)} classes"
+    if all(u.duration_s is None for u in utterances):
+        print(f"{len(utterances)} utterances by name: {facts}; the recordings were not opened")
+    else:
+        print(f"{len(utterances)} utterances can be used: {minutes:.1f} min, {facts}")
     _print_left_out(listing.left_out)
     missing = _missing(corpus, listing) if complete else {}
     if missing:
