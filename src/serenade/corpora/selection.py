@@ -12,7 +12,7 @@ from serenade.core.names import nearest
 from serenade.core.records import LeftOut, Listing, Utterance
 from serenade.corpora.layout import shown_place
 
-__all__ = ["Selection", "select"]
+__all__ = ["Selection", "select", "values_of"]
 
 _OR = "|"  # between the values of one condition
 
@@ -48,11 +48,26 @@ def select(listing: Listing, selection: Selection, root: Path) -> Listing:
     return listing if selection.labels is None else _select_labels(listing, selection.labels, root)
 
 
+def values_of(utterances: Sequence[Utterance], name: str, root: Path) -> list[str]:
+    """The values that a fact has among utterances, sorted.
+
+    Args:
+        utterances: of a corpus.
+        name: a field of `Utterance` or of its ``extra``.
+        root: where the corpus lies, for the message.
+
+    Raises:
+        UsageError: no utterance has the fact; those that are there are named.
+    """
+    present = sorted({fact for u in utterances if (fact := _fact(u, name)) is not None})
+    if not present and utterances:
+        _raise_no_fact(utterances, name, root)
+    return present
+
+
 def _select_where(listing: Listing, name: str, value: str, root: Path) -> Listing:
     facts = {u.id: _fact(u, name) for u in listing.utterances}
-    present = sorted({fact for fact in facts.values() if fact is not None})
-    if not present and listing.utterances:
-        _raise_no_fact(listing.utterances, name, root)
+    present = values_of(listing.utterances, name, root)
     wanted = value.split(_OR)
     for one in wanted:
         if one not in present and listing.utterances:

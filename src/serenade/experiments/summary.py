@@ -78,10 +78,15 @@ def summarise(run: Path) -> dict[str, Any]:
     return summary
 
 
-def summary_of(results: Results) -> dict[str, Any]:
-    """The summary of results as plain values; what is not defined is None."""
+def summary_of(results: Results, *, maps: bool = True) -> dict[str, Any]:
+    """The summary of results as plain values; what is not defined is None.
+
+    Args:
+        results: of a run.
+        maps: whether the maps of embeddings are made, which takes longer than all the rest.
+    """
     by_seed = [results.scores(seed) for seed in results.done_seeds]
-    maps, notes = _maps(results)
+    drawn, notes = _maps(results) if maps else (None, [])
     summary = {
         "format": FORMAT,
         "name": results.run.resolve().name,
@@ -99,7 +104,7 @@ def summary_of(results: Results) -> dict[str, Any]:
         "speakers": _groups(results, by_seed, results.speaker),
         "genders": _groups(results, by_seed, lambda name: results.utterances[name].gender or "unknown"),
         "worst": _worst(results, by_seed),
-        "maps": maps,
+        "maps": drawn,
         "notes": [*_notes(results), *notes],
     }
     plain: dict[str, Any] = plain_values(summary)
