@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from serenade.core.settings import Settings
-from serenade.nn.area_attention import AreaAttention
+from serenade.nn.area_attention import AreaAttention, area_map
+from serenade.nn.attention_maps import AttentionMap
 from serenade.nn.checks import require_input_size
 from serenade.nn.trunk import TRUNK_CHANNELS, TimeFrequencyTrunk
 
@@ -69,11 +70,45 @@ class Aacnn(nn.Module):
             UsageError: the input has another size than the network was made for.
         """
         require_input_size(x, self.height, self.width, "AACNN")
-        x = self.trunk(x)
+        return self._attend(self.trunk(x))
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """(B, 80, H, W) to the classifier's input (B, 80 H W)."""
         if self.attention is None:
             return x.flatten(1)
         cells = x.permute(0, 2, 3, 1)  # (B, H, W, 80)
         return functional.relu(self.attention(cells, cells, cells)).flatten(1)
+
+    @property
+    def stacked(self) -> int:
+        """How often the height of the trunk's map runs through the feature axis."""
+        return 2 if self.trunk.join == "height" else 1
+
+    def cells(self, x: Tensor) -> Tensor:
+        """(B, 1, F, L) features to (B, 80, H, W).
+
+        Raises:
+            UsageError: the input has another size than the network was made for.
+        """
+        require_input_size(x, self.height, self.width, "AACNN")
+        out: Tensor = self.trunk(x)
+        return out
+
+    def scores_of_cells(self, cells: Tensor) -> Tensor:
+        """(B, 80, H, W) to (B, K) logits."""
+        out: Tensor = self.classifier(self._attend(cells))
+        return out
+
+    def attention_maps(self, x: Tensor) -> dict[str, AttentionMap]:
+        """``areas`` of (B, 1, F, L) features: area attention spread over the cells; nothing without attention.
+
+        Raises:
+            UsageError: the input has another size than the network was made for.
+        """
+        if self.attention is None:
+            return {}
+        cells = self.cells(x).permute(0, 2, 3, 1)
+        return {"areas": area_map(self.attention, cells, self.stacked)}
 
     def scores_and_embeddings(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, F, L) features to (B, K) logits and the (B, D) classifier's input."""

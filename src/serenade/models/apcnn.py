@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from serenade.core.settings import Settings
+from serenade.nn.attention_maps import AttentionMap
 from serenade.nn.trunk import TRUNK_CHANNELS, TimeFrequencyTrunk
 
 __all__ = ["Apcnn", "ApcnnNetworkSettings", "AttentionPooling", "BilinearPooling", "OneLayerCnn", "PoolingHead"]
@@ -77,6 +78,37 @@ class AttentionPooling(nn.Module):
         product = top_down * bottom_up
         return product.sum(dim=(2, 3)) if self.kind == "paper" else product.mean(dim=(2, 3))
 
+    def attention_maps(self, x: Tensor) -> dict[str, AttentionMap]:
+        """(B, C, H, W) to the two maps and their product, whose sum over the cells is the score of the class."""
+        top_down, bottom_up = self.maps(x)
+        shares = self.kind in ("paper", "paper_mean")
+        per_class = self.kind == "class_softmax"
+        product = top_down * bottom_up
+        return {
+            "bottom_up": AttentionMap(
+                bottom_up,
+                "bottom-up attention",
+                "Where it looks, whatever the class: "
+                + ("shares of attention, which sum to 1 over a segment." if shares else "a score per cell."),
+                scale="share" if shares else "signed",
+            ),
+            "top_down": AttentionMap(
+                top_down,
+                "top-down attention",
+                "What speaks for the class, wherever it looks: "
+                + ("share of the class among all classes in a cell." if per_class else "a score per cell."),
+                groups="class",
+                scale="share" if per_class else "signed",
+            ),
+            "product": AttentionMap(
+                product if self.kind == "paper" else product / product[0, 0].numel(),
+                "product of both",
+                "What a cell adds to the score of the class; the sum over a segment is its score.",
+                groups="class",
+                scale="signed",
+            ),
+        }
+
 
 class BilinearPooling(nn.Module):
     """Second-order statistics of a map: ``X^T X``, signed square root, L2 norm (section 2.2).
@@ -124,6 +156,30 @@ class Apcnn(nn.Module):
         else:
             self.head = AttentionPooling(TRUNK_CHANNELS, num_classes, settings.head, bias=settings.head_bias)
 
+    stacked = 1
+
+    def cells(self, x: Tensor) -> Tensor:
+        """(B, 1, F, L) features to (B, 80, H, W).
+
+        Raises:
+            UsageError: the input is too small.
+        """
+        out: Tensor = self.trunk(x)
+        return out
+
+    def scores_of_cells(self, cells: Tensor) -> Tensor:
+        """(B, 80, H, W) to (B, K) logits."""
+        out: Tensor = self.head(cells)
+        return out
+
+    def attention_maps(self, x: Tensor) -> dict[str, AttentionMap]:
+        """``bottom_up``, ``top_down`` and ``product`` of (B, 1, F, L) features; nothing with the heads gap, bilinear.
+
+        Raises:
+            UsageError: the input is too small.
+        """
+        return self.head.attention_maps(self.trunk(x)) if isinstance(self.head, AttentionPooling) else {}
+
     def scores_and_embeddings(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, F, L) features to (B, K) logits and (B, 80) means of the trunk's cells.
 
@@ -159,9 +215,20 @@ class OneLayerCnn(nn.Module):
         self.embedding_dim = _ONE_LAYER_CHANNELS
         self.classifier = nn.Linear(_ONE_LAYER_CHANNELS, num_classes)
 
+    stacked = 1
+
+    def cells(self, x: Tensor) -> Tensor:
+        """(B, 1, F, L) features to (B, 16, H, W)."""
+        return functional.relu(self.norm(self.convolution(x)), inplace=True)
+
+    def scores_of_cells(self, cells: Tensor) -> Tensor:
+        """(B, 16, H, W) to (B, K) logits."""
+        out: Tensor = self.classifier(cells.mean(dim=(2, 3)))
+        return out
+
     def embed(self, x: Tensor) -> Tensor:
         """(B, 1, F, L) features to (B, 16)."""
-        return functional.relu(self.norm(self.convolution(x)), inplace=True).mean(dim=(2, 3))
+        return self.cells(x).mean(dim=(2, 3))
 
     def scores_and_embeddings(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, F, L) features to (B, K) logits and the (B, D) classifier's input."""

@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from serenade.core.errors import UsageError
 from serenade.core.settings import Settings
-from serenade.nn.area_attention import AreaAttention
+from serenade.nn.area_attention import AreaAttention, area_map
+from serenade.nn.attention_maps import AttentionMap
 from serenade.nn.checks import require_input_size
 from serenade.nn.conv import conv2d_plus_input, few_products_conv2d, project_rows
 from serenade.nn.head_fusion import HeadFusion
@@ -36,6 +37,26 @@ _TOP_CHANNELS = 128
 _MIXED_KERNELS = (3, 5)
 _HEADS, _HEAD_CHANNELS = 4, 64  # MHCNN's, for the ablation
 _AREA_WIDTH, _AREA_DROPOUT = 3, 0.5  # AACNN's, for the ablation
+_CELL_MAPS: dict[str, tuple[str, str, Literal["one"], Literal["share", "range"]]] = {
+    "gate": (
+        "gate of the global-aware block",
+        "Mean gate through which the block writes into a cell, from -1 to 1; 0.76 before training.",
+        "one",
+        "range",
+    ),
+    "update": (
+        "change by the global-aware block",
+        "Mean magnitude over channels of what the block adds to a cell.",
+        "one",
+        "share",
+    ),
+    "attention": (
+        "attention between channels",
+        "Its mean part of the gate before the tanh, for what is written into a cell.",
+        "one",
+        "range",
+    ),
+}
 _GATE_INIT_RANGE = 1e-3  # the spatial gating unit starts as a nearly constant gate (Liu et al., gMLP, 2021)
 
 
@@ -194,15 +215,43 @@ class GlobalAwareBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, rows, width) to the same shape."""
-        normed = self.norm(x)
+        value, gate = self._value_and_gate(self.norm(x))
+        return x + project_rows(gate * value, self.project_out.weight, self.project_out.bias)
+
+    def _value_and_gate(self, normed: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, rows, width) normalised rows to V1 and phi(G), each (B, rows, 2 width)."""
         hidden = functional.gelu(project_rows(normed, self.project_in.weight, self.project_in.bias))
-        value, gate = hidden.chunk(2, dim=-1)  # each (B, rows, 2 width)
+        value, gate = hidden.chunk(2, dim=-1)
         gate = functional.conv1d(self.gate_norm(gate), self.gate_weight[:, :, None], self.gate_bias)
         if self.attention is not None:
             gate = gate + self.attention(normed)
-        if self.gate == "tanh":
-            gate = torch.tanh(gate)
-        return x + project_rows(gate * value, self.project_out.weight, self.project_out.bias)
+        return value, torch.tanh(gate) if self.gate == "tanh" else gate
+
+    def cell_maps(self, x: Tensor) -> dict[str, Tensor]:
+        """The gates brought back to the cells.
+
+        The 2 ``width`` columns of a gate are hidden units, which have no place on the map; W2 says how much each of
+        them writes into each cell. So a cell's gate is the mean of all gates of all rows (channels), weighted by what
+        would flow through them into the cell: ``sum |V1| |W2| phi(G) / sum |V1| |W2|``.
+
+        Args:
+            x: (B, rows, width).
+
+        Returns:
+            Each (B, width): ``gate``; ``update``, the mean magnitude over rows of what the block adds to a cell; with
+            an attention between rows ``attention``, its part of G before phi, averaged like the gates.
+        """
+        normed = self.norm(x)
+        value, gate = self._value_and_gate(normed)
+        magnitude, reach = value.abs(), self.project_out.weight.abs().T  # (B, rows, 2 width), (2 width, width)
+        flow = magnitude.sum(1) @ reach
+
+        def averaged(parts: Tensor) -> Tensor:
+            return ((parts * magnitude).sum(1) @ reach) / flow.clamp_min(torch.finfo(flow.dtype).tiny)
+
+        added = functional.linear(gate * value, self.project_out.weight, self.project_out.bias)
+        maps = {"gate": averaged(gate), "update": added.abs().mean(1)}
+        return maps if self.attention is None else maps | {"attention": averaged(self.attention(normed))}
 
 
 class StemBranch(nn.Module):
@@ -247,8 +296,12 @@ class StemGate(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Two (B, C, H, W) to one."""
+        return self.gates(b) * a
+
+    def gates(self, b: Tensor) -> Tensor:
+        """(B, C, H, W) phi(S LayerNorm(b) + s)."""
         gate = functional.conv1d(self.norm(b.flatten(2)), self.weight[:, :, None], self.bias)
-        return torch.tanh(gate).reshape(a.shape) * a
+        return torch.tanh(gate).reshape(b.shape)
 
 
 class Glam(nn.Module):
@@ -303,17 +356,70 @@ class Glam(nn.Module):
         Raises:
             UsageError: the input has another size.
         """
+        return self._fuse(self.cells(x))
+
+    def _branches(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, F, L) features to the two branches of the stem, each (B, 16, F, L)."""
         require_input_size(x, self.height, self.width, "GLAM")
         a = functional.relu(self.stem_a_norm(self.stem_a(x)), inplace=True)  # (B, 16, F, L)
         b = functional.relu(self.stem_b_norm(self.stem_b(x)), inplace=True)
+        return a, b
+
+    def cells(self, x: Tensor) -> Tensor:
+        """(B, 1, F, L) features to (B, 128, H, W), the input of the fusion.
+
+        Raises:
+            UsageError: the input has another size than the network was made for.
+        """
+        a, b = self._branches(x)
         x = torch.cat([a, b], dim=2) if self.stem_gate is None else self.stem_gate(a, b)
         x = self.block1(x)  # (B, 32, F, L//2), half as high with a gated stem
         x = self.block2(x)  # (B, 64, F//2, L//4)
         x = self.block3(x)  # (B, 128, F//2, L//4)
         x = few_products_conv2d(x, self.top.weight, self.top.bias)
         x = x.contiguous()  # rows of cells from here on, also backward: mixed layouts make the normalisation slow
-        x = functional.relu(self.top_norm(x), inplace=True)
-        return self._fuse(x)
+        return functional.relu(self.top_norm(x), inplace=True)
+
+    @property
+    def stacked(self) -> int:
+        """How often the height of the cells runs through the feature axis: the branches lie one below the other."""
+        return 2 if self.stem_gate is None else 1
+
+    def scores_of_cells(self, cells: Tensor) -> Tensor:
+        """(B, 128, H, W) to (B, K) logits."""
+        out: Tensor = self.classifier(self._fuse(cells))
+        return out
+
+    def attention_maps(self, x: Tensor) -> dict[str, AttentionMap]:
+        """What the fusion, and the gate of the stem where there is one, attend to.
+
+        ``gate`` and ``update`` of the global-aware block, with ``attention`` in the form aMLP; ``areas`` or the maps of
+        the heads in the ablations; ``stem`` of a gated stem. Nothing with the fusion "none" and a plain stem.
+
+        Args:
+            x: (B, 1, F, L) features.
+
+        Raises:
+            UsageError: the input has another size than the network was made for.
+        """
+        maps = self._fusion_maps(self.cells(x))
+        if self.stem_gate is not None:
+            gates = self.stem_gate.gates(self._branches(x)[1]).mean(dim=1, keepdim=True)
+            maps["stem"] = AttentionMap(gates, "stem gate", "Mean gate over the channels of the stem.", scale="range")
+        return maps
+
+    def _fusion_maps(self, cells: Tensor) -> dict[str, AttentionMap]:
+        if isinstance(self.fusion, HeadFusion):
+            return self.fusion.attention_maps(cells, self.stacked)
+        if isinstance(self.fusion, AreaAttention):
+            return {"areas": area_map(self.fusion, cells.permute(0, 2, 3, 1), self.stacked)}
+        if not isinstance(self.fusion, GlobalAwareBlock):
+            return {}
+        shape = (len(cells), 1, *cells.shape[2:])
+        return {
+            name: AttentionMap(values.reshape(shape), *_CELL_MAPS[name], stacked=self.stacked)
+            for name, values in self.fusion.cell_maps(cells.flatten(2)).items()
+        }
 
     def _fuse(self, x: Tensor) -> Tensor:
         """(B, 128, H, W) to the classifier's input (B, D)."""

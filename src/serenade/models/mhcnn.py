@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from serenade.core.settings import Settings
+from serenade.nn.attention_maps import AttentionMap
 from serenade.nn.checks import require_input_size
 from serenade.nn.head_fusion import HeadFusion
 from serenade.nn.trunk import TRUNK_CHANNELS, TimeFrequencyTrunk
@@ -75,10 +76,41 @@ class Mhcnn(nn.Module):
         """
         if self.pooling != "mean":
             require_input_size(x, self.height, self.width, "MHCNN")
-        x = functional.relu(self.fusion(self.trunk(x)))
+        return self._pool(self.trunk(x))
+
+    def _pool(self, cells: Tensor) -> Tensor:
+        """(B, 80, H, W) to the classifier's input (B, D)."""
+        x = functional.relu(self.fusion(cells))
         if self.pooling == "mean":
             return x.mean(dim=(2, 3))
         return x.mean(dim=(1, 3)) if self.pooling == "rows" else x.flatten(1)
+
+    @property
+    def stacked(self) -> int:
+        """How often the height of the trunk's map runs through the feature axis."""
+        return 2 if self.trunk.join == "height" else 1
+
+    def cells(self, x: Tensor) -> Tensor:
+        """(B, 1, F, L) features to (B, 80, H, W).
+
+        Raises:
+            UsageError: the input is too small.
+        """
+        out: Tensor = self.trunk(x)
+        return out
+
+    def scores_of_cells(self, cells: Tensor) -> Tensor:
+        """(B, 80, H, W) to (B, K) logits."""
+        out: Tensor = self.classifier(self._pool(cells))
+        return out
+
+    def attention_maps(self, x: Tensor) -> dict[str, AttentionMap]:
+        """Per head of (B, 1, F, L) features: its gates (or attention), and what it lets through.
+
+        Raises:
+            UsageError: the input is too small.
+        """
+        return self.fusion.attention_maps(self.trunk(x), self.stacked)
 
     def scores_and_embeddings(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, 1, F, L) features to (B, K) logits and the (B, D) classifier's input."""

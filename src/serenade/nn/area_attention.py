@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from serenade.core.errors import SettingsError
+from serenade.nn.attention_maps import AttentionMap
 
-__all__ = ["AreaAttention", "area_sums", "area_sums_by_integral", "num_areas"]
+__all__ = ["AreaAttention", "area_map", "area_sums", "area_sums_by_integral", "num_areas"]
 
 _VARIANCE_FLOOR = 1e-6
 
@@ -130,6 +131,34 @@ class AreaAttention(nn.Module):
         """
         return self._weights_and_values(query, key, key)[0]
 
+    def cell_weights(self, query: Tensor, key: Tensor) -> Tensor:
+        """How much of each cell is in the output, averaged over the queries.
+
+        The weight of an area counts for each of its cells: in full where areas sum their values, divided by the number
+        of cells where they average. So with these two ``mean over queries of output = sum over cells of weight times
+        value``, exactly; with maxima, of which one cell per channel gets through, the weight is divided too.
+
+        Args:
+            query: (B, H, W, D).
+            key: (B, H, W, D).
+
+        Returns:
+            (B, H, W), without dropout. They sum to 1 where areas average.
+        """
+        batch, height, width = key.shape[:3]
+        laid_out = self._lay_out(key)
+        rows, columns = laid_out.shape[1:3]
+        areas = self.weights(query, key).mean(dim=1)  # (B or B H, A)
+        cells, start = areas.new_zeros(len(areas), rows, columns), 0
+        for r in range(1, min(self.max_height, rows) + 1):
+            for c in range(1, min(self.max_width, columns) + 1):
+                tall, wide = rows - r + 1, columns - c + 1
+                weights = areas[:, start : start + tall * wide].reshape(-1, tall, wide)
+                _add_areas(cells, weights if self.value == "sum" else weights / (r * c), r, c)
+                start += tall * wide
+        cells = cells.reshape(batch, height, width)
+        return cells / height if self.layout == "rows" else cells
+
     def _weights_and_values(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
         query, key, value = (self._lay_out(grid) for grid in (query, key, value))
         queries = query.flatten(1, 2)  # (B, Q, D)
@@ -179,6 +208,34 @@ class AreaAttention(nn.Module):
         kept = torch.zeros_like(weights).scatter(-1, weights.topk(self.top_k, dim=-1).indices, 1.0)
         weights = weights * kept
         return weights / weights.sum(dim=-1, keepdim=True)
+
+
+def area_map(attention: AreaAttention, cells: Tensor, stacked: int) -> AttentionMap:
+    """What area attention of cells to themselves looks at, averaged over the cells that look.
+
+    Args:
+        attention: the layer.
+        cells: (B, H, W, D) queries and keys.
+        stacked: how often H runs through the feature axis.
+
+    Returns:
+        A map (B, 1, H, W); see `AreaAttention.cell_weights`.
+    """
+    counted = "in full for each of its cells" if attention.value == "sum" else "in equal parts for its cells"
+    return AttentionMap(
+        attention.cell_weights(cells, cells).unsqueeze(1),
+        "area attention",
+        f"How much of a cell all cells take over on average; the weight of an area counts {counted}.",
+        stacked=stacked,
+    )
+
+
+def _add_areas(cells: Tensor, weights: Tensor, r: int, c: int) -> None:
+    """Add weights (B, H - r + 1, W - c + 1) of areas, placed by their first cell, to all r x c cells of each."""
+    tall, wide = weights.shape[1:]
+    for down in range(r):
+        for right in range(c):
+            cells[:, down : down + tall, right : right + wide] += weights
 
 
 def _join(areas: list[Tensor]) -> Tensor:

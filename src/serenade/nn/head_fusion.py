@@ -8,8 +8,11 @@ the paper describes attention between positions. Both are here.
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from serenade.nn.attention_maps import AttentionMap, entropy_focus
 
 __all__ = ["HeadFusion"]
 
@@ -49,6 +52,54 @@ class HeadFusion(nn.Module):
         if self.join == "width":
             return out.permute(0, 2, 3, 1, 4).flatten(3)
         return out.transpose(1, 2).flatten(2, 3)
+
+    def attention_maps(self, x: Tensor, stacked: int) -> dict[str, AttentionMap]:
+        """What each head does in each cell.
+
+        With the attention "channel" every cell has gates of its own over the channels, which always average 1 / h: what
+        differs is how unevenly they are open. With "matrix" it is the share of attention that a cell gets from all
+        positions.
+
+        Args:
+            x: (B, C, H, W).
+            stacked: how often H runs through the feature axis.
+
+        Returns:
+            One map (B, n, H, W) per head: ``gates`` or ``attention``; and ``passed``, the mean magnitude over channels
+            of what the head lets through.
+        """
+        split = (x.shape[0], self.heads, self.hidden, *x.shape[2:])
+        query, key, value = (projection(x).reshape(split) for projection in (self.query, self.key, self.value))
+        if self.attention == "channel":
+            gates = self.gates(query, key)
+            name, passed = "gates", gates * value
+            shown = AttentionMap(
+                entropy_focus(gates, 2),
+                "channel gates",
+                "How selective the head is: 0 all its channels are open alike, 1 a single one is.",
+                groups="head",
+                scale="range",
+                stacked=stacked,
+            )
+        else:
+            name, passed = "attention", _between(query, key, value)
+            q, k = (part.flatten(3).transpose(2, 3) for part in (query, key))  # (B, n, H W, h)
+            weights = torch.matmul(q, k.transpose(2, 3)).div(self.hidden**0.5).softmax(dim=3)
+            shown = AttentionMap(
+                weights.mean(dim=2).reshape(*split[:2], *x.shape[2:]),
+                "attention",
+                "Share of its attention that the head gives a cell, over all positions; sums to 1 over a segment.",
+                groups="head",
+                stacked=stacked,
+            )
+        through = AttentionMap(
+            passed.abs().mean(dim=2),
+            "passed on",
+            "Mean magnitude of what the head lets through.",
+            groups="head",
+            stacked=stacked,
+        )
+        return {name: shown, "passed": through}
 
     @staticmethod
     def gates(query: Tensor, key: Tensor) -> Tensor:
