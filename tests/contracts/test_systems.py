@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from serenade.core.errors import SettingsError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.settings import dump_toml, make_settings
@@ -111,6 +112,23 @@ def test_settings_come_back_from_toml(preset: str) -> None:
     settings = system_settings(preset, {})
     values = tomllib.loads(dump_toml(settings.model_dump(mode="json")))
     assert make_settings(type(settings), values) == settings
+
+
+@every_preset
+def test_votes_are_learnt_or_refused(preset: str) -> None:
+    system = new(preset)
+    votes = {"training": {"targets": "votes"}}
+    if isinstance(system, FittedSystem):
+        with pytest.raises(SettingsError, match="cannot learn votes"):
+            system_settings(preset, votes)
+        return
+    voting = make_system(PRESETS[preset], system_settings(preset, votes).model_dump(), LABELS)
+    item = examples_for(system, training=True)[1]
+    rated = Example(item.utterance.with_(votes={"sad": 3, "angry": 1}), item.inputs, item.target)
+    shares = voting.collate([rated]).shares
+    assert shares is not None
+    assert shares.tolist() == [[0.25, 0.0, 0.75]]
+    assert system.collate([rated]).shares is None
 
 
 @every_preset

@@ -12,8 +12,8 @@ Equation to code:
     mean of segment scores                     `training.segment_system`
 
 Deviations, with reasons: silence is mapped to 0 before the mu-law, since the literal text puts it where the law is
-flattest (``front_end.scale``); the sum of the equation and not the mean of the text reduces the maps, which would divide
-by the number of cells twice (``network.head``); short turns are padded and scored. The paper says nothing of a
+flattest (``front_end.scale``); the sum of the equation and not the mean of the text reduces the maps, which would
+divide by the number of cells twice (``network.head``); short turns are padded and scored. The paper says nothing of a
 validation part: the last epoch is kept.
 
 Presets: ``attention-pooling``, ``attention-pooling-gap``, ``attention-pooling-bilinear`` are the paper's three systems;

@@ -26,7 +26,7 @@ from serenade.nn.mixtures import GaussianMixtures
 from serenade.signal.features import FrontEndSettings, MfccSettings, build_front_end
 from serenade.training.batches import collate, mean_over_segments
 from serenade.training.classifiers import fit_steepness
-from serenade.training.settings import TrainingSettings
+from serenade.training.settings import FittedTrainingSettings, TrainingSettings
 from serenade.training.system import Batch, Example, Outputs
 
 __all__ = ["MfccGmmNetwork", "MfccGmmSettings", "MfccGmmSystem", "deltas"]
@@ -45,7 +45,7 @@ class MfccGmmSettings(Settings):
     variance_floor: float = Field(1e-3, gt=0, description="added to variances of standardised features")
     max_iterations: int = Field(100, ge=1, description="of expectation maximisation")
     prior: bool = Field(False, description="add the logarithm of each class's share of the training utterances")
-    training: TrainingSettings = Field(TrainingSettings(), description="not used: fitted in one step")
+    training: FittedTrainingSettings = Field(TrainingSettings(), description="not used: fitted in one step")
 
 
 class MfccGmmNetwork(nn.Module):

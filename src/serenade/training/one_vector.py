@@ -17,7 +17,7 @@ from serenade.core.settings import Settings
 from serenade.nn.classifiers import StandardisedClassifier
 from serenade.training.batches import collate, mean_over_segments
 from serenade.training.classifiers import ClassifierSettings, Material, fit_classifier, make_classifier
-from serenade.training.settings import TrainingSettings
+from serenade.training.settings import FittedTrainingSettings, TrainingSettings
 from serenade.training.speakers import NORMALISED, PROTOCOL, SpeakerNormalisation, normalise_by_speaker
 from serenade.training.system import Batch, Example, Outputs
 
@@ -32,7 +32,7 @@ class OneVectorSettings(ClassifierSettings):
         description="all_utterances: standardise every feature over all recordings of its speaker, tested speakers "
         "included (a protocol of its own, declared beside every number); none: by the training part alone",
     )
-    training: TrainingSettings = Field(TrainingSettings(), description="not used: fitted in one step")
+    training: FittedTrainingSettings = Field(TrainingSettings(), description="not used: fitted in one step")
 
 
 class OneVectorSystem:

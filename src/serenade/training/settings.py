@@ -1,12 +1,12 @@
 """The settings of the training loop, shared by all systems; a system's preset sets its paper's values."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from serenade.core.settings import Settings
 
-__all__ = ["TrainingSettings"]
+__all__ = ["FittedTrainingSettings", "TrainingSettings"]
 
 
 class TrainingSettings(Settings):
@@ -38,3 +38,13 @@ class TrainingSettings(Settings):
     weight_average: float = Field(
         0.0, ge=0, lt=1, description="share of the past in a moving average of the weights, per step; 0: none"
     )
+
+
+def _labels_only(training: TrainingSettings) -> TrainingSettings:
+    if training.targets != "label":
+        raise ValueError("this system is fitted to labels in one step and cannot learn votes: set targets = label")
+    return training
+
+
+FittedTrainingSettings = Annotated[TrainingSettings, AfterValidator(_labels_only)]
+"""Of a system that is fitted in one step: nothing of the loop is used."""
