@@ -184,7 +184,9 @@ def test_an_interruption_while_fetching_is_continued(home: Home, tiny: Source, t
     assert home.requests[0] == ("/one.zip", "bytes=4000-")
 
 
-@pytest.mark.parametrize("content", [TWO[:100], b"<p>Sorry", zip_of({"../evil.wav": b"x"})])
+@pytest.mark.parametrize(
+    "content", [TWO[:100], b"<p>Sorry", zip_of({"../evil.wav": b"x"})], ids=["cut", "page", "escape"]
+)
 def test_an_archive_that_cannot_be_unpacked_is_thrown_away(
     home: Home, tiny: Source, tmp_path: Path, content: bytes
 ) -> None:
