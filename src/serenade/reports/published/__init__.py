@@ -1,0 +1,82 @@
+"""Figures of the papers, each with its source and protocol; the files beside this one hold them."""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+__all__ = ["PAPERS", "PublishedRow", "published_curves", "published_rows"]
+
+PAPERS = ("glam", "attention_pooling")
+"""The files."""
+_METRICS = ("wa", "ua", "macro_f1", "weighted_f1")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRow:
+    """Figures of one model on one part of a corpus, in per cent.
+
+    Args:
+        corpus: name of the corpus.
+        part: value of the corpus's part, or "all".
+        model: as our tables call it.
+        figures: metric to mean and standard deviation; a deviation that is not given is None.
+        source: paper and table.
+        protocol: how they were measured.
+        leaky: why the protocol is not honest; None where it is.
+        quoted: whether the paper took them from an earlier one.
+    """
+
+    corpus: str
+    part: str
+    model: str
+    figures: Mapping[str, tuple[float, float | None]]
+    source: str
+    protocol: str
+    leaky: str | None = None
+    quoted: bool = False
+
+
+def published_rows(table: str) -> list[PublishedRow]:
+    """All published figures that belong to a table: "main", "ablations", "mixup" (GLAM) or "attention-pooling"."""
+    rows = []
+    for paper in PAPERS:
+        document = _read(paper)
+        sections = [part for part in document.values() if isinstance(part, dict) and part.get("table") == table]
+        for section in sections:
+            rows += [_row(document, section, values) for values in section["rows"]]
+    return rows
+
+
+def _row(document: Mapping[str, Any], section: Mapping[str, Any], values: list[Any]) -> PublishedRow:
+    part, model, *numbers = values
+    if len(numbers) == 2:
+        figures = {name: (value, None) for name, value in zip(_METRICS, numbers, strict=False)}
+    else:
+        figures = dict(zip(_METRICS, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
+    return PublishedRow(
+        corpus=document["corpus"],
+        part=part,
+        model=model,
+        figures=figures,
+        source=f"{document['cite']}, {section['source']}",
+        protocol=section["protocol"],
+        leaky=section.get("leaky"),
+        quoted=section.get("quoted", False),
+    )
+
+
+def published_curves(side: Literal["height", "width"]) -> dict[str, dict[int, float]]:
+    """Curves of the filter-shape study's Figure 2, in per cent: ``wa`` and recalls by class, by the swept value."""
+    panel = _read("attention_pooling")["figure2"][side]
+    return {
+        name: {x: y for x, y in zip(panel["values"], curve, strict=True) if not math.isnan(y)}
+        for name, curve in panel.items()
+        if name != "values"
+    }
+
+
+def _read(paper: str) -> dict[str, Any]:
+    return tomllib.loads(files(__name__).joinpath(f"{paper}.toml").read_text(encoding="utf-8"))
