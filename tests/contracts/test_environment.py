@@ -28,6 +28,7 @@ def import_names(requirements: list[str]) -> set[str]:
 
 CORE = import_names(project()["dependencies"])
 EXTRAS = {name: import_names(texts) for name, texts in project()["optional-dependencies"].items()}
+PLUGINS = {"opensmile"}  # installed by the user alone: its licence forbids use in products, so no extra may bring it
 OPTIONAL = set().union(*EXTRAS.values()) - CORE
 
 
@@ -58,10 +59,14 @@ def test_installed_packages_are_what_the_project_asks_for() -> None:
     assert [str(need) for need in wanted if not need.specifier.contains(metadata.version(need.name))] == []
 
 
+def test_no_extra_brings_a_plugin() -> None:
+    assert set.union(CORE, OPTIONAL) & PLUGINS == set()
+
+
 @pytest.mark.parametrize("path", sources(), ids=short)
 def test_every_import_is_declared(path: Path) -> None:
     used = {name.partition(".")[0] for _, name in imports_of(path.read_text(encoding="utf-8"))}
-    assert used - set(sys.stdlib_module_names) - {"serenade"} - CORE - OPTIONAL == set()
+    assert used - set(sys.stdlib_module_names) - {"serenade"} - CORE - OPTIONAL - PLUGINS == set()
 
 
 def at_import(tree: ast.Module) -> set[str]:
