@@ -66,5 +66,5 @@ def test_an_inner_fold_with_a_tested_utterance_is_refused() -> None:
 
 
 def test_too_few_speakers_for_inner_folds_name_the_fold() -> None:
-    with pytest.raises(SplitError, match=r"inner folds: fold speaker-s01.*too few speakers.*another number of inner folds"):
+    with pytest.raises(SplitError, match=r"inner folds: fold speaker-s01.*too few speakers.*number of inner folds"):
         make_split(crowd(4), parse_split("nested:5"))

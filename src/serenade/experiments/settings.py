@@ -38,7 +38,8 @@ class ExperimentSettings(Settings):
     split: SplitSettings = SplitSettings()
     grid: dict[str, tuple[Any, ...]] = Field(
         default_factory=dict,
-        description="with nested folds: values of the system's settings to choose among, by key such as training.learning_rate",
+        description="with nested folds: values of the system's settings to choose among, by key such as "
+        "training.learning_rate",
     )
     seeds: int = Field(1, ge=1, description="how many seeds; they are 0, 1, 2, ...")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
