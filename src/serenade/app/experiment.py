@@ -8,6 +8,7 @@ from serenade.app.console import Progress, say
 from serenade.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from serenade.experiments.run import Plan
     from serenade.experiments.settings import ExperimentSettings
 
 __all__ = ["Shown", "conditions", "experiment_settings"]
@@ -121,3 +122,26 @@ class Shown:
         if self._progress is not None:
             self._progress.__exit__(None, None, None)
             self._progress = None
+
+
+def tell(plan: "Plan", shown: "Shown") -> None:
+    """Say what will be done, on what, and what the check of the folds found."""
+    from serenade.core.label_maps import parse_label_map
+
+    utterances, left_out = plan.listing.utterances, plan.listing.left_out
+    speakers = {u.speaker for u in utterances}
+    shown.warn(
+        f"{len(utterances)} utterances of {len(speakers)} speakers in {len({u.emotion for u in utterances})} classes, "
+        f"{len(left_out)} left out; split {plan.split.name}: {len(plan.split.folds)} folds x "
+        f"{plan.settings.seeds} seeds"
+    )
+    if plan.settings.label_map is not None:
+        shown.warn(f"label map: {parse_label_map(plan.settings.label_map)}")
+    for name, value in plan.settings.where.items():
+        shown.warn(f"only utterances with {name} = {value}")
+    for note in plan.split.notes:
+        shown.warn(f"note: {note}")
+    for finding in plan.leaks.findings:
+        shown.warn(f"{finding.severity}: {finding.message}")
+    if plan.split.leaky is not None:
+        shown.warn(f"LEAKY: {plan.split.leaky}")

@@ -24,6 +24,7 @@ _ROWS = (
     ("train", "serenade.app.commands.train:train", "Train a model for use on everything a corpus holds."),
     ("report", "serenade.app.commands.report:report", "Make one self-contained HTML page from finished runs."),
     ("compare", "serenade.app.commands.compare:compare", "Compare two runs: paired differences, intervals and a test."),
+    ("study", "serenade.app.commands.study:app", "Answer a question with a sweep of runs: filter shapes."),
     ("predict", "serenade.app.commands.predict:predict", "Predict the emotion of files and folders."),
     ("models", "serenade.app.commands.models:models", "List the models that ship with Serenade, or show one's card."),
     ("split", "serenade.app.commands.split:app", "Make a split as a file, check it for leaks, show and export it."),

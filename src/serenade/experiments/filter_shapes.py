@@ -80,7 +80,7 @@ def read_study(out: Path) -> dict[str, Any]:
     }
     summaries = summaries_of(out, list(dict.fromkeys([*names["height"], *names["width"]])))
     head = next(summary for summary in summaries.values() if summary is not None)
-    units = _units(head["settings"]["front_end"])
+    units = _units(head["settings"].get("front_end", {}))
     panels = [
         {
             "axis": side,
@@ -130,7 +130,7 @@ def _point(value: int, name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
 def _units(front_end: Mapping[str, Any]) -> dict[str, str]:
     """What one bin and one frame are; "bin" and "frame" where the front end's bins are not evenly spaced."""
     hop, length = front_end.get("hop_length"), front_end.get("fft_length")
-    even = front_end["kind"] in ("mu_law", "spectrogram") and length is not None
+    even = front_end.get("kind") in ("mu_law", "spectrogram") and length is not None
     return {
         "height": f"{_SAMPLE_RATE / length:.4g} Hz" if even and length is not None else "bin",
         "width": f"{1000 * hop / _SAMPLE_RATE:.4g} ms" if hop is not None else "frame",

@@ -7,10 +7,9 @@ import typer
 
 from serenade.app.commands.split import SPLIT_FORMS
 from serenade.app.console import say
-from serenade.app.experiment import Shown, experiment_settings
+from serenade.app.experiment import Shown, experiment_settings, tell
 
 if TYPE_CHECKING:
-    from serenade.experiments.run import Plan
     from serenade.experiments.settings import ExperimentSettings
 
 __all__ = ["run"]
@@ -74,7 +73,7 @@ def run(
     )
     with Shown(quiet) as shown:
         plan = prepare(settings, shown)
-        _tell(plan, shown)
+        tell(plan, shown)
         if dry_run:
             return
         folder = run_experiment(plan, out if out is not None else _folder(settings), workers=workers, watcher=shown)
@@ -84,29 +83,6 @@ def run(
 def _folder(settings: "ExperimentSettings") -> Path:
     names = "+".join(corpus.name for corpus in settings.corpora)
     return Path("runs") / f"{settings.preset}-{names}-{settings.split.kind}"
-
-
-def _tell(plan: "Plan", shown: Shown) -> None:
-    """Say what will be done, on what, and what the check of the folds found."""
-    from serenade.core.label_maps import parse_label_map
-
-    utterances, left_out = plan.listing.utterances, plan.listing.left_out
-    speakers = {u.speaker for u in utterances}
-    shown.warn(
-        f"{len(utterances)} utterances of {len(speakers)} speakers in {len({u.emotion for u in utterances})} classes, "
-        f"{len(left_out)} left out; split {plan.split.name}: {len(plan.split.folds)} folds x "
-        f"{plan.settings.seeds} seeds"
-    )
-    if plan.settings.label_map is not None:
-        shown.warn(f"label map: {parse_label_map(plan.settings.label_map)}")
-    for name, value in plan.settings.where.items():
-        shown.warn(f"only utterances with {name} = {value}")
-    for note in plan.split.notes:
-        shown.warn(f"note: {note}")
-    for finding in plan.leaks.findings:
-        shown.warn(f"{finding.severity}: {finding.message}")
-    if plan.split.leaky is not None:
-        shown.warn(f"LEAKY: {plan.split.leaky}")
 
 
 def _show_result(path: Path, quiet: bool) -> None:
