@@ -50,7 +50,7 @@ def test_drawing_has_a_dot_for_every_known_figure_at_its_place(study: dict[str, 
     root = ElementTree.fromstring(shape_figure(study["panels"][0], LABELS))
     tips = [title.text for title in root.iter("title")]
     assert tips == ["WA, 2: 50.0 %", "WA, 10: 62.5 %", "angry, 2: 75.0 %", "sad, 2: 25.0 %", "sad, 10: 25.0 %"]
-    wa = [circle for circle in root.iter("circle") if circle.get("class") == "wa-dot"]
+    wa = [circle for circle in root.iter("circle") if circle.get("class") == "dot-of wa"]
     (x2, y2), (x10, y10) = [(float(dot.get("cx", "")), float(dot.get("cy", ""))) for dot in wa]
     assert x2 < x10
     assert y2 > y10, "higher accuracy is drawn higher"

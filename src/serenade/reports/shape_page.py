@@ -25,9 +25,9 @@ _LEFT, _TOP, _PLOT_WIDTH, _PLOT_HEIGHT = 46.0, 30.0, 500.0, 250.0
 _MARGIN = 2.0  # points of per cent left free above and below the curves
 _X_TICKS = 10
 _OUTSIDE_STYLE = """
-svg { background: #ffffff; font-family: system-ui, "Segoe UI", Roboto, Arial, sans-serif; }
+svg { background: #ffffff; color: #1b1f27; font-family: system-ui, "Segoe UI", Roboto, Arial, sans-serif; }
 text { fill: #1b1f27; } .tick, .label { font-size: 12px; fill: #667085; } .label { font-weight: 600; }
-.grid { stroke: #e4e7ec; } .axis { stroke: #667085; } .wa { stroke: #1b1f27; } .wa-dot { fill: #1b1f27; }
+.grid { stroke: #e4e7ec; } .axis { stroke: #667085; }
 """
 
 
@@ -132,24 +132,24 @@ def _line(axes: Axes, points: Mapping[int, float], name: str, labels: Sequence[s
     if not points:
         return ""
     places = [axes.at(x, y) for x, y in sorted(points.items())]
-    title = "WA" if name == "wa" else name
-    strength = 1.2 if dashed else 2.6 if name == "wa" else 1.8
-    look: dict[str, str | float] = {"fill": "none", "stroke_width": strength, **_colour(name, labels)}
+    title, colour = "WA" if name == "wa" else name, _colour(name, labels)
     if dashed:
-        return path(places, **look, stroke_dasharray="4 4", opacity=0.8)
-    dot: dict[str, str | float] = {"class_": "wa-dot", "fill": "currentColor"} if name == "wa" else {}
-    dot = dot or {"fill": class_colour(name, labels)}
+        return path(places, fill="none", stroke=colour, stroke_width=1.2, stroke_dasharray="4 4", opacity=0.8)
     dots = [
-        circle(*place, 2.6, tip=f"{title}, {x}: {points[x]:.1f} %", **dot)
+        circle(*place, 2.6, tip=f"{title}, {x}: {points[x]:.1f} %", fill=colour, class_=f"dot-of {_class(name)}")
         for place, x in zip(places, sorted(points), strict=True)
     ]
-    return path(places, **look) + "".join(dots)
+    width = 2.6 if name == "wa" else 1.8
+    return path(places, fill="none", stroke=colour, stroke_width=width) + "".join(dots)
 
 
-def _colour(name: str, labels: Sequence[str]) -> dict[str, str | float]:
-    if name == "wa":
-        return {"class_": "wa", "stroke": "currentColor"}
-    return {"stroke": class_colour(name, labels)}
+def _colour(name: str, labels: Sequence[str]) -> str:
+    """WA has the colour of the text, a class its own."""
+    return "currentColor" if name == "wa" else class_colour(name, labels)
+
+
+def _class(name: str) -> str:
+    return "wa" if name == "wa" else "class"
 
 
 def _legend(curves: Mapping[str, Any], dashed: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
@@ -157,11 +157,11 @@ def _legend(curves: Mapping[str, Any], dashed: Mapping[str, Any], labels: Sequen
     for place, name in enumerate(curves):
         y = _TOP + 8 + 20 * place
         width = 2.6 if name == "wa" else 1.8
-        parts.append(line(x, y, x + 18, y, stroke_width=width, **_colour(name, labels)))
+        parts.append(line(x, y, x + 18, y, stroke_width=width, stroke=_colour(name, labels)))
         parts.append(text(x + 25, y + 4, "WA" if name == "wa" else f"{name}, recall", class_="tick"))
     if dashed:
         y = _TOP + 16 + 20 * len(curves)
-        parts.append(line(x, y, x + 18, y, stroke_width=1.2, stroke_dasharray="4 4", **_colour("wa", labels)))
+        parts.append(line(x, y, x + 18, y, stroke_width=1.2, stroke_dasharray="4 4", stroke="currentColor"))
         parts.append(text(x + 25, y + 4, "published (IEMOCAP)", class_="tick"))
     return parts
 
