@@ -8,7 +8,8 @@ from serenade.app.main import main
 from serenade.corpora.synthetic import generate
 
 QUICK = [
-    "--set", "training.selection=last", "--set", "training.epochs=1", "--set", "segments_per_epoch=1", "--set", "evaluation_overlap_s=0",
+    "--set", "training.selection=last", "--set", "training.epochs=1",
+    "--set", "segments_per_epoch=1", "--set", "evaluation_overlap_s=0",
     "--seeds", "1", "--workers", "1", "--split", "loso:0", "-q",
 ]  # fmt: skip
 
@@ -46,6 +47,7 @@ def test_glam_table_is_trained_shown_and_taken_up(
 
 def test_dry_run_tells_the_runs_of_every_part(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = ["--corpus", f"synthetic={corpus}", "--split", "loso:0", "--parts", "gender", "--out", tmp_path / "t"]
+    given += ["--set", "training.selection=last"]
     assert table("glam", *given, "--rows", "glam,apcnn", "--dry-run") == 0
     shown = capsys.readouterr().err
     assert "6 runs: female/glam, female/apcnn, male/glam, male/apcnn, all/glam, all/apcnn" in shown

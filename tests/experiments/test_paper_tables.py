@@ -129,7 +129,8 @@ def test_cells_are_models_by_parts_of_whatever_the_corpus_has(corpus: Path) -> N
 
 
 def test_plans_have_the_parts_data_and_the_users_settings(corpus: Path) -> None:
-    with_epochs = planner(corpus, system={"training": {"epochs": 2}, "mixup_alpha": 0.9})
+    changes = {"training": {"epochs": 2, "selection": "last"}, "mixup_alpha": 0.9}
+    with_epochs = planner(corpus, system=changes)
     cells = cells_of(with_epochs, Parts("gender", ("female",)), parse_rows("mixup", "0,0.5"), "cpu")
     plans = with_epochs.plan([cell.member for cell in cells])
     assert list(plans) == ["female/glam-mixup-0", "female/glam-mixup-0.5"]
@@ -183,3 +184,10 @@ def test_a_table_is_read_back_with_unfinished_cells(make_run: RunMaker, corpus: 
     ]
     with pytest.raises(UsageError, match="no table 'mixup'"):
         read_table(out, "mixup")
+
+
+def test_no_validation_part_to_pick_the_epoch_on_is_told_before_training(corpus: Path) -> None:
+    without = planner(corpus)
+    cells = cells_of(without, Parts(), parse_rows("main", "glam"), "shared")
+    with pytest.raises(UsageError, match="the split has none"):
+        without.plan([cell.member for cell in cells])

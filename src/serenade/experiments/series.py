@@ -80,7 +80,7 @@ class Planner:
 
         Raises:
             SettingsError: a member's settings are not valid.
-            UsageError: a network does not fit its input.
+            UsageError: a network does not fit its input, or there is no validation part to pick the epoch on.
             SerenadeError: as `prepare`.
         """
         systems = {
@@ -93,9 +93,21 @@ class Planner:
             values = systems[member.name].model_dump(mode="json", exclude_none=True)
             labels = LabelSet.of(str(u.emotion) for u in data.listing.utterances)
             make_system(PRESETS[member.preset], values, labels)  # raises now rather than after hours
+            _require_validation(data, values["training"], member.name)
             settings = data.settings.model_copy(update={"preset": member.preset, "system": values})
             plans[member.name] = replace(data, settings=settings)
         return plans
+
+
+def _require_validation(data: Plan, training: Mapping[str, Any], name: str) -> None:
+    """Pass if there is something to pick the epoch on, where it is to be picked."""
+    picks = training["selection"] == "validation" or training.get("patience") is not None
+    if picks and not data.split.select_on_test and not all(fold.validation for fold in data.split.folds):
+        raise UsageError(
+            "the epoch is to be picked on a validation part, and the split has none",
+            where=f"{name}, split {data.split.name}",
+            hint="Give the split validation speakers, or add --set training.selection=last",
+        )
 
 
 class _Named:
