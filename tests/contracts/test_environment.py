@@ -14,7 +14,13 @@ from tests.contracts.package import PACKAGE, ROOT, parse, short, sources
 from tests.contracts.test_imports import imports_of
 
 # Packages whose import name is not their name.
-IMPORT_NAMES = {"scikit-learn": "sklearn", "tomli-w": "tomli_w", "pytest-xdist": "xdist", "myst-parser": "myst_parser"}
+IMPORT_NAMES = {
+    "scikit-learn": "sklearn",
+    "tomli-w": "tomli_w",
+    "pytest-xdist": "xdist",
+    "myst-parser": "myst_parser",
+    "pillow": "PIL",
+}
 
 
 def project() -> dict[str, object]:

@@ -10,7 +10,21 @@ from pathlib import Path
 import pytest
 from tests.contracts.package import PACKAGE, module_name, parse, short, sources
 
-HEAVY = {"torch", "numpy", "scipy", "sklearn", "matplotlib", "jinja2", "pandas", "pyarrow", "av", "soundfile", "soxr"}
+HEAVY = {
+    "torch",
+    "numpy",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+    "jinja2",
+    "pandas",
+    "pyarrow",
+    "av",
+    "soundfile",
+    "soxr",
+    "captum",
+    "PIL",
+}
 
 
 def defined(tree: ast.Module) -> set[str]:

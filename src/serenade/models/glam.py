@@ -37,7 +37,7 @@ _TOP_CHANNELS = 128
 _MIXED_KERNELS = (3, 5)
 _HEADS, _HEAD_CHANNELS = 4, 64  # MHCNN's, for the ablation
 _AREA_WIDTH, _AREA_DROPOUT = 3, 0.5  # AACNN's, for the ablation
-_CELL_MAPS: dict[str, tuple[str, str, Literal["one"], Literal["share", "range"]]] = {
+_CELL_MAPS: dict[str, tuple[str, str, Literal["one"], Literal["range"]]] = {
     "gate": (
         "gate of the global-aware block",
         "Mean gate through which the block writes into a cell, from -1 to 1; 0.76 before training.",
@@ -48,7 +48,7 @@ _CELL_MAPS: dict[str, tuple[str, str, Literal["one"], Literal["share", "range"]]
         "change by the global-aware block",
         "Mean magnitude over channels of what the block adds to a cell.",
         "one",
-        "share",
+        "range",
     ),
     "attention": (
         "attention between channels",

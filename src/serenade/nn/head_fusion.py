@@ -97,6 +97,7 @@ class HeadFusion(nn.Module):
             "passed on",
             "Mean magnitude of what the head lets through.",
             groups="head",
+            scale="range",
             stacked=stacked,
         )
         return {name: shown, "passed": through}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Axes", "circle", "drawing", "line", "path", "rect", "text"]
+__all__ = ["Axes", "again", "circle", "drawing", "image", "line", "path", "rect", "text"]
 
 
 def drawing(width: float, height: float, parts: Sequence[str], *, label: str) -> str:
@@ -47,6 +47,20 @@ def text(x: float, y: float, content: str, **style: str | float) -> str:
 def circle(x: float, y: float, radius: float, *, tip: str = "", **style: str | float) -> str:
     """A disc or ring."""
     return _element("circle", {"cx": x, "cy": y, "r": radius}, style, tip)
+
+
+def image(x: float, y: float, width: float, height: float, uri: str, *, id_: str = "", **style: str | float) -> str:
+    """A picture stretched to a rectangle; with an id it is kept for `again` and not shown by itself."""
+    place: dict[str, str | float] = {"x": x, "y": y, "width": width, "height": height}
+    place |= {"preserveAspectRatio": "none", "href": uri}
+    if id_:
+        return f'<defs><image id="{id_}"{_attributes({**place, **style})}/></defs>'
+    return f"<image{_attributes({**place, **style})}/>"
+
+
+def again(id_: str, x: float, y: float, **style: str | float) -> str:
+    """A kept picture, moved."""
+    return f'<use href="#{id_}"{_attributes({"x": x, "y": y, **style})}/>'
 
 
 def _element(name: str, place: Mapping[str, float], style: Mapping[str, str | float], tip: str = "") -> str:

@@ -12,7 +12,17 @@ from torch.nn import functional as F
 
 from serenade.core.errors import SettingsError, UsageError
 
-__all__ = ["Padding", "PowerSpectrum", "Window", "cosine_transform", "htk_filters", "slaney_filters", "window_of"]
+__all__ = [
+    "Padding",
+    "PowerSpectrum",
+    "Window",
+    "cosine_transform",
+    "htk_centres",
+    "htk_filters",
+    "slaney_centres",
+    "slaney_filters",
+    "window_of",
+]
 
 Padding = Literal["constant", "reflect"]
 Window = Literal["hann", "hamming", "rectangular"]
@@ -63,9 +73,7 @@ def htk_filters(num_bands: int, fft_length: int, sample_rate: int, low_hz: float
     Raises:
         SettingsError: a filter holds no frequency of the transform.
     """
-    low_mel, high_mel = (2595 * math.log10(1 + hz / 700) for hz in (low_hz, high_hz))
-    mels = torch.linspace(low_mel, high_mel, num_bands + 2, dtype=torch.float64)
-    corners = ((fft_length + 1) * 700 * (10 ** (mels / 2595) - 1) / sample_rate).floor()
+    corners = ((fft_length + 1) * _htk_edges(num_bands + 2, low_hz, high_hz) / sample_rate).floor()
     bins = torch.arange(fft_length // 2 + 1, dtype=torch.float64)
     left, centre, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     # Where two corners fall on one bin that flank has no bin; the division by zero must not show.
@@ -73,6 +81,23 @@ def htk_filters(num_bands: int, fft_length: int, sample_rate: int, low_hz: float
     falling = torch.where(bins >= centre, (right - bins) / (right - centre).clamp_min(1), 1.0)
     inside = (bins >= left) & (bins < right)
     return _without_empty(torch.where(inside, torch.minimum(rising, falling), 0.0))
+
+
+def _htk_edges(count: int, low_hz: float, high_hz: float) -> Tensor:
+    """Frequencies evenly spaced on the HTK mel scale."""
+    low_mel, high_mel = (2595 * math.log10(1 + hz / 700) for hz in (low_hz, high_hz))
+    mels = torch.linspace(low_mel, high_mel, count, dtype=torch.float64)
+    return torch.as_tensor(700 * (10 ** (mels / 2595) - 1))
+
+
+def slaney_centres(num_bands: int, low_hz: float, high_hz: float) -> Tensor:
+    """(num_bands,) float64: the frequencies at which `slaney_filters` peak."""
+    return _slaney_edges(num_bands + 2, low_hz, high_hz)[1:-1]
+
+
+def htk_centres(num_bands: int, low_hz: float, high_hz: float) -> Tensor:
+    """(num_bands,) float64: the frequencies at which `htk_filters` peak, before they are rounded down to bins."""
+    return _htk_edges(num_bands + 2, low_hz, high_hz)[1:-1]
 
 
 def _without_empty(filters: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """``serenade report``: one self-contained HTML page from runs."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from serenade.app.console import Progress, say
+from serenade.app.sound import encode
 from serenade.core.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ __all__ = ["report"]
 
 _CLIP_S = 12.0
 """Longest piece of a recording put into the page."""
-_MP3_QUALITY = 0.6  # of libsndfile, 0 best to 1 smallest: about 5 kB a second at 16 kHz, no worse to the ear for speech
-_FORMATS = (("MP3", "audio/mpeg"), ("OGG", "audio/ogg"), ("WAV", "audio/wav"))
 
 
 def report(
@@ -92,20 +90,7 @@ class _ClipMaker:
         if duration_s is None or duration_s > _CLIP_S:
             end_s = start_s + _CLIP_S if end_s is None else min(end_s, start_s + _CLIP_S)
         try:
-            return _encode(read_audio(Path(entry["audio"]), start_s=start_s, end_s=end_s).numpy(), SAMPLE_RATE)
+            return encode(read_audio(Path(entry["audio"]), start_s=start_s, end_s=end_s).numpy(), SAMPLE_RATE)
         except AudioError as error:
             self.lost.append(error)
             return None
-
-
-def _encode(samples: Any, sample_rate: int) -> "Clip":
-    """Samples (T,) as a file that browsers play: MP3 where libsndfile can write it."""
-    import soundfile
-
-    from serenade.reports.page import Clip
-
-    kind, mime = next(pair for pair in _FORMATS if pair[0] in soundfile.available_formats())
-    options = {"compression_level": _MP3_QUALITY} if kind == "MP3" else {}
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, sample_rate, format=kind, **options)
-    return Clip(buffer.getvalue(), mime)
