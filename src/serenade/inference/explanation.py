@@ -20,6 +20,7 @@ from serenade.inference import METHODS
 from serenade.inference.attribution import SegmentMaps, Segments, attention, gradcam
 from serenade.inference.recognizer import Recognizer, Source
 from serenade.inference.shipped import find_model, read_card
+from serenade.nn.attention_maps import AttentiveNetwork
 from serenade.signal.audio import SAMPLE_RATE, from_array, stream_audio
 from serenade.signal.axes import FeatureAxes, feature_axes
 from serenade.signal.features import FrontEndSettings, MuLawSpectrogramSettings, build_front_end
@@ -78,6 +79,19 @@ class Explainer:
     def labels(self) -> tuple[str, ...]:
         """The classes of the model."""
         return self._system.labels.names
+
+    @property
+    def attends(self) -> bool:
+        """Whether the model has attention to show."""
+        if not isinstance(self._system, SegmentClassifierSystem):
+            return False
+        body = self._system.network.body
+        if not isinstance(body, AttentiveNetwork):
+            return False
+        silence = torch.zeros(1, self._system.evaluation_segments.length)
+        with torch.inference_mode():
+            features = self._system.front_end(silence.to(next(body.parameters()).device))
+            return bool(body.attention_maps(features.unsqueeze(1)))
 
     def __call__(
         self,
@@ -233,8 +247,7 @@ class _Job:
         )
         sound = None if axes.row_hz is not None else _sound(self.waveform, self.start_s)
         used, maps = self._maps(method)
-        self.notes += [note for m in maps if (note := _evenness(m)) is not None]
-        overlays = [Overlay(m.name, m.title, m.meaning, grid.join(m.values), m.scale) for m in maps]
+        overlays = [Overlay(m.name, m.title, _meaning(m), grid.join(m.values), m.scale) for m in maps]
         if self.duration_s - grid.covered_s(len(self.features), segments.shape[1]) > 0.05:
             self.notes.append("What is blank at the end is shorter than a step between segments and was not scored.")
         return used, sound, features, overlays
@@ -323,12 +336,12 @@ class _Job:
         return Curve(spans, torch.cat(scores).double().softmax(dim=1).cpu().numpy())
 
 
-def _evenness(maps: SegmentMaps) -> str | None:
-    """A word of warning where a map shows differences that hardly are any."""
+def _meaning(maps: SegmentMaps) -> str:
+    """What a map says, with a word of warning where it shows differences that hardly are any."""
     low, high = float(maps.values.min()), float(maps.values.max())
     if maps.scale == "signed" or high - low > _EVEN * max(abs(low), abs(high)):
-        return None
-    return f"The map {maps.title!r} is all but even: from {low:.4g} to {high:.4g}. Its colours show next to nothing."
+        return maps.meaning
+    return f"{maps.meaning} ALL BUT EVEN here: the colours show next to nothing."
 
 
 class _Grid:

@@ -171,8 +171,9 @@ class _Stack:
             fill = f"rgb({red},{green},{blue})"
             self.parts.append(rect(x, y, 12, step, fill=fill, opacity=round(int(alpha) / 255, 3)))
         self.parts.append(rect(x, top, 12, _HEIGHT, fill="none", class_="axis"))
-        self.parts.append(text(x + 18, top + 10, _short(high), class_="tick"))
-        self.parts.append(text(x + 18, top + _HEIGHT, _short(low), class_="tick"))
+        lowest, highest = _ends(low, high)
+        self.parts.append(text(x + 18, top + 10, highest, class_="tick"))
+        self.parts.append(text(x + 18, top + _HEIGHT, lowest, class_="tick"))
         if overlay.scale == "signed":
             self.parts.append(text(x + 18, top + _HEIGHT / 2 + 4, "0", class_="tick"))
 
@@ -223,7 +224,13 @@ def _seconds(start: float, end: float) -> dict[float, str]:
     return {place * step: f"{place * step:.4g}" for place in range(first, last + 1)}
 
 
-def _short(value: float) -> str:
-    """Three digits, with a true minus sign."""
-    shown = f"{value:.3g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.1e}"
+def _ends(low: float, high: float) -> tuple[str, str]:
+    """The two ends of a scale, with as many digits as tell them apart."""
+    pairs = ((_short(low, digits), _short(high, digits)) for digits in range(3, 7))
+    return next((pair for pair in pairs if pair[0] != pair[1]), (_short(low, 6), _short(high, 6)))
+
+
+def _short(value: float, digits: int) -> str:
+    """A number with a true minus sign."""
+    shown = f"{value:.{digits}g}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.{digits - 2}e}"
     return shown.replace("e-0", "e-").replace("-", "−")

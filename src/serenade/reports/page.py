@@ -75,6 +75,7 @@ def write_report(
     *,
     clip: ClipMaker | None = None,
     comparisons: Sequence[Mapping[str, Any]] = (),
+    explained: Sequence[Sequence[tuple[str, str]]] = (),
 ) -> None:
     """Write the page of runs.
 
@@ -83,6 +84,7 @@ def write_report(
         out: the HTML file.
         clip: gives the sound of the worst utterances; None makes a page without players.
         comparisons: from `experiments.comparison.compare`, shown above the runs.
+        explained: for each run captions and figures of what its models attend to; nothing for runs without.
 
     Raises:
         UsageError: no run is given, or one has no summary of this version.
@@ -94,6 +96,9 @@ def write_report(
     environment = template_environment()
     summaries = [_read_summary(run) for run in runs]
     views = [_view(summary, f"run{place + 1}") for place, summary in enumerate(summaries)]
+    for place, view in enumerate(views):
+        figures = explained[place] if place < len(explained) else ()
+        view["explained"] = [{"caption": caption, "figure": figure} for caption, figure in figures]
     _add_clips(views, clip)
     page = environment.get_template("page.html.j2").render(
         title=_title(summaries),

@@ -27,6 +27,10 @@ def report(
     audio: Annotated[
         bool, typer.Option("--audio/--no-audio", help="Put the sound of the worst utterances into the page.")
     ] = True,
+    maps: Annotated[
+        bool,
+        typer.Option("--maps/--no-maps", help="Show what models with attention attend to; takes some seconds a run."),
+    ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress and no table.")] = False,
 ) -> None:
     """Make one self-contained HTML page from runs, finished or not.
@@ -44,7 +48,9 @@ def report(
             summaries.append(summarise(run))
             progress.advance(detail=str(run))
     lost: list[AudioError] = []
-    write_report(runs, page, clip=_ClipMaker(lost) if audio else None, comparisons=_comparisons(runs))
+    explained = _explained(runs, quiet=quiet) if maps else []
+    clip = _ClipMaker(lost) if audio else None
+    write_report(runs, page, clip=clip, comparisons=_comparisons(runs), explained=explained)
     if not quiet:
         print(result_table(summaries))
     if lost:
@@ -70,6 +76,39 @@ def _comparisons(runs: Sequence[Path]) -> list[dict[str, Any]]:
         except UsageError as error:
             say(f"{run} is shown beside {runs[0]}, without paired differences: {error}")
     return found
+
+
+def _explained(runs: Sequence[Path], *, quiet: bool) -> list[list[tuple[str, str]]]:
+    """Captions and figures of what the models of each run attend to."""
+    if not any(next(run.glob("jobs/*/model/model.toml"), None) for run in runs):
+        return []
+    from serenade.experiments.explained import explain_run
+    from serenade.reports.explanation import explanation_figure
+
+    shown: list[list[tuple[str, str]]] = []
+    with Progress("Explaining", unit="utterances", quiet=quiet) as progress:
+        steps = 0
+
+        def advance(total: int, done: int) -> None:
+            nonlocal steps
+            steps += total if done == 0 else 0
+            progress.set_total(steps)
+            progress.advance(done)
+
+        for place, run in enumerate(runs):
+            found = explain_run(run, advance)
+            shown.append(
+                [
+                    (
+                        f"{pick.label}: {pick.id}, {100 * pick.probability:.1f} % (fold {pick.fold})",
+                        explanation_figure(explanation, name=f"run{place + 1}-{number}", brief=True),
+                    )
+                    for number, (pick, explanation) in enumerate(found.examples)
+                ]
+            )
+            if found.lost:
+                say(f"{len(found.lost)} attention maps of {run} are missing, the first because: {found.lost[0]}")
+    return shown
 
 
 class _ClipMaker:
