@@ -154,8 +154,9 @@ class _Stack:
         """The features with a map over them, and what its colours mean."""
         features = self.explanation.features
         top = self._open(overlay.title, overlay.meaning, _HEIGHT)
-        self.parts.append(again(self.base, 0, top, opacity=_FAINT))
         left, width = self._across(features)
+        self.parts.append(rect(left, top, width, _HEIGHT, fill="#ffffff"))  # also on a dark page
+        self.parts.append(again(self.base, 0, top, opacity=_FAINT))
         uri = data_uri(overlay_pixels(overlay))
         self.parts.append(image(left, top, width, _HEIGHT, uri, class_="overlay"))
         self._rows(top, features)
