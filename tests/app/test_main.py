@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import typer
@@ -51,11 +50,6 @@ def test_every_command_resolves_and_explains_itself(capsys: pytest.CaptureFixtur
     for name in COMMANDS:
         assert main([name, "--help"]) == 0
         assert "Usage: serenade " + name in capsys.readouterr().out
-
-
-def test_every_file_of_a_command_is_in_the_table() -> None:
-    files = {path.stem for path in (Path(main_module.__file__).parent / "commands").glob("[!_]*.py")}
-    assert {COMMANDS.target(name).partition(":")[0].rpartition(".")[2] for name in COMMANDS} == files
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

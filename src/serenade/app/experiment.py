@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from serenade.experiments.run import Plan
     from serenade.experiments.settings import ExperimentSettings
 
-__all__ = ["Shown", "conditions", "experiment_settings"]
+__all__ = ["Shown", "conditions", "experiment_settings", "tell"]
 
 
 def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: Sequence[str]) -> "ExperimentSettings":
