@@ -35,10 +35,13 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("training", [True, False])
-def test_network_is_its_plain_graph(name: str, training: bool) -> None:
+@pytest.mark.parametrize("way", ["evaluation", "training", "training, channels last"])
+def test_network_is_its_plain_graph(name: str, way: str) -> None:
     torch.manual_seed(0)
+    training = way != "evaluation"
     network = NETWORKS[name]().double()
+    if way.endswith("channels last"):
+        network.to(memory_format=torch.channels_last)
     x, targets = torch.randn(9, 1, *SIZE, dtype=torch.float64), torch.randint(3, (9,))
     network(x)  # moves the running statistics away from where they start
     plain = copy.deepcopy(network)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from serenade.core.errors import UsageError
+from serenade.nn.norm_pool import normalise_and_pool
 
 __all__ = ["TRUNK_CHANNELS", "TimeFrequencyTrunk"]
 
@@ -74,13 +75,24 @@ class TimeFrequencyTrunk(nn.Module):
             UsageError: the input is too small.
         """
         self.output_size(*x.shape[2:])
-        branches = [self.tall_norm(self.tall(x)), self.wide_norm(self.wide(x))]
-        x = _pool_and_rectify(torch.cat(branches, dim=1 if self.join == "channels" else 2), pool=self.pool_stem)
+        first = self.pool_stem and self.join == "channels"  # pooling knows no other channel, but it knows other rows
+        branches = [
+            _normalise(self.tall_norm, self.tall(x), pool=first),
+            _normalise(self.wide_norm, self.wide(x), pool=first),
+        ]
+        x = torch.cat(branches, dim=1 if self.join == "channels" else 2)
+        if self.pool_stem and not first:
+            x = functional.max_pool2d(x, 2)
+        x = functional.relu(x, inplace=True)
         for convolution, norm, pooled in zip(self.convolutions, self.norms, _POOLED, strict=True):
-            x = _pool_and_rectify(norm(convolution(x)), pool=pooled)
+            x = functional.relu(_normalise(norm, convolution(x), pool=pooled), inplace=True)
         return x
 
 
-def _pool_and_rectify(x: Tensor, *, pool: bool) -> Tensor:
-    """ReLU, then pooling where asked for: taken the other way round, which is the same on a quarter of the cells."""
-    return functional.relu(functional.max_pool2d(x, 2) if pool else x, inplace=True)
+def _normalise(norm: nn.Module, x: Tensor, *, pool: bool) -> Tensor:
+    """Normalised and, where asked for, pooled; ReLU comes after, which is the same on a quarter of the cells."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    if pool:
+        return normalise_and_pool(norm, x)
+    out: Tensor = norm(x)
+    return out
