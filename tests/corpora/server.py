@@ -92,8 +92,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = content[start:]
         if home.break_after:
             body = body[: home.break_after.pop(0)]
+        home.sent += len(body)  # before the client can have them all and look
         self.wfile.write(body)
-        home.sent += len(body)
 
     def start_of(self, etag: str) -> int:
         """Where to begin: 0 if the client does not ask, or asks for a version that is no more."""

@@ -69,7 +69,7 @@ class _NormaliseAndPool(torch.autograd.Function):
         return torch.addcmul(_over_map(bias - mean * scale), pooled, _over_map(scale))
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]  # fewer arguments
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, pooled, places, mean, inverse_std, scale = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         rows = _rows(gradient)  # (N, C)
