@@ -73,9 +73,13 @@ def tsne(embeddings: NDArray[np.floating[Any]], *, seed: int = 0) -> tuple[NDArr
     perplexity = min(PERPLEXITY, (len(components) - 1) / 3)
     try:
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise MissingExtraError("sklearn", extra="train", purpose="The map of embeddings") from error
-    placed = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(components)
+    # its gradient takes all processors whatever n_jobs says, and on a busy machine they wait for each other: 20 minutes
+    # instead of seconds beside two trainings
+    with threadpool_limits(1):
+        placed = TSNE(perplexity=perplexity, init="pca", random_state=seed, n_jobs=1).fit_transform(components)
     return np.asarray(placed, dtype=np.float64), perplexity
 
 
