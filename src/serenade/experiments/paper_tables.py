@@ -84,7 +84,7 @@ def _ablation(title: str, *, paper: bool = False, batch: int | None = None, **ne
     return replace(_GLAM, title=title, changes=changes, paper=paper, leaf=leaf)
 
 
-_GLAM = _model("GLAM", "glam")
+_GLAM = _Row("GLAM", {"shared": "glam", "cpu": "glam-cpu", "published": "glam-published"})
 _MAIN = {
     "apcnn": _model("APCNN", "apcnn"),
     "mhcnn": _model("MHCNN", "mhcnn"),
