@@ -236,7 +236,7 @@ def memory_table(batches: list[int]) -> None:
     print("\nAPCNN on 400 x 200, growth of the peak in one training step, MB\n")
     print("| batch | plain | ours | bf16 |\n| ---: | ---: | ---: | ---: |")
     for batch in batches:
-        command = [sys.executable, __file__, "--threads", str(torch.get_num_threads()), "--peak"]
+        command = [sys.executable, __file__, "memory", "--threads", str(torch.get_num_threads()), "--peak"]
         grown = [
             float(subprocess.run([*command, way, str(batch)], check=True, capture_output=True, text=True).stdout)
             for way in ("plain", "ours", "bf16")
@@ -247,12 +247,12 @@ def memory_table(batches: list[int]) -> None:
 def main() -> None:
     """Print the tables that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tables", nargs="*", choices=["size", "speech", "training", "memory"], default=["size"])
+    parser.add_argument("tables", nargs="+", choices=["size", "speech", "training", "memory"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--batches", type=int, nargs="+", default=[8, 16, 32, 64], help="of the memory table")
-    parser.add_argument("--peak", nargs=2, metavar=("WAY", "BATCH"), help=argparse.SUPPRESS)
+    parser.add_argument("--peak", nargs=2, metavar=("WAY", "BATCH"), help=argparse.SUPPRESS)  # of one process
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)

@@ -133,7 +133,7 @@ def test_plans_have_the_parts_data_and_the_users_settings(corpus: Path) -> None:
     with_epochs = planner(corpus, system=changes)
     cells = cells_of(with_epochs, Parts("gender", ("female",)), parse_rows("mixup", "0,0.5"), "cpu")
     plans = with_epochs.plan([cell.member for cell in cells])
-    assert list(plans) == ["female/glam-mixup-0", "female/glam-mixup-0.5"]
+    assert list(plans) == ["female/glam-cpu-mixup-0", "female/glam-cpu-mixup-0.5"]
     for alpha, plan in zip((0, 0.5), plans.values(), strict=True):
         assert {u.gender for u in plan.listing.utterances} == {"female"}
         assert plan.settings.system["mixup_alpha"] == alpha, "what makes a row is stronger than --set"
