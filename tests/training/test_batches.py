@@ -3,6 +3,7 @@
 import torch
 from tests.training.toy import toy_examples
 
+from serenade.core.records import Attributes
 from serenade.training.batches import (
     batches,
     collate,
@@ -12,6 +13,7 @@ from serenade.training.batches import (
     split_segments,
     upsample,
 )
+from serenade.training.system import Example
 
 
 def test_mean_over_segments_equals_a_loop() -> None:
@@ -52,3 +54,17 @@ def test_a_last_batch_of_one_is_joined_to_the_one_before() -> None:
     assert [len(chunk) for chunk in batches(items, 8, list(range(17)))] == [8, 9]
     assert [len(chunk) for chunk in batches(items, 8, list(range(16)))] == [8, 8]
     assert [len(chunk) for chunk in batches(items, 8, [0])] == [1]
+
+
+def test_attributes_are_targets_on_a_scale_from_0_to_1_and_nan_where_missing() -> None:
+    plain, rated, half = toy_examples(3)
+    stated = (Attributes(1, 5, valence=2.0, arousal=5.0, dominance=1.0), Attributes(-1, 1, arousal=0.5))
+    items = [plain] + [
+        Example(item.utterance.with_(attributes=attributes), item.inputs, item.target)
+        for item, attributes in zip((rated, half), stated, strict=True)
+    ]
+    found = collate(items).to(torch.device("cpu")).attributes
+    assert found is not None
+    nan = float("nan")
+    expected = torch.tensor([[nan, nan, nan], [(2 - 1) / 4, 1.0, 0.0], [nan, 0.75, nan]])
+    torch.testing.assert_close(found, expected, equal_nan=True)

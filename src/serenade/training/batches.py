@@ -16,6 +16,7 @@ __all__ = [
     "mean_over_segments",
     "num_segments",
     "split_segments",
+    "target_attributes",
     "target_shares",
     "upsample",
 ]
@@ -76,7 +77,18 @@ def collate(items: Sequence[Example], voted: LabelSet | None = None) -> Batch:
         targets=torch.tensor([-1 if item.target is None else item.target for item in items]),
         ids=tuple(item.utterance.id for item in items),
         shares=None if voted is None else torch.stack([target_shares(item, voted) for item in items]),
+        attributes=torch.stack([target_attributes(item) for item in items]),
     )
+
+
+def target_attributes(example: Example) -> Tensor:
+    """(3,) valence, arousal and dominance of an utterance on a scale from 0 to 1, NaN where they are not stated."""
+    stated = example.utterance.attributes
+    if stated is None:
+        return torch.full((3,), torch.nan)
+    scaled = stated.on_scale(0.0, 1.0)
+    values = (scaled.valence, scaled.arousal, scaled.dominance)
+    return torch.tensor([torch.nan if value is None else value for value in values])
 
 
 def target_shares(example: Example, labels: LabelSet) -> Tensor:

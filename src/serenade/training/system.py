@@ -4,9 +4,9 @@ The loop adds weighted losses and knows nothing of emotion, modality or corpus; 
 files.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from torch import Generator, Tensor, device, nn
 
@@ -15,7 +15,22 @@ from serenade.core.records import Utterance
 from serenade.core.settings import Settings
 from serenade.signal.segments import SegmentSettings
 
-__all__ = ["Batch", "DeclaringSystem", "Example", "FittedSystem", "Outputs", "SegmentSystem", "System"]
+__all__ = [
+    "AlternatingSystem",
+    "Batch",
+    "DeclaringSystem",
+    "Example",
+    "FittedSystem",
+    "Outputs",
+    "Phase",
+    "SegmentSystem",
+    "SemiSupervisedSystem",
+    "SteppingSystem",
+    "System",
+    "UnlabelledUse",
+]
+
+UnlabelledUse = Literal["refused", "optional", "required"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +58,8 @@ class Batch:
         targets: (B,) int64 class indices; -1 for unlabelled.
         ids: utterance ids.
         shares: (B, K) what is to be predicted where the votes of raters are trained on; None where the targets are.
+        attributes: (B, 3) valence, arousal and dominance, each from 0 (lower end of the corpus's scale) to 1 (upper
+            end), NaN where the corpus does not say; None where a system collates none.
     """
 
     inputs: Mapping[str, Tensor]
@@ -50,12 +67,14 @@ class Batch:
     targets: Tensor
     ids: tuple[str, ...]
     shares: Tensor | None = None
+    attributes: Tensor | None = None
 
     def to(self, where: device) -> "Batch":
         """The same batch on a device."""
         inputs = {name: tensor.to(where, non_blocking=True) for name, tensor in self.inputs.items()}
         shares = None if self.shares is None else self.shares.to(where)
-        return Batch(inputs, self.lengths.to(where), self.targets.to(where), self.ids, shares)
+        attributes = None if self.attributes is None else self.attributes.to(where)
+        return Batch(inputs, self.lengths.to(where), self.targets.to(where), self.ids, shares, attributes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +145,60 @@ class FittedSystem(System, Protocol):
 
     def fit(self, train: Sequence[Example], selection: Sequence[Example], seed: int) -> None:
         """Fit on the training part of a fold; `selection` (may be empty) is for choosing what is not fitted."""
+        ...
+
+
+@runtime_checkable
+class SemiSupervisedSystem(System, Protocol):
+    """A system that can learn from speech without emotion labels.
+
+    Of every batch the labelled items come first, then the unlabelled ones with target -1; `losses` gets them together,
+    so that one forward pass sees both.
+    """
+
+    @property
+    def unlabelled_use(self) -> UnlabelledUse:
+        """Whether a run may, must or must not give it unlabelled speech."""
+        ...
+
+    def meet_unlabelled(self, utterances: Sequence[Utterance]) -> None:
+        """Told once, before `fit_inputs`, what the unlabelled speech of the run is, such as who speaks there."""
+        ...
+
+
+@runtime_checkable
+class SteppingSystem(System, Protocol):
+    """A system with state of its own that moves with the steps, such as centers of classes."""
+
+    def after_step(self) -> None:
+        """Called after every optimiser step, outside of automatic differentiation; state belongs into buffers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One of several optimiser steps per batch.
+
+    Args:
+        name: unique within the system.
+        losses: named scalar losses of a batch, already weighted; their sum is minimised.
+        parameters: what this step moves; gradients that reach others are thrown away.
+    """
+
+    name: str
+    losses: Callable[[Batch, Generator], dict[str, Tensor]]
+    parameters: Sequence[nn.Parameter]
+
+
+@runtime_checkable
+class AlternatingSystem(System, Protocol):
+    """A system that takes several optimiser steps per batch, such as one with an adversary.
+
+    Every phase has an optimiser of its own with the same settings. `losses` gives those of all phases together.
+    """
+
+    def phases(self) -> Sequence[Phase]:
+        """The steps of a batch, in order; names of losses differ between phases."""
         ...
 
 
