@@ -31,7 +31,16 @@ OTHERS = [
         num_coefficients=13, fft_length=512, hop_length=128, num_bands=40, low_hz=50, high_hz=7000, padding="reflect"
     ),
     MfccSettings(top_db=20.0, floor=1e-6),
-    LogMelSettings(num_bands=80, window="hamming", window_length=1024, hop_length=256, fft_length=1024, log="natural"),
+    LogMelSettings(
+        num_bands=80,
+        window="hamming",
+        window_length=1024,
+        hop_length=256,
+        fft_length=1024,
+        log="natural",
+        floor=1e-6,
+        floor_by="add",
+    ),
     LogMelSettings(num_bands=40, window_length=400, hop_length=160, fft_length=512, padding="reflect", floor=1e-4),
     FilterBankSettings(pre_emphasis=0.0, window="hamming", high_hz=8000.0, num_bands=26),
     SpectrogramSettings(fft_length=1600, window="hamming"),
@@ -128,7 +137,8 @@ def plain_mfcc(x, s):
 def plain_log_mel(x, s):
     frames = centred_frames(x, s.window_length, s.hop_length, s.padding) * plain_window(s.window, s.window_length)
     power = plain_slaney(s.num_bands, s.fft_length, s.low_hz, s.high_hz) @ plain_power(frames, s.fft_length).T
-    return (np.log10 if s.log == "log10" else np.log)(np.maximum(power, s.floor))
+    floored = power + s.floor if s.floor_by == "add" else np.maximum(power, s.floor)
+    return (np.log10 if s.log == "log10" else np.log)(floored)
 
 
 def plain_filter_bank(x, s):

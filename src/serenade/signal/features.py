@@ -90,6 +90,9 @@ class LogMelSettings(Settings):
     padding: Padding = "constant"
     log: Literal["log10", "natural"] = "log10"
     floor: float = Field(default=1e-10, gt=0, description="least power, so that digital silence has a logarithm")
+    floor_by: Literal["clamp", "add"] = Field(
+        default="clamp", description="how the floor enters: no power is below it, or it is added to every power"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -289,7 +292,7 @@ class LogMel(FrontEnd):
             exportable=exportable,
         )
         super().__init__(spectrum, settings.num_bands)
-        self.floor, self.log = settings.floor, settings.log
+        self.floor, self.floor_by, self.log = settings.floor, settings.floor_by, settings.log
         filters = slaney_filters(
             settings.num_bands, settings.fft_length, SAMPLE_RATE, settings.low_hz, settings.high_hz
         )
@@ -297,8 +300,9 @@ class LogMel(FrontEnd):
 
     def features(self, waveforms: Tensor) -> Tensor:
         """(N, F, L) of (N, T), all clips in one pass."""
-        power = torch.matmul(self.filters, self.spectrum(waveforms)).clamp_min(self.floor)
-        return power.log10() if self.log == "log10" else power.log()
+        power = torch.matmul(self.filters, self.spectrum(waveforms))
+        floored = power.clamp_min(self.floor) if self.floor_by == "clamp" else power + self.floor
+        return floored.log10() if self.log == "log10" else floored.log()
 
 
 class FilterBank(FrontEnd):
