@@ -5,7 +5,7 @@ from torch import Tensor
 
 __all__ = ["convolve"]
 
-_BLOCK = 2**16  # samples transformed at once, where the response is not longer
+_LEAST_TRANSFORM = 2**14
 
 
 def convolve(waveform: Tensor, response: Tensor) -> Tensor:
@@ -18,8 +18,9 @@ def convolve(waveform: Tensor, response: Tensor) -> Tensor:
     Returns:
         (T,) ``y[t] = sum over k of response[k] x[t - k]``.
     """
-    block = max(_BLOCK, len(response)) if len(waveform) > _BLOCK else len(waveform)
-    length = 2 ** (block + len(response) - 2).bit_length()
+    # About twice the response: longer transforms leave the processor's cache (60 s by 0.7 s: 0.07 s of CPU time, 0.3 s with four times the length).
+    length = max(_LEAST_TRANSFORM, 2 ** (2 * len(response) - 1).bit_length())
+    block = length - len(response) + 1
     transformed = torch.fft.rfft(response, n=length)
     result = waveform.new_zeros(len(waveform))
     for start in range(0, len(waveform), block):
