@@ -14,6 +14,7 @@ from serenade.models.aacnn import Aacnn, AacnnNetworkSettings, AreaSettings
 from serenade.models.apcnn import Apcnn, OneLayerCnn
 from serenade.models.glam import Glam
 from serenade.models.mhcnn import Mhcnn
+from serenade.models.mtl_aug import CnnBlstm
 
 CLASSES = 5
 # A small one of each, and an input it takes. A new model: one line here.
@@ -26,6 +27,7 @@ MAKERS: dict[str, Callable[[], tuple[nn.Module, Tensor]]] = {
     ),
     "apcnn": lambda: (Apcnn(CLASSES), torch.randn(3, 1, 60, 70)),
     "one-layer": lambda: (OneLayerCnn(CLASSES, 10, 2), torch.randn(3, 1, 40, 50)),
+    "cnn-blstm": lambda: (CnnBlstm(CLASSES, 26), torch.randn(3, 1, 26, 57)),
 }
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # another batch size adds in another order, in single precision
 
@@ -104,6 +106,7 @@ def test_forward_leaves_its_input_alone(name: str) -> None:
 
 @every_model
 @pytest.mark.slow
+@pytest.mark.filterwarnings(r"ignore:The tensor attributes .*_flat_weights:UserWarning")  # of every torch LSTM
 def test_exported_graph_says_the_same(name: str) -> None:
     model, inputs = make(name)
     model.eval()

@@ -14,5 +14,6 @@ MODELS: NameTable[type[nn.Module]] = NameTable(
         ("aacnn", "serenade.models.aacnn:Aacnn"),
         ("apcnn", "serenade.models.apcnn:Apcnn"),
         ("one-layer", "serenade.models.apcnn:OneLayerCnn"),
+        ("cnn-blstm", "serenade.models.mtl_aug:CnnBlstm"),
     ],
 )

@@ -1,0 +1,62 @@
+"""Padded sequences: weights, pooling, statistics and recurrent layers against one sequence at a time."""
+
+import torch
+
+from serenade.nn.masking import attentive_pool, masked_softmax, masked_statistics, valid_steps
+from serenade.nn.recurrent import PackedBlstm
+
+LENGTHS = torch.tensor([1, 7, 4])
+
+
+def padded(width: int = 5) -> torch.Tensor:
+    """(3, 7, width) whose padding is far from everything else."""
+    frames = torch.randn(3, 7, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return torch.where(valid_steps(LENGTHS, 7)[:, :, None], frames, 1e6)
+
+
+def test_weights_sum_to_one_and_are_exactly_zero_on_padding() -> None:
+    weights = masked_softmax(padded()[:, :, 0], LENGTHS)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(3, dtype=torch.float64))
+    assert (weights[~valid_steps(LENGTHS, 7)] == 0).all()
+    assert (weights[valid_steps(LENGTHS, 7)] > 0).all()
+
+
+def test_pooling_equals_one_sequence_at_a_time() -> None:
+    frames = padded()
+    scores = frames[:, :, 1]
+    pooled = attentive_pool(frames, scores, LENGTHS)
+    for row, length in enumerate(LENGTHS.tolist()):
+        exponents = scores[row, :length].exp()
+        expected = sum(exponents[i] / exponents.sum() * frames[row, i] for i in range(length))
+        torch.testing.assert_close(pooled[row], expected)
+    whole = attentive_pool(frames, scores, torch.full((3,), 7))
+    torch.testing.assert_close(attentive_pool(frames, scores, None), whole)
+
+
+def test_statistics_equal_one_sequence_at_a_time() -> None:
+    frames = padded()
+    found = masked_statistics(frames, LENGTHS)
+    for row, length in enumerate(LENGTHS.tolist()):
+        valid = frames[row, :length].numpy()
+        torch.testing.assert_close(found[row, :5], torch.from_numpy(valid.mean(axis=0)))
+        deviation = torch.from_numpy(valid.std(axis=0)).clamp_min(1e-4)  # of one step there is none
+        torch.testing.assert_close(found[row, 5:], deviation)
+
+
+def test_statistics_of_a_single_step_have_a_finite_gradient() -> None:
+    frames = padded().requires_grad_()
+    masked_statistics(frames, LENGTHS).sum().backward()
+    assert frames.grad is not None
+    assert frames.grad.isfinite().all()
+    assert (frames.grad[~valid_steps(LENGTHS, 7)] == 0).all()
+
+
+def test_packed_blstm_equals_one_sequence_at_a_time() -> None:
+    torch.manual_seed(0)
+    blstm, frames = PackedBlstm(5, 3).double(), padded()
+    states = blstm(frames, LENGTHS)
+    assert states.shape == (3, 7, 6)
+    for row, length in enumerate(LENGTHS.tolist()):
+        alone = blstm(frames[row : row + 1, :length], None)
+        torch.testing.assert_close(states[row, :length], alone[0])
+        assert (states[row, length:] == 0).all()
