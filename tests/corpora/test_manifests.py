@@ -18,7 +18,7 @@ def drafts(files: Sequence[str], emotion: str | None = "anger", **facts: object)
 
 def read(folder: Path, files: Sequence[str], audio: str | None = None) -> Listing:
     folder.mkdir(parents=True, exist_ok=True)
-    return assemble(folder, drafts(files), folder=folder, title="list", audio=audio)
+    return assemble(folder, drafts(files), folder=folder, title="list", recordings_needed=True, audio=audio)
 
 
 @pytest.mark.parametrize("place", ["lists", "elsewhere/deep"])
@@ -76,16 +76,16 @@ def test_names_that_no_file_can_have_are_missing_and_no_crash(tmp_path: Path, na
 
 def test_rows_alone_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     item = LeftOut("line 1", "bad span", "x")
-    assert assemble(tmp_path, [item], folder=tmp_path, title="list") == Listing((), (item,))
+    assert assemble(tmp_path, [item], folder=tmp_path, title="list", recordings_needed=True) == Listing((), (item,))
     with pytest.raises(CorpusError, match="the list names no recording"):
-        assemble(tmp_path, [], folder=tmp_path, title="list")
+        assemble(tmp_path, [], folder=tmp_path, title="list", recordings_needed=True)
 
 
 def test_slips_and_repetitions_are_told_with_both_rows(tmp_path: Path) -> None:
     for name in ("1.wav", "2.wav"):
         write_sound(tmp_path / name)
     rows = [*drafts(["1.wav"], "happy"), *drafts(["2.wav"], "hapy"), *drafts(["1.wav"], "sad", speaker="s2")]
-    left_out = assemble(tmp_path, rows, folder=tmp_path, title="list").left_out
+    left_out = assemble(tmp_path, rows, folder=tmp_path, title="list", recordings_needed=True).left_out
     assert [item.reason for item in left_out] == ["unknown label", "duplicate"]
     assert left_out[1].detail == (
         "the same utterance 1.wav as line 1, labelled happy there and sad here, spoken by s1 there and s2 here"

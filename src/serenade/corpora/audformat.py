@@ -39,7 +39,7 @@ from serenade.corpora.corpus import Corpus
 from serenade.corpora.layout import require_root
 from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
 
-__all__ = ["CORPUS", "list_files"]
+__all__ = ["CORPUS", "list_files", "list_labels"]
 
 _CHOICES = {
     "table": "the table with the emotion; several with + between them",
@@ -66,6 +66,21 @@ def list_files(root: Path) -> Listing:
         UsageError: a choice after ``#`` is not known, or names no table or column.
         MissingExtraError: the package `audformat` is not installed.
     """
+    return _list(root, recordings_needed=True)
+
+
+def list_labels(root: Path) -> Listing:
+    """The same where the recordings are not at hand.
+
+    Raises:
+        CorpusError: as `list_files`, but recordings need not be there.
+        UsageError: a choice after ``#`` is not known, or names no table or column.
+        MissingExtraError: the package `audformat` is not installed.
+    """
+    return _list(root, recordings_needed=False)
+
+
+def _list(root: Path, *, recordings_needed: bool) -> Listing:
     folder, choices = split_choices(root, _CHOICES)
     if folder.name == HEADER:
         folder = folder.parent
@@ -75,7 +90,9 @@ def list_files(root: Path) -> Listing:
     with tempfile.TemporaryDirectory(prefix="serenade-audformat-") as scratch:
         database = Database.open(folder, Path(scratch), trust_pickle="pickle" in choices)
         rows = _rows(database, _chosen_columns(database, choices))
-    return assemble(root, rows, folder=folder, title="database", audio=choices.get("audio"))
+    return assemble(
+        root, rows, folder=folder, title="database", recordings_needed=recordings_needed, audio=choices.get("audio")
+    )
 
 
 def _roles(database: Database, table: str) -> dict[str, str]:
@@ -326,5 +343,6 @@ CORPUS = Corpus(
     homepage="https://audeering.github.io/audformat",
     commercial_use=None,
     list_files=list_files,
+    list_labels=list_labels,
     layout="db.yaml, and db.<table>.csv or .parquet beside it; PATH#table=NAME,column=NAME chooses the emotion",
 )

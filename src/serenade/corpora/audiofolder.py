@@ -24,7 +24,7 @@ from serenade.corpora.json_lines import plain_cell, read_objects
 from serenade.corpora.layout import is_sound, require_root, walk_files
 from serenade.corpora.manifests import Draft, assemble
 
-__all__ = ["CORPUS", "list_files"]
+__all__ = ["CORPUS", "list_files", "list_labels"]
 
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _PARTS = {
@@ -41,6 +41,19 @@ def list_files(root: Path) -> Listing:
         CorpusError: there are neither metadata nor folders with recordings, metadata cannot be read, or not one
             recording is there.
     """
+    return _list(root, recordings_needed=True)
+
+
+def list_labels(root: Path) -> Listing:
+    """The same where the recordings are not at hand.
+
+    Raises:
+        CorpusError: as `list_files`, but recordings need not be there.
+    """
+    return _list(root, recordings_needed=False)
+
+
+def _list(root: Path, *, recordings_needed: bool) -> Listing:
     if root.name in _METADATA and root.is_file():
         root = root.parent
     require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
@@ -49,7 +62,8 @@ def list_files(root: Path) -> Listing:
     rows = (
         [row for path in metadata for row in _of_metadata(root, path)] if metadata else list(_of_folders(root, files))
     )
-    return assemble(root, rows, folder=root, title="metadata" if metadata else "folder")
+    title = "metadata" if metadata else "folder"
+    return assemble(root, rows, folder=root, title=title, recordings_needed=recordings_needed)
 
 
 def _looks_right(root: Path) -> bool:
@@ -124,6 +138,7 @@ CORPUS = Corpus(
     homepage="https://huggingface.co/docs/datasets/audio_dataset",
     commercial_use=None,
     list_files=list_files,
+    list_labels=list_labels,
     layout="metadata.csv, .jsonl or .parquet with file_name and label; or a folder per class, also below train/",
     notes="Without a column for the speaker nothing can be promised about new voices.",
 )

@@ -31,7 +31,7 @@ from serenade.corpora.json_lines import plain_cell, read_objects
 from serenade.corpora.layout import require_root
 from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
 
-__all__ = ["CORPUS", "list_files"]
+__all__ = ["CORPUS", "list_files", "list_labels"]
 
 _MAP = "label_map.json"
 _FILE_FACTS = ("type", "task", "sample_rate", "num_frame", "length", "channel")  # of the original file, not of ours
@@ -44,13 +44,29 @@ def list_files(root: Path) -> Listing:
         CorpusError: there is no such list, it cannot be read, or not one recording is there.
         UsageError: a choice after ``#`` is not known.
     """
+    return _list(root, recordings_needed=True)
+
+
+def list_labels(root: Path) -> Listing:
+    """The same where the recordings are not at hand.
+
+    Raises:
+        CorpusError: as `list_files`, but recordings need not be there.
+        UsageError: a choice after ``#`` is not known.
+    """
+    return _list(root, recordings_needed=False)
+
+
+def _list(root: Path, *, recordings_needed: bool) -> Listing:
     path, choices = split_choices(root, AUDIO_CHOICE)
     if not path.is_file():
         require_root(path, lambda folder: bool(_lists(folder)), title=CORPUS.title, expected=CORPUS.layout)
         path = _only_list(path)
     folder = path.parent
     rows = _rows(path, _label_map(folder / _MAP), _parts(folder))
-    return assemble(root, rows, folder=folder, title="EmoBox list", audio=choices.get("audio"))
+    return assemble(
+        root, rows, folder=folder, title="EmoBox list", recordings_needed=recordings_needed, audio=choices.get("audio")
+    )
 
 
 def _lists(folder: Path) -> list[Path]:
@@ -142,6 +158,7 @@ CORPUS = Corpus(
     homepage="https://github.com/emo-box/EmoBox",
     commercial_use=None,
     list_files=list_files,
+    list_labels=list_labels,
     layout="a folder with <corpus>.jsonl and label_map.json, or the list itself; PATH#audio=FOLDER for the recordings",
     notes="The lists name no speakers: where the corpus has a reader of its own, use that one.",
 )

@@ -30,7 +30,7 @@ from serenade.corpora.label_files import read_lines
 from serenade.corpora.layout import require_root
 from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
 
-__all__ = ["CORPUS", "list_files"]
+__all__ = ["CORPUS", "list_files", "list_labels"]
 
 _FACTS = {"utt2spk": "speaker", "text": "text", "utt2emo": "emotion", "utt2id": "utterance"}
 _NOT_FACTS = ("utt2dur", "utt2num_frames", "utt2uniq", "utt2max_frames")  # what Kaldi computes for itself
@@ -43,11 +43,32 @@ def list_files(root: Path) -> Listing:
         CorpusError: there is no ``wav.scp``, a file of the folder cannot be read, or not one recording is there.
         UsageError: a choice after ``#`` is not known.
     """
+    return _list(root, recordings_needed=True)
+
+
+def list_labels(root: Path) -> Listing:
+    """The same where the recordings are not at hand.
+
+    Raises:
+        CorpusError: as `list_files`, but recordings need not be there.
+        UsageError: a choice after ``#`` is not known.
+    """
+    return _list(root, recordings_needed=False)
+
+
+def _list(root: Path, *, recordings_needed: bool) -> Listing:
     folder, choices = split_choices(root, AUDIO_CHOICE)
     if folder.name == "wav.scp":
         folder = folder.parent
     require_root(folder, lambda path: (path / "wav.scp").is_file(), title=CORPUS.title, expected=CORPUS.layout)
-    return assemble(root, _rows(folder), folder=folder, title="file wav.scp", audio=choices.get("audio"))
+    return assemble(
+        root,
+        _rows(folder),
+        folder=folder,
+        title="file wav.scp",
+        recordings_needed=recordings_needed,
+        audio=choices.get("audio"),
+    )
 
 
 def _rows(folder: Path) -> Iterator[Draft | LeftOut]:
@@ -160,6 +181,7 @@ CORPUS = Corpus(
     homepage="https://kaldi-asr.org/doc/data_prep.html",
     commercial_use=None,
     list_files=list_files,
+    list_labels=list_labels,
     layout="a folder with wav.scp, and segments, utt2spk, spk2gender, text, utt2emo where there are such",
     notes="Commands in wav.scp are not run.",
 )

@@ -32,7 +32,7 @@ from serenade.corpora.json_lines import plain_cell, read_objects
 from serenade.corpora.layout import require_root
 from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
 
-__all__ = ["CORPUS", "list_files"]
+__all__ = ["CORPUS", "list_files", "list_labels"]
 
 _ENDINGS = (".jsonl", ".jsonl.gz")
 _PARTS = {"train": "train", "dev": "validation", "valid": "validation", "validation": "validation", "test": "test"}
@@ -51,12 +51,28 @@ def list_files(root: Path) -> Listing:
         CorpusError: there are none, they cannot be read, or not one recording is there.
         UsageError: a choice after ``#`` is not known.
     """
+    return _list(root, recordings_needed=True)
+
+
+def list_labels(root: Path) -> Listing:
+    """The same where the recordings are not at hand.
+
+    Raises:
+        CorpusError: as `list_files`, but recordings need not be there.
+        UsageError: a choice after ``#`` is not known.
+    """
+    return _list(root, recordings_needed=False)
+
+
+def _list(root: Path, *, recordings_needed: bool) -> Listing:
     path, choices = split_choices(root, AUDIO_CHOICE)
     if not path.is_file():
         require_root(path, lambda folder: bool(_manifests(folder)), title=CORPUS.title, expected=CORPUS.layout)
     folder = path.parent if path.is_file() else path
     rows = _rows(_manifests(folder), None if folder == path else path)
-    return assemble(root, rows, folder=folder, title="manifest", audio=choices.get("audio"))
+    return assemble(
+        root, rows, folder=folder, title="manifest", recordings_needed=recordings_needed, audio=choices.get("audio")
+    )
 
 
 def _manifests(folder: Path) -> dict[str, list[Path]]:
@@ -246,5 +262,6 @@ CORPUS = Corpus(
     homepage="https://lhotse.readthedocs.io",
     commercial_use=None,
     list_files=list_files,
+    list_labels=list_labels,
     layout="*recordings*.jsonl(.gz) and *supervisions*.jsonl(.gz), or *cuts*.jsonl(.gz); the emotion in custom",
 )

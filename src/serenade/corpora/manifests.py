@@ -91,7 +91,13 @@ class Twins:
 
 
 def assemble(
-    root: Path, rows: Iterable[Draft | LeftOut], *, folder: Path, title: str, audio: str | None = None
+    root: Path,
+    rows: Iterable[Draft | LeftOut],
+    *,
+    folder: Path,
+    title: str,
+    recordings_needed: bool,
+    audio: str | None = None,
 ) -> Listing:
     """The listing of a list's rows: recordings found, labels and votes in known words, nothing twice.
 
@@ -100,17 +106,18 @@ def assemble(
         rows: utterances, and rows that cannot be one.
         folder: where the list lies.
         title: what the list is, in words.
+        recordings_needed: whether at least one recording must be there; where none is, paths stay as written.
         audio: where the user says that the recordings lie.
 
     Raises:
-        CorpusError: there are no rows, or not one recording can be found.
+        CorpusError: there are no rows, or not one recording can be found that is needed.
     """
     rows = list(rows)
     drafts = [row for row in rows if isinstance(row, Draft)]
     left_out = [row for row in rows if isinstance(row, LeftOut)]
     if not rows:
         raise CorpusError(f"the {title} names no recording", where=root, expected="a line per utterance")
-    place = _Place.of(root, drafts, folder, audio) if drafts else None
+    place = _place(root, drafts, folder, audio, recordings_needed=recordings_needed)
     meanings = read_labels(draft.utterance.emotion or "" for draft in drafts)
     stems = _stems([draft.file for draft in drafts], folder)
     rows_of = Counter(stems)
@@ -123,7 +130,7 @@ def assemble(
             continue
         found = utterance.with_(
             id=utterance.id or span_name(stem, utterance.start_s, utterance.end_s),
-            audio=twins.find(place.path(draft.file)) if place is not None else Path(draft.file),
+            audio=twins.find(place.path(draft.file)),
             emotion=emotion,
             votes={canonical_emotion(word) or word: count for word, count in utterance.votes.items()},
             group=stem if utterance.group is None and rows_of[stem] > 1 else utterance.group,
@@ -162,34 +169,37 @@ class _Place:
             return self.folder / file.replace("\\", "/")
         return self.folder / "/".join(_parts(file)[self.left_out :])
 
-    @classmethod
-    def of(cls, root: Path, drafts: Sequence[Draft], folder: Path, audio: str | None) -> "_Place":
-        """The first place where one of a few recordings is.
 
-        Raises:
-            CorpusError: there is none.
-        """
-        probes = drafts[:: max(1, len(drafts) // _PROBES)]
-        folders = _folders(folder) if audio is None else _named(root, folder, audio)
-        for place in cls._candidates(folders, probes, named=audio is not None):
-            twins = Twins()
-            if any(is_there(twins.find(place.path(draft.file))) for draft in probes):
-                return place
-        raise CorpusError(
-            f"not one of the {len(drafts)} recordings is there",
-            where=root,
-            found=f"{drafts[0].where} names {drafts[0].file}, looked for below {', '.join(map(str, folders))}",
-            expected="paths that are right as seen from the list, or absolute ones",
-            hint="If the recordings lie elsewhere, add their folder to the path: PATH#audio=FOLDER",
-        )
+def _place(root: Path, drafts: Sequence[Draft], folder: Path, audio: str | None, *, recordings_needed: bool) -> _Place:
+    """The first place where one of a few recordings is; the paths as written where none is, nor needed.
 
-    @classmethod
-    def _candidates(cls, folders: Sequence[Path], probes: Sequence[Draft], *, named: bool) -> Iterator["_Place"]:
-        """Places in the order of preference; a folder must remain of a path unless the user named where to look."""
-        if not named:
-            yield from (cls(folder, None) for folder in folders)
-        deepest = max(len(_parts(draft.file)) for draft in probes)
-        yield from (cls(folder, count) for count in range(deepest - (0 if named else 1)) for folder in folders)
+    Raises:
+        CorpusError: there is none and one is needed, or the folder that the user named is not there.
+    """
+    probes = drafts[:: max(1, len(drafts) // _PROBES)]
+    folders = _folders(folder) if audio is None else _named(root, folder, audio)
+    for place in _candidates(folders, probes, named=audio is not None):
+        twins = Twins()
+        if any(is_there(twins.find(place.path(draft.file))) for draft in probes):
+            return place
+    if not drafts or not recordings_needed:
+        return _Place(folder, None)
+    raise CorpusError(
+        f"not one of the {len(drafts)} recordings is there",
+        where=root,
+        found=f"{drafts[0].where} names {drafts[0].file}, looked for below {', '.join(map(str, folders))}",
+        expected="paths that are right as seen from the list, or absolute ones",
+        hint="If the recordings lie elsewhere, add their folder to the path: PATH#audio=FOLDER; "
+        "to check the labels without them: serenade corpus check NAME PATH --no-audio",
+    )
+
+
+def _candidates(folders: Sequence[Path], probes: Sequence[Draft], *, named: bool) -> Iterator[_Place]:
+    """Places in the order of preference; a folder must remain of a path unless the user named where to look."""
+    if not named:
+        yield from (_Place(folder, None) for folder in folders)
+    deepest = max((len(_parts(draft.file)) for draft in probes), default=0)
+    yield from (_Place(folder, count) for count in range(deepest - (0 if named else 1)) for folder in folders)
 
 
 def _parts(file: str) -> list[str]:

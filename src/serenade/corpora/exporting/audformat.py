@@ -43,7 +43,7 @@ def _make_database(audformat: Any, export: Export) -> Any:
     languages = sorted({three_letters(u.language) for u in utterances if u.language is not None})
     db = audformat.Database(
         corpus.name,
-        source=corpus.homepage or None,
+        source=corpus.homepage or corpus.title,  # the package reads no header without it
         usage=_USAGE[corpus.commercial_use],
         languages=[language for language in languages if two_letters(language) != language],
         description=" ".join(f"{corpus.title}. {corpus.citation}".split()),
