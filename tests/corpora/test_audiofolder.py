@@ -1,5 +1,6 @@
 """Hugging Face's audiofolder: metadata in every form, or folders that are classes."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,94 @@ def test_reading_leaves_the_folder_alone(tmp_path: Path) -> None:
 
 def test_the_table_of_corpora_knows_it() -> None:
     assert CORPORA.resolve("audiofolder") is CORPUS
+
+
+NUMBERED = ("file_name,label,sex", "data/1.wav,0,1", "data/2.wav,2,0", "data/3.wav,-1,1", "data/4.wav,7,1")
+CARD = """\
+---
+license: mit
+dataset_info:
+- config_name: default
+  features:
+  - name: audio
+    dtype: audio
+  - name: label
+    dtype:
+      class_label:
+        names:
+          '0': anger
+          '1': joy
+          '2': sadness
+  - name: sex
+    dtype:
+      class_label:
+        names: {'0': female, '1': male}
+---
+# A card
+"""
+LABEL = {"names": ["anger", "joy", "sadness"], "_type": "ClassLabel"}
+FEATURES = {
+    "features": {
+        "audio": {"_type": "Audio"},
+        "label": LABEL,
+        "sex": {"num_classes": 2, "names": ["female", "male"], "id": None, "_type": "ClassLabel"},
+    }
+}
+
+
+def numbered(root: Path, beside: str) -> Path:
+    """Metadata with class numbers, whose names stand in one of the places that `datasets` knows."""
+    make_audiofolder(root, NUMBERED)
+    if beside == "README.md":
+        (root / beside).write_text(CARD)
+    elif beside == "dataset_infos.json":
+        (root / beside).write_text(json.dumps({"default": FEATURES}))
+    elif beside == "dataset_info.json":
+        (root / beside).write_text(json.dumps(FEATURES))
+    elif beside == "metadata.parquet":
+        pyarrow = pytest.importorskip("pyarrow", reason="needs pyarrow (the extra data)")
+        parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow (the extra data)")
+        files, labels, sexes = zip(*(row.split(",") for row in NUMBERED[1:]), strict=True)
+        table = pyarrow.table({"file_name": files, "label": [*map(int, labels)], "sex": [*map(int, sexes)]})
+        told = {"huggingface": json.dumps({"info": FEATURES})}
+        parquet.write_table(table.replace_schema_metadata(told), root / beside)
+        (root / "metadata.csv").unlink()
+    return root
+
+
+@pytest.mark.parametrize("beside", ["README.md", "dataset_infos.json", "dataset_info.json", "metadata.parquet"])
+def test_class_numbers_are_read_by_their_names(tmp_path: Path, beside: str) -> None:
+    if beside == "README.md":
+        pytest.importorskip("yaml", reason="needs PyYAML (the extra data)")
+    listing = list_files(numbered(tmp_path, beside))
+    assert [(u.id, u.emotion, u.gender) for u in listing.utterances] == [
+        ("data/1.wav", "angry", "male"),
+        ("data/2.wav", "sad", "female"),
+        ("data/3.wav", None, "male"),
+    ]
+    (item,) = listing.left_out
+    assert (item.where.split()[0], item.reason) == ("data/4.wav", "unknown label")
+    assert item.detail == f"7, which {beside} does not name; it has 0 anger, 1 joy, 2 sadness"
+
+
+def test_class_numbers_without_names_are_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make_audiofolder(tmp_path, ("file_name,label", "1.wav,0", "2.wav,5"))
+    (root / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert [u.emotion for u in list_files(root).utterances] == ["0", "5"]
+    assert "the labels are numbers (0, 5) and nothing names them: copy the dataset's README.md" in caplog.text
+
+
+def test_names_that_cannot_be_read_or_contradict_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("yaml", reason="needs PyYAML (the extra data)")
+    root = numbered(tmp_path, "README.md")
+    other = {"features": {"label": LABEL | {"names": ["joy", "anger", "sadness"]}}}
+    (root / "dataset_info.json").write_text(json.dumps(other))
+    with pytest.raises(CorpusError, match=r"'label' contradict each other.*README\.md.*dataset_info\.json: joy, anger"):
+        list_files(root)
+    (root / "dataset_info.json").write_text("{")
+    with pytest.raises(CorpusError, match=r"not JSON.*dataset_info\.json"):
+        list_files(root)
+    (root / "dataset_info.json").unlink()
+    (root / "README.md").write_text(CARD.replace("license: mit", "license: [mit"))
+    with pytest.raises(CorpusError, match=r"not YAML.*README\.md"):
+        list_files(root)

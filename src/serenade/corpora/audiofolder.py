@@ -3,7 +3,8 @@
 Metadata lie in the folder itself or in its parts (``train/metadata.csv``); ``file_name`` is seen from the folder of
 the metadata. Other columns are those of the user's own table (`serenade.corpora.cells`), so ``label``, ``emotion``,
 ``speaker_id``, ``text`` and so on are understood. Where there are metadata they say everything: recordings that they do
-not name are not used, and the names of folders tell the part of the split only.
+not name are not used, and the names of folders tell the part of the split only. Class numbers (``ClassLabel``) are
+read by the names that the dataset tells beside them (`serenade.corpora.class_names`).
 
 Without metadata a folder's name is the class, below the folder of the part where there is one:
 ``train/angry/1.wav``, or ``angry/1.wav``. Who speaks is then not known.
@@ -12,12 +13,14 @@ Parts go by the names that ``datasets`` knows: train, training, validation, vali
 evaluation.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
 from serenade.corpora.cells import MEANINGS, read_utterance, sort_cells
+from serenade.corpora.class_names import ClassNames
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import read_rows
 from serenade.corpora.json_lines import plain_cell, read_objects
@@ -32,6 +35,8 @@ _PARTS = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
+
+_log = logging.getLogger(__name__)
 
 
 def list_files(root: Path) -> Listing:
@@ -59,9 +64,7 @@ def _list(root: Path, *, recordings_needed: bool) -> Listing:
     require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     files = list(walk_files(root))
     metadata = [path for path in files if path.name in _METADATA]
-    rows = (
-        [row for path in metadata for row in _of_metadata(root, path)] if metadata else list(_of_folders(root, files))
-    )
+    rows = list(_of_tables(root, metadata) if metadata else _of_folders(root, files))
     title = "metadata" if metadata else "folder"
     return assemble(root, rows, folder=root, title=title, recordings_needed=recordings_needed)
 
@@ -78,17 +81,47 @@ def _folders(root: Path) -> list[Path]:
     return [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
 
 
-def _of_metadata(root: Path, path: Path) -> Iterator[Draft | LeftOut]:
-    folder = path.parent.relative_to(root)
-    for line, cells, extra in _lines(path):
+def _of_tables(root: Path, tables: list[Path]) -> Iterator[Draft | LeftOut]:
+    rows = [(path, *line) for path in tables for line in _lines(path)]
+    names = ClassNames(root, tables)
+    _warn_of_numbers(root, {cells.get("emotion", "") for _, _, cells, _ in rows}, names)
+    for path, line, cells, extra in rows:
         where = f"{cells.get('file', '')} ({path.relative_to(root).as_posix()}, line {line})".strip()
         if "file" not in cells:
             yield LeftOut(where, "missing", "the row names no recording")
             continue
-        file = (folder / cells["file"].replace("\\", "/")).as_posix()
+        file = (path.parent.relative_to(root) / cells["file"].replace("\\", "/")).as_posix()
+        try:
+            cells, extra = _named(cells, names), _named(extra, names)
+        except LookupError as error:
+            yield LeftOut(where, "unknown label", str(error))
+            continue
         told = {"split": _part(Path(file))} | {name: cell for name, cell in cells.items() if name != "file"}
         found = read_utterance("audiofolder", told, extra, where=where, place=f"{path}, line {line}")
         yield found if isinstance(found, LeftOut) else Draft(where, file, found)
+
+
+def _named(cells: Mapping[str, str], names: ClassNames) -> dict[str, str]:
+    """Cells with the names of classes in place of their numbers.
+
+    Raises:
+        LookupError: a number has no name.
+    """
+    columns = {own: column for column in names for own in (MEANINGS.get(column.lower(), column), column)}
+    return {own: names.name(columns[own], cell) if own in columns else cell for own, cell in cells.items()}
+
+
+def _warn_of_numbers(root: Path, labels: set[str], names: ClassNames) -> None:
+    """Warn of classes that are numbers without a name; they are taken as classes of the user's own."""
+    numbers = sorted(labels - {""})
+    named = any(MEANINGS.get(column.lower()) == "emotion" for column in names)
+    if numbers and not named and all(label.isdecimal() for label in numbers):
+        _log.warning(
+            "%s: the labels are numbers (%s) and nothing names them: copy the dataset's README.md or "
+            "dataset_infos.json there, or write the names into the metadata",
+            root,
+            ", ".join(numbers[:10]),
+        )
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Mapping[str, str], Mapping[str, str]]]:
