@@ -139,10 +139,11 @@ def test_csv_has_a_row_for_each_figure(make_run: RunMaker) -> None:
     assert all(row["leaky"] != "no" for row in published)
 
 
-def test_four_files_are_written_and_the_page_loads_nothing(make_run: RunMaker, tmp_path: Path) -> None:
+def test_table_and_figures_are_written_and_the_page_loads_nothing(make_run: RunMaker, tmp_path: Path) -> None:
     made = document({("all", "GLAM"): make_run(leaky="random")})
     written = write_paper_table(made, published_rows("main"), tmp_path / "out", intervals=True)
-    assert [path.name for path in written] == ["main.md", "main.tex", "main.csv", "main.html"]
+    tables, figures = ["main.md", "main.tex", "main.csv", "main.html"], ["main-confusion.svg", "main-confusion.png"]
+    assert [path.name for path in written] == tables + figures
     page = written[3].read_text()
     assert "81.2 ± 1.5" in page
     assert '<p class="alarm"><b>LEAKY' in page

@@ -337,7 +337,8 @@ def read_table(out: Path, table: TableName) -> dict[str, Any]:
     """A table's rows with the summaries of their runs.
 
     Returns:
-        What `begin_table` wrote; every one of ``cells`` has its ``summary``, None where nothing is finished.
+        What `begin_table` wrote; every one of ``cells`` has its ``summary``, None where nothing is finished, and its
+        ``maps`` of embeddings, None where the run has not made them.
 
     Raises:
         UsageError: the folder holds no such table, or nothing of it is finished.
@@ -353,5 +354,17 @@ def read_table(out: Path, table: TableName) -> dict[str, Any]:
     except ValueError as error:
         raise SerenadeError("the table's file is damaged", where=path, found=str(error)) from error
     summaries = summaries_of(out, [cell["run"] for cell in document["cells"]])
-    document["cells"] = [{**cell, "summary": summaries[cell["run"]]} for cell in document["cells"]]
+    document["cells"] = [
+        {**cell, "summary": summaries[cell["run"]], "maps": _maps(out / cell["run"])} for cell in document["cells"]
+    ]
     return document
+
+
+def _maps(run: Path) -> dict[str, Any] | None:
+    """The maps that a run made when it was done; they take too long to be made for every look at the table."""
+    path = run / "summary.json"
+    try:
+        maps: dict[str, Any] | None = read_json(path).get("maps") if path.is_file() else None
+    except ValueError:
+        return None  # the run's own report tells that it is damaged
+    return maps

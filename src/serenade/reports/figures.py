@@ -55,7 +55,7 @@ def confusion_figure(counts: Sequence[Sequence[float]], labels: Sequence[str]) -
         for column, value in enumerate(values):
             parts.append(_cell(left + column * cell, y, cell, value, total, (label, labels[column])))
     slack = 4.8 * len(labels[-1])  # the last slanted label leans out to the right
-    parts.append(text(left - 8, top - 8, "true ↓", class_="label", text_anchor="end"))
+    parts.append(text(left - 8, top - 8, "true", class_="label", text_anchor="end"))
     return drawing(left + size + slack, top + size + 4, parts, label="Confusion matrix, rows true, columns predicted")
 
 

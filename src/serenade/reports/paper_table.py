@@ -7,9 +7,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from serenade.core.files import write_text
+from serenade.core.errors import MissingExtraError
+from serenade.core.files import write_bytes, write_text
 from serenade.reports.page import template_environment
+from serenade.reports.paper_figures import PaperFigure, paper_figures
 from serenade.reports.published import PublishedRow
+from serenade.reports.raster import standalone_svg, svg_to_png
 from serenade.reports.tables import METRIC_TITLES, Bounds, Figure, Table, marks_of, to_latex, to_markdown
 
 __all__ = ["paper_csv", "paper_table", "write_paper_table"]
@@ -187,29 +190,43 @@ def _number(value: float | None) -> str:
 def write_paper_table(
     document: Mapping[str, Any], published: Sequence[PublishedRow], out: Path, *, intervals: bool = False
 ) -> list[Path]:
-    """Write the table as Markdown, LaTeX, CSV and a page, named after the table.
+    """Write the table as Markdown, LaTeX, CSV and a page, named after the table, and its figures as SVG and PNG.
 
     Returns:
-        What was written.
+        What was written; no PNG where Pillow is not installed.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
         StorageError: the disk is full or refuses.
     """
     table = paper_table(document, published, intervals=intervals)
-    name = document["table"]
+    name, figures = document["table"], paper_figures(document)
     texts = {
         f"{name}.md": to_markdown(table),
         f"{name}.tex": to_latex(table),
         f"{name}.csv": paper_csv(document, published),
-        f"{name}.html": _page(table, document),
+        f"{name}.html": _page(table, document, figures),
+        **{f"{figure.name}.svg": standalone_svg(figure.figure) for figure in figures},
     }
     for file, content in texts.items():
         write_text(out / file, f"{content}\n")
-    return [out / file for file in texts]
+    return [*(out / file for file in texts), *_pictures(figures, out)]
 
 
-def _page(table: Table, document: Mapping[str, Any]) -> str:
+def _pictures(figures: Sequence[PaperFigure], out: Path) -> list[Path]:
+    """The figures as PNG; none without Pillow, which only PNG needs."""
+    written = []
+    for figure in figures:
+        try:
+            picture = svg_to_png(figure.figure)
+        except MissingExtraError:
+            return []
+        written.append(out / f"{figure.name}.png")
+        write_bytes(written[-1], picture)
+    return written
+
+
+def _page(table: Table, document: Mapping[str, Any], figures: Sequence[PaperFigure]) -> str:
     rows = [[(cell if isinstance(cell, str) else cell.text(), not isinstance(cell, str)) for cell in row]
             for row in table.rows]  # fmt: skip
     version = next(c["summary"]["versions"]["serenade"] for c in document["cells"] if c["summary"] is not None)
@@ -223,6 +240,7 @@ def _page(table: Table, document: Mapping[str, Any]) -> str:
             first_figure=len(table.columns) - len(_SHOWN),
             rows=rows,
             notes=table.notes,
+            figures=figures,
             leaky=any(c["summary"] is not None and c["summary"]["split"]["leaky"] for c in document["cells"]),
             version=version,
         )

@@ -108,6 +108,7 @@ class _Canvas:
         self.image = Image.new("RGB", (round(width * scale), round(height * scale)), "white")
         self.pen = ImageDraw.Draw(self.image, "RGBA")
         self.kept: dict[str, Element] = {}
+        self.size = width, height
 
     def draw(self, element: "Element") -> None:
         """One element; kinds that our figures do not have are left out."""
@@ -128,6 +129,19 @@ class _Canvas:
 
     def _pen_width(self, element: "Element") -> int:
         return max(1, round(float(element.attrib.get("stroke-width", 1)) * self.scale))
+
+    def _g(self, element: "Element") -> None:
+        """A moved group, drawn on a canvas of its own and laid over this one."""
+        from PIL import Image, ImageChops
+
+        moved = re.fullmatch(r"translate\((-?[\d.]+) (-?[\d.]+)\)", element.attrib["transform"])
+        assert moved is not None, "our groups are moved and nothing else"
+        inside = _Canvas(*self.size, self.scale)
+        for part in element:
+            inside.draw(part)
+        drawn = ImageChops.difference(inside.image, Image.new("RGB", inside.image.size, "white")).convert("L")
+        place = round(float(moved[1]) * self.scale), round(float(moved[2]) * self.scale)
+        self.image.paste(inside.image, place, drawn.point(lambda value: 255 if value else 0))
 
     def _rect(self, element: "Element") -> None:
         x, y, width, height, radius = self._numbers(element, "x", "y", "width", "height", "rx")

@@ -1,10 +1,14 @@
 """Scalable drawings as text, made for a page: colours are CSS variables, so that they follow light and dark mode."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Axes", "again", "circle", "drawing", "image", "line", "path", "rect", "text"]
+__all__ = ["Axes", "again", "circle", "drawing", "image", "line", "panels", "path", "rect", "text"]
+
+_GAP = 26.0
+_TITLE = 24.0
 
 
 def drawing(width: float, height: float, parts: Sequence[str], *, label: str) -> str:
@@ -20,6 +24,37 @@ def drawing(width: float, height: float, parts: Sequence[str], *, label: str) ->
         f'<svg viewBox="0 0 {_number(width)} {_number(height)}" style="max-width:{_number(width)}px" role="img" '
         f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )
+
+
+def panels(titled: Sequence[tuple[str, str]], *, columns: int, label: str, below: Sequence[str] = ()) -> str:
+    """Drawings side by side in rows, as one drawing.
+
+    Args:
+        titled: a title and a `drawing` each.
+        columns: drawings in a row at most.
+        label: what all of them show.
+        below: lines of a legend: elements that start at the left edge, 18 pixels high each.
+    """
+    sizes = [_size(figure) for _, figure in titled]
+    columns = min(columns, len(titled))
+    wide, high = max(width for width, _ in sizes), max(height for _, height in sizes) + _TITLE
+    parts = []
+    for place, (title, figure) in enumerate(titled):
+        x, y = place % columns * (wide + _GAP), place // columns * (high + _GAP)
+        inside = figure[figure.index(">") + 1 : -len("</svg>")]
+        parts.append(text(x + wide / 2, y + 14, title, class_="label", text_anchor="middle"))
+        parts.append(f'<g transform="translate({_number(x)} {_number(y + _TITLE)})">{inside}</g>')
+    bottom = -(-len(titled) // columns) * (high + _GAP) - _GAP
+    for row, content in enumerate(below):
+        parts.append(f'<g transform="translate(0 {_number(bottom + 12 + 18 * row)})">{content}</g>')
+    height = bottom + (12 + 18 * len(below) if below else 0)
+    return drawing(columns * (wide + _GAP) - _GAP, height, parts, label=label)
+
+
+def _size(figure: str) -> tuple[float, float]:
+    found = re.match(r'<svg viewBox="0 0 ([\d.]+) ([\d.]+)"', figure)
+    assert found is not None, "a drawing begins with its size"
+    return float(found[1]), float(found[2])
 
 
 def rect(x: float, y: float, width: float, height: float, *, tip: str = "", **style: str | float) -> str:
