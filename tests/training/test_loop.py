@@ -8,8 +8,10 @@ import torch
 from tests.training.toy import LABELS, ToySystem, toy_examples
 
 from serenade.core.errors import TrainingError
-from serenade.training.loop import Trained, learning_rate, make_optimiser, score, train
+from serenade.training.loop import Trained, score, train
+from serenade.training.schedule import learning_rate
 from serenade.training.settings import TrainingSettings
+from serenade.training.steps import make_optimiser
 
 CPU = torch.device("cpu")
 SETTINGS = TrainingSettings(epochs=6, batch_size=8, learning_rate=0.01, weight_average=0.9)
@@ -133,7 +135,7 @@ def test_stochastic_gradient_descent_is_nesterovs() -> None:
     """Two steps by hand: v <- momentum v + g + decay w, w <- w - rate (g + decay w + momentum v)."""
     network = torch.nn.Linear(3, 1, bias=False).double()
     settings = TrainingSettings(optimiser="sgd", learning_rate=0.1, weight_decay=0.01)
-    optimiser = make_optimiser(network, settings)
+    optimiser = make_optimiser(network.parameters(), settings)
     weight, velocity = network.weight.detach().clone(), torch.zeros(1, 3, dtype=torch.float64)
     for gradient in torch.randn(2, 1, 3, dtype=torch.float64):
         network.weight.grad = gradient.clone()

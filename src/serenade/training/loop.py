@@ -2,29 +2,34 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from serenade.core.errors import TrainingError
 from serenade.core.seeding import derive_seed
 from serenade.evaluation.metrics import confusion, ua, wa
 from serenade.training.averaging import WeightAverage
 from serenade.training.batches import batches, num_segments
+from serenade.training.schedule import merit, plan_epoch
 from serenade.training.settings import TrainingSettings
-from serenade.training.state import TrainingState, optimiser_tensors, read_state, restore_optimiser, write_state
-from serenade.training.system import Example, FittedSystem, System
+from serenade.training.state import TrainingState, read_state, write_state
+from serenade.training.steps import Steps
+from serenade.training.system import Batch, Example, FittedSystem, SemiSupervisedSystem, System
+from serenade.training.unlabelled import UnlabelledSpeech, ahead, endless, require_fitting_use
 
-__all__ = ["EpochCallback", "Scored", "Trained", "learning_rate", "make_optimiser", "score", "train"]
+__all__ = ["EpochCallback", "Scored", "Trained", "score", "train"]
 
 _SCORING_SEGMENTS = 128  # segments per forward pass when scoring: measured flat from 64 to 256 on a CPU
+_BATCHES_AHEAD = 4  # read while the network works; memory is bounded by so many
 EpochCallback = Callable[[Mapping[str, Any]], None]
 
 
@@ -111,6 +116,7 @@ def train(
     *,
     seed: int,
     device: torch.device,
+    unlabelled: UnlabelledSpeech | None = None,
     folder: Path | None = None,
     key: str = "",
     on_epoch: EpochCallback | None = None,
@@ -127,79 +133,104 @@ def train(
         settings: of the loop.
         seed: of the run.
         device: where to compute.
+        unlabelled: speech of which ``settings.unlabelled_batch_size`` examples join every batch; an epoch is one pass
+            over `training` all the same. None for none.
         folder: where state and log are kept; None keeps nothing.
         key: names the run, so that the state of another one is not taken up.
         on_epoch: called with each epoch's entry.
 
     Raises:
         TrainingError: nothing to train or select on, or a loss that is not finite.
+        UsageError: the system needs unlabelled speech and gets none, or the other way round.
         StorageError: the state cannot be written.
     """
     started, cpu_started = time.perf_counter(), time.process_time()
     _check(training, selection, settings)
+    require_fitting_use(system, given=unlabelled is not None)
+    if isinstance(system, SemiSupervisedSystem) and unlabelled is not None:
+        system.meet_unlabelled(unlabelled.utterances)
     system.fit_inputs(training)
     if isinstance(system, FittedSystem):
         system.fit(training, selection, seed)
         return Trained((), 1, _timing(started, cpu_started, ()))
-    run = _Run(system, settings, seed, device)
-    chosen = run.resume(folder, key)
-    for epoch in range(len(run.history) + 1, settings.epochs + 1):
-        if _out_of_patience(settings, epoch - 1, run.chosen_epoch):
+    run = _Run(system, settings, seed, device, unlabelled)
+    run.resume(folder, key)
+    while len(run.history) < settings.epochs:
+        entry = run.next_epoch(training, selection)
+        if entry is None:
             break
-        entry = run.one_epoch(epoch, training, selection)
-        chosen = run.keep_best(entry, chosen)
         if folder is not None:
-            write_state(folder / "state.safetensors", run.state(key, chosen))
+            write_state(folder / "state.safetensors", run.state(key))
             _write_log(folder / "log.jsonl", run.history)
         if on_epoch is not None:
             on_epoch(entry)
-    system.network.load_state_dict(dict(chosen))
+    system.network.load_state_dict(dict(run.chosen))
     return Trained(tuple(run.history), run.chosen_epoch, _timing(started, cpu_started, run.history))
 
 
 class _Run:
-    """A network in training: optimiser, history and the best epoch so far."""
+    """A network in training: optimisers, history and the best epoch so far."""
 
-    def __init__(self, system: System, settings: TrainingSettings, seed: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        system: System,
+        settings: TrainingSettings,
+        seed: int,
+        device: torch.device,
+        unlabelled: UnlabelledSpeech | None,
+    ) -> None:
         self.system, self.settings, self.seed, self.device = system, settings, seed, device
+        self.unlabelled = unlabelled
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.network = system.network.to(device=device, memory_format=layout)  # type: ignore[call-overload] # torch stub
-        self.optimiser = make_optimiser(self.network, settings)
+        self.steps = Steps(system, settings, device)
         self.average = WeightAverage(self.network, settings.weight_average)
         self.history: list[Mapping[str, Any]] = []
+        self.chosen: Mapping[str, Tensor] = {}
         self.chosen_epoch = 0
 
-    def resume(self, folder: Path | None, key: str) -> Mapping[str, Tensor]:
-        """Take up the state of an interrupted run where there is one; the weights of the best epoch so far."""
+    @property
+    def steps_done(self) -> int:
+        """Batches so far, over all epochs."""
+        return sum(entry["steps"] for entry in self.history)
+
+    def resume(self, folder: Path | None, key: str) -> None:
+        """Take up the state of an interrupted run where there is one."""
         state = read_state(folder / "state.safetensors", key) if folder is not None else None
         if state is None:
-            return {}
+            return
         self.network.load_state_dict(dict(state.weights))
-        restore_optimiser(self.network, self.optimiser, state.optimiser)
-        self.average.restore(state.average, sum(entry["steps"] for entry in state.epochs))
+        self.steps.restore(state.optimiser)
         self.history, self.chosen_epoch = list(state.epochs), state.chosen_epoch
-        return state.chosen_weights
+        self.average.restore(state.average, self.steps_done)
+        self.chosen = state.chosen_weights
 
-    def state(self, key: str, chosen: Mapping[str, Tensor]) -> TrainingState:
+    def state(self, key: str) -> TrainingState:
         """What a resumed run needs."""
         return TrainingState(
             key=key,
             epochs=tuple(self.history),
             chosen_epoch=self.chosen_epoch,
             weights=self.network.state_dict(),
-            chosen_weights=chosen,
-            optimiser=optimiser_tensors(self.network, self.optimiser),
+            chosen_weights=self.chosen,
+            optimiser=self.steps.tensors(),
             average=self.average.tensors,
         )
 
-    def one_epoch(self, epoch: int, training: Sequence[Example], selection: Sequence[Example]) -> dict[str, Any]:
-        """Train one epoch and score the selection part."""
+    def next_epoch(self, training: Sequence[Example], selection: Sequence[Example]) -> dict[str, Any] | None:
+        """Train one epoch and score the selection part; None where the schedule says that training is over."""
         started = time.perf_counter()
-        rate = learning_rate(self.settings, epoch)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        losses, network_s, steps = self._steps(epoch, training)
-        entry: dict[str, Any] = {"epoch": epoch, "learning_rate": rate, "steps": steps, "losses": losses}
+        epoch = len(self.history) + 1
+        plan = plan_epoch(self.settings, self.history, self.chosen_epoch)
+        if plan.stop:
+            return None
+        entry: dict[str, Any] = {"epoch": epoch, "learning_rate": plan.learning_rate}
+        if plan.restore:
+            self.network.load_state_dict(dict(self.chosen))
+            self.steps.reset()
+            entry["restored_epoch"] = self.chosen_epoch
+        self.steps.set_learning_rate(plan.learning_rate)
+        entry["losses"], network_s, entry["steps"] = self._train(epoch, training)
         if selection:
             began = time.perf_counter()
             with self.average.applied():
@@ -208,89 +239,59 @@ class _Run:
             entry["selection"] = {"loss": scored.loss, "wa": scored.wa, "ua": scored.ua}
         entry["seconds"] = time.perf_counter() - started
         entry["network_seconds"] = network_s
+        self._keep_best(entry)
         return entry
 
-    def _steps(self, epoch: int, training: Sequence[Example]) -> tuple[dict[str, float], float, int]:
+    def _train(self, epoch: int, training: Sequence[Example]) -> tuple[dict[str, float], float, int]:
+        """Mean losses over the labelled items, seconds in the network, and steps of an epoch."""
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "epoch", epoch))
         items = self.system.training_items(training, generator)
         order = torch.randperm(len(items), generator=generator).tolist()
+        chunks = batches(items, self.settings.batch_size, order)
         self.network.train()
         totals: dict[str, Tensor] = {}
         network_s, seen, steps = 0.0, 0, 0
-        for chunk in batches(items, self.settings.batch_size, order):
-            batch = self.system.collate(chunk).to(self.device)
-            began = time.perf_counter()
-            losses = self._step(batch, generator)
-            network_s += time.perf_counter() - began
-            for name, loss in losses.items():
-                totals[name] = totals.get(name, torch.zeros((), device=self.device)) + loss * len(chunk)
-            seen, steps = seen + len(chunk), steps + 1
+        with closing(self._collated(epoch, chunks)) as collated:
+            for batch, labelled in collated:
+                on_device = batch.to(self.device)
+                began = time.perf_counter()
+                losses = self.steps.step(on_device, generator)
+                self.average.update()
+                network_s += time.perf_counter() - began
+                for name, loss in losses.items():
+                    totals[name] = totals.get(name, torch.zeros((), device=self.device)) + loss * labelled
+                seen, steps = seen + labelled, steps + 1
         means = {name: float(total) / seen for name, total in totals.items()}
         _check_finite(means, epoch)
         return means, network_s, steps
 
-    def _step(self, batch: Any, generator: torch.Generator) -> dict[str, Tensor]:
-        self.optimiser.zero_grad(set_to_none=True)
-        with self._precision():
-            losses = self.system.losses(batch, generator)
-        torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        self.average.update()
-        return {name: loss.detach() for name, loss in losses.items()}
+    def _collated(self, epoch: int, chunks: Iterator[list[Example]]) -> Generator[tuple[Batch, int], None, None]:
+        """Batches and how many of their items are labelled; with unlabelled speech made ahead in a thread."""
+        if self.unlabelled is None:
+            return ((self.system.collate(chunk), len(chunk)) for chunk in chunks)
+        drawn = self._unlabelled_items(epoch, self.unlabelled)
+        joined = ((self.system.collate([*chunk, *next(drawn)]), len(chunk)) for chunk in chunks)
+        return ahead(joined, _BATCHES_AHEAD)
 
-    def _precision(self) -> AbstractContextManager[object]:
-        if self.settings.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, torch.bfloat16)
+    def _unlabelled_items(self, epoch: int, speech: UnlabelledSpeech) -> Iterator[list[Example]]:
+        """The unlabelled items of each step, going on in the stream where the epochs before have left it."""
+        count = self.settings.unlabelled_batch_size
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "unlabelled", epoch))
+        places = endless(len(speech), self.seed, self.steps_done * count)
+        while True:
+            examples = [speech[place] for place in islice(places, count)]
+            yield list(self.system.training_items(examples, generator))
 
-    def keep_best(self, entry: Mapping[str, Any], chosen: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Add an epoch to the history; its weights if it is the one to keep, else those kept so far."""
+    def _keep_best(self, entry: Mapping[str, Any]) -> None:
+        """Add an epoch to the history, and keep its weights if it is the one to keep."""
         best = self.history[self.chosen_epoch - 1] if self.chosen_epoch else None
         self.history.append(entry)
-        if self.settings.selection == "validation" and best is not None and _merit(entry) <= _merit(best):
-            return chosen
+        by_merit = self.settings.selection == "validation"
+        if best is not None and by_merit and merit(entry, self.settings) <= merit(best, self.settings):
+            return
         self.chosen_epoch = int(entry["epoch"])
-        return self.average.weights()
-
-
-def make_optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Adam, or stochastic gradient descent with Nesterov's momentum, as the settings say."""
-    if settings.optimiser == "adam":
-        return torch.optim.Adam(
-            network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
-    return torch.optim.SGD(
-        network.parameters(),
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        nesterov=settings.momentum > 0,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
-
-
-def learning_rate(settings: TrainingSettings, epoch: int) -> float:
-    """The rate of a 1-based epoch: multiplied by the decay after every epoch, divided at the drops, above the minimum.
-
-    The decay is no longer applied once the rate is below the minimum.
-    """
-    rate = settings.learning_rate
-    for _ in range(epoch - 1):
-        if rate >= settings.min_learning_rate:
-            rate *= settings.learning_rate_decay
-    drops = sum(epoch >= drop for drop in settings.learning_rate_drops)
-    return float(rate / settings.learning_rate_drop**drops)
-
-
-def _merit(entry: Mapping[str, Any]) -> tuple[float, float]:
-    """(WA + UA) / 2, ties broken by the lower loss."""
-    figures = entry["selection"]
-    return (figures["wa"] + figures["ua"]) / 2, -figures["loss"]
-
-
-def _out_of_patience(settings: TrainingSettings, done: int, chosen_epoch: int) -> bool:
-    return settings.patience is not None and chosen_epoch > 0 and done - chosen_epoch >= settings.patience
+        self.chosen = self.average.weights()
 
 
 def _check(training: Sequence[Example], selection: Sequence[Example], settings: TrainingSettings) -> None:

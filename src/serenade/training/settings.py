@@ -1,8 +1,8 @@
 """The settings of the training loop, shared by all systems; a system's preset sets its paper's values."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from serenade.core.settings import Settings
 
@@ -22,10 +22,22 @@ class TrainingSettings(Settings):
         (), description="epochs (counted from 1) from which on the rate is divided by learning_rate_drop"
     )
     learning_rate_drop: float = Field(10.0, gt=1)
-    learning_rate_decay: float = Field(0.95, gt=0, le=1, description="factor after every epoch")
-    min_learning_rate: float = Field(1e-6, ge=0, description="no decay below this")
+    schedule: Literal["decay", "restore_and_halve"] = Field(
+        "decay",
+        description="decay: as learning_rate_decay and learning_rate_drops say; restore_and_halve: whenever validation "
+        "has had no new best for restore_after epochs, go on from the best weights at half the rate",
+    )
+    learning_rate_decay: float = Field(0.95, gt=0, le=1, description="decay: factor after every epoch")
+    min_learning_rate: float = Field(1e-6, ge=0, description="no decay below this; restore_and_halve stops below it")
+    restore_after: int = Field(5, ge=1, description="restore_and_halve: epochs without a new best")
+    clip_norm: float | None = Field(
+        None, gt=0, description="largest L2 norm of all gradients of a step together; unset: no limit"
+    )
     selection: Literal["validation", "last"] = Field(
         "validation", description="weights kept: the best epoch on the validation part, or those of the last epoch"
+    )
+    criterion: Literal["mean", "ua"] = Field(
+        "mean", description="best validation epoch: mean of WA and UA, then the lower loss; or UA, then the earlier one"
     )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation score")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -38,6 +50,22 @@ class TrainingSettings(Settings):
     weight_average: float = Field(
         0.0, ge=0, lt=1, description="share of the past in a moving average of the weights, per step; 0: none"
     )
+    unlabelled_batch_size: int = Field(
+        32, ge=1, description="unlabelled examples per step beside the batch, for systems that learn from them"
+    )
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> Self:
+        if self.schedule == "restore_and_halve":
+            clashes = {
+                "selection": self.selection == "last",
+                "patience": self.patience is not None,
+                "weight_average": self.weight_average > 0,
+                "learning_rate_drops": bool(self.learning_rate_drops),
+            }
+            for name in (name for name, clashing in clashes.items() if clashing):
+                raise ValueError(f"schedule = restore_and_halve cannot be had with {name} = {getattr(self, name)}")
+        return self
 
 
 def _labels_only(training: TrainingSettings) -> TrainingSettings:

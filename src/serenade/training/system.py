@@ -171,7 +171,7 @@ class SteppingSystem(System, Protocol):
     """A system with state of its own that moves with the steps, such as centers of classes."""
 
     def after_step(self) -> None:
-        """Called after every optimiser step, outside of automatic differentiation; state belongs into buffers."""
+        """Called without gradients after the optimiser steps of every batch; state lies in buffers of the network."""
         ...
 
 
