@@ -1,5 +1,7 @@
 """lhotse manifests: supervisions and cuts become utterances, and what no file holds is left out and said."""
 
+import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +162,54 @@ def test_reading_leaves_the_manifests_alone(tmp_path: Path) -> None:
 
 def test_the_table_of_corpora_knows_it() -> None:
     assert CORPORA.resolve("lhotse") is CORPUS
+
+
+def as_one_list(root: Path, ending: str) -> Path:
+    """The manifests of `make_lhotse` as one list a file, in JSON or YAML."""
+    for path in sorted(make_lhotse(root, packed=False).glob("*.jsonl")):
+        values = [json.loads(line) for line in path.read_text().splitlines()]
+        if ending.startswith(".y"):
+            yaml = pytest.importorskip("yaml", reason="needs PyYAML (the extra data)")
+            text = yaml.safe_dump(values, sort_keys=False)
+        else:
+            text = json.dumps(values, indent=2)
+        raw = text.encode()
+        path.with_name(f"{path.stem}{ending}").write_bytes(gzip.compress(raw) if ending.endswith(".gz") else raw)
+        path.unlink()
+    return root
+
+
+@pytest.mark.parametrize("ending", [".json", ".json.gz", ".yaml", ".yml.gz"])
+def test_whole_lists_say_the_same_as_lines(tmp_path: Path, ending: str) -> None:
+    expected = list_files(make_lhotse(tmp_path / "lines"))
+    for path in (tmp_path / "lines").glob("*.gz"):
+        path.unlink()
+    found = list_files(as_one_list(tmp_path / "lists", ending))
+    plain = [u.with_(audio=Path()) for u in expected.utterances]
+    assert [u.with_(audio=Path()) for u in found.utterances] == plain
+    assert len(plain) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("json", "[{", r"the list is not JSON: .*supervisions_train\.json\. Found: .* line 1, column 3"),
+        ("json", '{"id": "u1"}', r"holds no list: .*supervisions_train\.json\. Found: dict"),
+        ("json", '[{"id": "u1", "recording_id": "r1", "start": 0, "duration": 0.1}, 3]', r"no object: .*entry 2"),
+        ("json", '[{"id": "u1", "recording_id": "r1", "start": "soon"}]', r"no 'start' in seconds: .*entry 1"),
+        ("yaml", "- id: [u1", r"the list is not YAML: .*supervisions_train\.yaml"),
+    ],
+)
+def test_broken_lists_are_named_with_their_entry(tmp_path: Path, name: str, text: str, message: str) -> None:
+    root = as_one_list(tmp_path, f".{name}")
+    (root / f"mini_supervisions_train.{name}").write_text(text)
+    with pytest.raises(CorpusError, match=message):
+        list_files(root)
+
+
+def test_two_recordings_of_one_id_are_refused(tmp_path: Path) -> None:
+    root = make_lhotse(tmp_path, packed=False)
+    recordings = [lhotse_recording("r1", "audio/r1.wav"), lhotse_recording("r1", "audio/r2.wav")]
+    write_lines(root / "mini_recordings_train.jsonl", recordings)
+    with pytest.raises(CorpusError, match=r"the recording r1 stands twice.*recordings_train\.jsonl, line 2"):
+        list_files(root)

@@ -1,9 +1,9 @@
-"""lhotse manifests: recordings with supervisions, or cuts, as JSON lines.
+"""lhotse manifests: recordings with supervisions, or cuts, as JSON lines, JSON or YAML.
 
 A folder (or one file of it) with ``*recordings*.jsonl[.gz]`` and ``*supervisions*.jsonl[.gz]``, which are paired by
-their names, or with ``*cuts*.jsonl[.gz]``. Where supervisions are there, cuts are not read: they tell the same again.
-Recordings alone are unlabelled speech. A file whose name has a part ``train``, ``dev`` or ``test`` gives that
-``split``.
+their names, or with ``*cuts*.jsonl[.gz]``; in place of JSON lines also whole lists, ``.json`` and ``.yaml``. Where
+supervisions are there, cuts are not read: they tell the same again. Recordings alone are unlabelled speech. A file
+whose name has a part ``train``, ``dev`` or ``test`` gives that ``split``.
 
 A supervision is an utterance: its ``speaker``, ``gender``, ``language``, ``text``, and what stands in ``custom``, where
 lhotse keeps what it has no field for: ``emotion`` (or ``emo``, ``label``), ``valence``, ``arousal``, ``dominance``
@@ -28,13 +28,12 @@ from serenade.core.records import LeftOut, Listing
 from serenade.corpora.cells import read_utterance, sort_cells
 from serenade.corpora.choices import split_choices
 from serenade.corpora.corpus import Corpus
-from serenade.corpora.json_lines import plain_cell, read_objects
+from serenade.corpora.json_lines import LIST_ENDINGS, plain_cell, read_list
 from serenade.corpora.layout import require_root
 from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
 
 __all__ = ["CORPUS", "list_files", "list_labels"]
 
-_ENDINGS = (".jsonl", ".jsonl.gz")
 _PARTS = {"train": "train", "dev": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _ROUNDING_S = 1e-6
 _SPAN_TOLERANCE_S = 0.001  # durations are rounded in manifests
@@ -79,7 +78,7 @@ def _manifests(folder: Path) -> dict[str, list[Path]]:
     """The manifests of a folder by kind; kinds of which there are none are not there."""
     if not folder.is_dir():
         return {}
-    files = sorted(path for path in folder.iterdir() if path.name.endswith(_ENDINGS))
+    files = sorted(path for path in folder.iterdir() if path.name.endswith(LIST_ENDINGS))
     kinds = {kind: [path for path in files if kind in path.name] for kind in ("recordings", "supervisions", "cuts")}
     return {kind: paths for kind, paths in kinds.items() if paths}
 
@@ -96,9 +95,9 @@ def _rows(manifests: Mapping[str, Sequence[Path]], chosen: Path | None) -> Itera
             yield from _of_cuts(path)
     else:
         for path in [chosen] if chosen is not None else manifests["recordings"]:
-            for line, recording in read_objects(path):
+            for place, recording in read_list(path):
                 whole = {"id": recording.get("id"), "start": 0.0, "duration": recording.get("duration")}
-                yield _utterance(path, line, whole, recording, _WHOLE)
+                yield _utterance(path, place, whole, recording, _WHOLE)
 
 
 def _partner(path: Path, manifests: Mapping[str, Sequence[Path]]) -> Path:
@@ -108,8 +107,8 @@ def _partner(path: Path, manifests: Mapping[str, Sequence[Path]]) -> Path:
         CorpusError: there is none.
     """
     recordings = manifests.get("recordings", ())
-    plain = {other.name.removesuffix(".gz"): other for other in recordings}
-    named = plain.get(path.name.replace("supervisions", "recordings").removesuffix(".gz"))
+    plain = {_stem(other): other for other in recordings}
+    named = plain.get(_stem(path).replace("supervisions", "recordings"))
     if named is None and len(recordings) == 1:
         return recordings[0]
     if named is None:
@@ -122,56 +121,79 @@ def _partner(path: Path, manifests: Mapping[str, Sequence[Path]]) -> Path:
     return named
 
 
+def _stem(path: Path) -> str:
+    """The name without its ending, which may be another one for recordings than for supervisions."""
+    return next(path.name.removesuffix(ending) for ending in LIST_ENDINGS if path.name.endswith(ending))
+
+
+def _recordings(path: Path) -> dict[str, _Values]:
+    """Recordings by their id.
+
+    Raises:
+        CorpusError: an id stands twice with different recordings.
+    """
+    recordings: dict[str, _Values] = {}
+    for place, values in read_list(path):
+        name = str(values.get("id"))
+        if recordings.setdefault(name, values) != values:
+            raise CorpusError(
+                f"the recording {name} stands twice, with different entries",
+                where=f"{path}, {place}",
+                hint="Delete the one that is wrong",
+            )
+    return recordings
+
+
 def _of_supervisions(path: Path, partner: Path) -> Iterator[Draft | LeftOut]:
-    recordings = {str(values.get("id")): values for _, values in read_objects(partner)}
-    for line, supervision in read_objects(path):
+    recordings = _recordings(partner)
+    for place, supervision in read_list(path):
         recording = recordings.get(str(supervision.get("recording_id")))
         if recording is None:
-            where = f"{supervision.get('id')} ({path.name}, line {line})"
+            where = f"{supervision.get('id')} ({path.name}, {place})"
             detail = f"{partner.name} has no recording {supervision.get('recording_id')}"
             yield LeftOut(where, "missing", detail)
         else:
-            yield _utterance(path, line, supervision, recording, _WHOLE)
+            yield _utterance(path, place, supervision, recording, _WHOLE)
 
 
 def _of_cuts(path: Path) -> Iterator[Draft | LeftOut]:
-    for line, cut in read_objects(path):
+    for place, cut in read_list(path):
         recording = cut.get("recording")
-        where = f"{cut.get('id')} ({path.name}, line {line})"
+        where = f"{cut.get('id')} ({path.name}, {place})"
         if cut.get("type") in ("MixedCut", "PaddingCut"):
             yield LeftOut(where, "other material", f"a {cut['type']} is no stretch of one recording")
         elif not isinstance(recording, Mapping):
             yield LeftOut(where, "missing", "the cut names no recording")
         else:
-            start_s = _number(cut, "start", path, line)
-            bounds = (start_s, start_s + _number(cut, "duration", path, line))
+            start_s = _number(cut, "start", path, place)
+            bounds = (start_s, start_s + _number(cut, "duration", path, place))
             # a cut without supervisions is unlabelled speech
             whole = {"id": cut.get("id"), "start": 0.0, "duration": cut.get("duration"), "channel": cut.get("channel")}
-            for supervision in _objects(cut, "supervisions", path, line) or [whole]:
-                yield _utterance(path, line, supervision, recording, bounds)
+            for supervision in _objects(cut, "supervisions", path, place) or [whole]:
+                yield _utterance(path, place, supervision, recording, bounds)
 
 
 def _utterance(
-    path: Path, line: int, supervision: _Values, recording: _Values, bounds: tuple[float, float]
+    path: Path, place: str, supervision: _Values, recording: _Values, bounds: tuple[float, float]
 ) -> Draft | LeftOut:
     """The utterance of a supervision, whose start is seen from the first of the bounds that it must not leave."""
     name = str(supervision.get("id"))
-    where = f"{name} ({path.name}, line {line})"
-    sources = _objects(recording, "sources", path, line)
+    where = f"{name} ({path.name}, {place})"
+    sources = _objects(recording, "sources", path, place)
     fault = _fault(supervision, recording, sources)
     if fault is not None:
         return LeftOut(where, "other material", fault)
-    start_s = bounds[0] + _number(supervision, "start", path, line)
-    end_s = min(start_s + _number(supervision, "duration", path, line), bounds[1])
+    start_s = bounds[0] + _number(supervision, "start", path, place)
+    end_s = min(start_s + _number(supervision, "duration", path, place), bounds[1])
     start_s = max(start_s, bounds[0])
     told = {key: plain_cell(supervision.get(key)) for key in ("speaker", "gender", "language", "text")}
-    custom = {key: plain_cell(value) for key, value in _object(supervision, "custom", path, line).items()}
+    custom = {key: plain_cell(value) for key, value in _object(supervision, "custom", path, place).items()}
     cells, extra = sort_cells({key: cell for key, cell in told.items() if cell} | custom | {"utterance": name})
     cells.setdefault("split", _part(path))
-    total_s = _number(recording, "duration", path, line)
+    total_s = _number(recording, "duration", path, place)
     if start_s > _ROUNDING_S or end_s < total_s - _SPAN_TOLERANCE_S:
         cells |= {"start": repr(round(start_s, 9)), "end": repr(round(end_s, 9))}
-    found = read_utterance("lhotse", cells, extra, where=where, place=f"{path}, line {line}")
+    found = read_utterance("lhotse", cells, extra, where=where, place=f"{path}, {place}")
     return found if isinstance(found, LeftOut) else Draft(where, str(sources[0]["source"]), found)
 
 
@@ -194,7 +216,7 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _objects(values: _Values, name: str, path: Path, line: int) -> list[_Values]:
+def _objects(values: _Values, name: str, path: Path, place: str) -> list[_Values]:
     """The objects of a list; none where it is not there.
 
     Raises:
@@ -204,11 +226,11 @@ def _objects(values: _Values, name: str, path: Path, line: int) -> list[_Values]
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
-        raise _wrong(name, found, "a list of objects", path, line)
+        raise _wrong(name, found, "a list of objects", path, place)
     return found
 
 
-def _object(values: _Values, name: str, path: Path, line: int) -> _Values:
+def _object(values: _Values, name: str, path: Path, place: str) -> _Values:
     """An object, empty where it is not there.
 
     Raises:
@@ -216,17 +238,17 @@ def _object(values: _Values, name: str, path: Path, line: int) -> _Values:
     """
     found = values.get(name)
     if found is not None and not isinstance(found, Mapping):
-        raise _wrong(name, found, "an object", path, line)
+        raise _wrong(name, found, "an object", path, place)
     return {} if found is None else found
 
 
-def _wrong(name: str, found: Any, expected: str, path: Path, line: int) -> CorpusError:
+def _wrong(name: str, found: Any, expected: str, path: Path, place: str) -> CorpusError:
     return CorpusError(
-        f"{name!r} is not what lhotse writes", where=f"{path}, line {line}", found=repr(found)[:80], expected=expected
+        f"{name!r} is not what lhotse writes", where=f"{path}, {place}", found=repr(found)[:80], expected=expected
     )
 
 
-def _number(values: _Values, name: str, path: Path, line: int) -> float:
+def _number(values: _Values, name: str, path: Path, place: str) -> float:
     """A time in seconds.
 
     Raises:
@@ -235,8 +257,8 @@ def _number(values: _Values, name: str, path: Path, line: int) -> float:
     value = values.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise CorpusError(
-            f"a line of the manifest has no {name!r} in seconds",
-            where=f"{path}, line {line}",
+            f"an entry of the manifest has no {name!r} in seconds",
+            where=f"{path}, {place}",
             found=repr(value),
             expected="a number",
         )
@@ -263,5 +285,8 @@ CORPUS = Corpus(
     commercial_use=None,
     list_files=list_files,
     list_labels=list_labels,
-    layout="*recordings*.jsonl(.gz) and *supervisions*.jsonl(.gz), or *cuts*.jsonl(.gz); the emotion in custom",
+    layout=(
+        "*recordings*.jsonl(.gz) and *supervisions*.jsonl(.gz), or *cuts*.jsonl(.gz), also in .json or .yaml; the "
+        "emotion in custom"
+    ),
 )
