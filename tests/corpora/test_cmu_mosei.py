@@ -1,9 +1,11 @@
 """CMU-MOSEI: several emotions at a time, spans of videos, names with underscores, and what does not fit together."""
 
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.corpora.conversation_trees import MOSEI_HEADER, make_cmu_mosei, mosei_lines, place_file
 from tests.corpora.trees import write_sound
@@ -196,3 +198,89 @@ def test_a_root_one_level_off_is_named(tmp_path: Path) -> None:
 def test_the_table_of_corpora_knows_it() -> None:
     assert CORPORA.resolve("cmu-mosei") is CORPUS
     assert CORPUS.commercial_use is False
+
+
+DIMENSIONS = ("sentiment", "happy", "sad", "anger", "surprise", "disgust", "fear")
+# video -> start, end and the means over the raters of `MOSEI_RATINGS`, in the order of DIMENSIONS
+MEANS = {
+    "-3g5yACwYnA": ((3.5, 9.25, (0, 1.5, 1.5, 0, 0, 0, 0)), (-0.2, 3.5, (1, 1, 0, 0, 0, 0, 0))),
+    "ab_cd_efgh_": ((0.0, 4.0, (0, 0, 0, 0, 0, 0, 0)), (4.0, 6.5, (-3, 0, 0, 1, 1, 1, 1))),
+    "125344": ((1.0, 2.0, (3, 1, 0, 0, 0, 0, 0)),),
+}
+
+
+def write_csd(
+    path: Path,
+    means: Mapping[str, Sequence[tuple[float, float, Sequence[float]]]] = MEANS,
+    names: Sequence[str] | None = DIMENSIONS,
+) -> Path:
+    """A computational sequence as CMU-MultimodalSDK writes it."""
+    h5py = pytest.importorskip("h5py", reason="needs h5py (the extra data)")
+    with h5py.File(path, "w") as file:
+        for video, rows in means.items():
+            group = file.create_group(f"All Labels/data/{video}")
+            group["features"] = np.array([row[2] for row in rows], dtype=np.float32)
+            group["intervals"] = np.array([row[:2] for row in rows], dtype=np.float32)
+        if names is not None:
+            told = file.create_dataset("All Labels/metadata/dimension names", (1,), dtype=h5py.string_dtype())
+            told[0] = json.dumps(list(names))
+    return path
+
+
+@pytest.mark.parametrize("place", ["Labels", ".", ".."])
+@pytest.mark.parametrize("names", [DIMENSIONS, None], ids=["named", "unnamed"])
+def test_the_toolkits_file_says_the_same_as_the_tables(tmp_path: Path, place: str, names: Sequence[str] | None) -> None:
+    root = make_cmu_mosei(tmp_path / "Raw")
+    from_tables = by_id(root)
+    for table in (root / "Labels").glob("*.csv"):
+        table.unlink()
+    write_csd(root / place / "CMU_MOSEI_Labels.csd", names=names)
+    found = by_id(root)
+    own = ("raters", "strength", "mean_strength")
+    for name, utterance in from_tables.items():
+        kept = {key: value for key, value in utterance.extra.items() if key not in own}
+        assert found[name].with_(extra={}, votes={}) == utterance.with_(extra={}, votes={})
+        assert {key: value for key, value in found[name].extra.items() if key not in own} == kept
+        assert found[name].votes == {}
+    assert found.keys() == from_tables.keys()
+    assert found["-3g5yACwYnA_10"].extra["mean_strength"] == "happy=1.5,sad=1.5"
+    assert not {"raters", "strength"} & found["-3g5yACwYnA_10"].extra.keys()
+    (item,) = list_files(root).left_out
+    assert (item.where, item.reason) == ("Transcript/Segmented/Combined/125344.txt, line 2", "no label")
+
+
+def test_means_that_meet_no_segment_are_told(tmp_path: Path) -> None:
+    root = make_cmu_mosei(tmp_path)
+    shutil.rmtree(root / "Labels")
+    none = (0,) * 7
+    more = {"125344": (*MEANS["125344"], (1.0, 2.0, none), (5.0, 6.0, none)), "gone": ((0.0, 1.0, none),)}
+    write_csd(root / "CMU_MOSEI_Labels.csd", {**MEANS, **more})
+    found = {(item.where, item.reason): item.detail for item in list_files(root).left_out}
+    file = "CMU_MOSEI_Labels.csd, 125344 from"
+    assert found[f"{file} 1 s to 2 s", "duplicate"] == "125344_0 stands above already"
+    assert found[f"{file} 5 s to 6 s", "not selected"].startswith("labelled, but its transcript")
+    below = "Transcript/Segmented/Combined"
+    assert found[f"{below}/gone.txt", "missing"] == "the transcript of 1 labelled segments"
+
+
+@pytest.mark.parametrize("fault", ["damaged", "other names", "other width", "other file"])
+def test_a_file_of_means_that_cannot_be_read_is_named(tmp_path: Path, fault: str) -> None:
+    h5py = pytest.importorskip("h5py", reason="needs h5py (the extra data)")
+    root = make_cmu_mosei(tmp_path)
+    shutil.rmtree(root / "Labels")
+    path = write_csd(root / "CMU_MOSEI_Labels.csd", names=["a"] * 7 if fault == "other names" else DIMENSIONS)
+    if fault == "damaged":
+        path.write_bytes(path.read_bytes()[:300])
+    elif fault == "other width":
+        write_csd(path, {"125344": ((1.0, 2.0, (1, 2)),)})
+    elif fault == "other file":
+        with h5py.File(path, "w") as file:
+            file["x"] = [1, 2]
+    with pytest.raises(CorpusError, match=r"labels of CMU-MOSEI cannot be read: .*Labels\.csd\. Found: .*again"):
+        list_files(root)
+
+
+def test_tables_of_raters_go_before_the_file_of_means(tmp_path: Path) -> None:
+    root = make_cmu_mosei(tmp_path)
+    (root / "Labels" / "CMU_MOSEI_Labels.csd").write_bytes(b"not even read")
+    assert by_id(root)["125344_0"].extra["raters"] == "1"
