@@ -132,28 +132,31 @@ def speech_table(rounds: int) -> None:
     print(f"\nSound of {SPEECH_S:g} s, {torch.get_num_threads()} threads, median of {rounds} rounds\n")
     print("| preset | segments | CPU ms per second of speech | of it the network | CPU ms per segment, network |")
     print("| --- | ---: | ---: | ---: | ---: |")
+    for preset in SYSTEMS:
+        segments, whole, network = speech_cost(preset, rounds)
+        print(
+            f"| {preset} | {segments} | {whole / SPEECH_S:.1f} | {network / SPEECH_S:.1f} | {network / segments:.2f} |"
+        )
+
+
+def speech_cost(preset: str, rounds: int) -> tuple[int, float, float]:
+    """Segments of `SPEECH_S` seconds of sound, and CPU ms from sound to scores: all of it, and the network alone."""
     sound = 0.1 * torch.randn(int(16_000 * SPEECH_S))
     labels = LabelSet(("angry", "happy", "neutral", "sad"))
-    for preset in SYSTEMS:
-        system = make_system(PRESETS[preset], system_settings(preset, {}).model_dump(), labels)
+    system = make_system(PRESETS[preset], system_settings(preset, {}).model_dump(), labels)
+    batch = system.collate([_example(system.extract(sound, training=False))])
 
-        def whole(system=system) -> None:  # type: ignore[no-untyped-def]
-            with torch.inference_mode():
-                system.predict(system.collate([_example(system.extract(sound, training=False))]))
+    def whole() -> None:
+        with torch.inference_mode():
+            system.predict(system.collate([_example(system.extract(sound, training=False))]))
 
-        batch = system.collate([_example(system.extract(sound, training=False))])
+    def network() -> None:
+        with torch.inference_mode():
+            system.predict(batch)
 
-        def network(system=system, batch=batch) -> None:  # type: ignore[no-untyped-def]
-            with torch.inference_mode():
-                system.predict(batch)
-
-        times = time_in_turns({"whole": whole, "network": network}, rounds)
-        all_of_it, inside = (1e3 * statistics.median(cpu for _, cpu in times[k]) for k in ("whole", "network"))
-        segments = len(batch.inputs["audio"])
-        print(
-            f"| {preset} | {segments} | {all_of_it / SPEECH_S:.1f} | {inside / SPEECH_S:.1f} "
-            f"| {inside / segments:.2f} |"
-        )
+    times = time_in_turns({"whole": whole, "network": network}, rounds)
+    all_of_it, inside = (1e3 * statistics.median(cpu for _, cpu in times[k]) for k in ("whole", "network"))
+    return len(batch.inputs["audio"]), all_of_it, inside
 
 
 def _example(inputs: dict[str, Tensor]) -> Example:
