@@ -95,6 +95,25 @@ def test_what_is_missing_or_foreign_is_reported(tmp_path: Path) -> None:
     assert len(found) == 3
 
 
+def test_half_a_transcript_and_an_empty_list_of_readers_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make_librispeech(tmp_path, NAMES)
+    (root / "train-clean-100" / "103" / "1240" / "103-1240.trans.txt").write_text("103-1240-0000 WORDS\n")
+    (root / "SPEAKERS.TXT").write_text("")
+    list_files(root)
+    assert "1 recordings stand in no transcript, such as 103-1240-0001" in caplog.text
+    assert "SPEAKERS.TXT does not have 2 of the readers, such as 103" in caplog.text
+
+
+def test_a_reader_who_is_listed_twice_is_refused(tmp_path: Path) -> None:
+    root = make_librispeech(tmp_path, NAMES)
+    text = (root / "SPEAKERS.TXT").read_text()
+    (root / "SPEAKERS.TXT").write_text(text + "103 | M | train-clean-100 | 25.10 | Karen\n")
+    with pytest.raises(CorpusError, match=r"reader 103 twice: .*line 5\. Found: male.*before it female"):
+        list_files(root)
+
+
 def test_readers_of_a_subset_who_are_not_there_are_told(tmp_path: Path) -> None:
     root = make_librispeech(tmp_path, {"test-other": NAMES["test-other"]})
     assert list_files(root).left_out == ()  # the other reader is in a subset that was not asked for

@@ -302,3 +302,19 @@ def test_whatever_is_in_a_table_it_is_read_or_explained(
     except CorpusError:
         return
     assert 1 <= len(listing.utterances) + len(listing.left_out) <= len(rows) + 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "hint"),
+    [("file,label\na.wav,sad\nb.wav\n", "copy it again"), ("file,label\na.wav,sad,x\n", "Put quotes around cells")],
+)
+def test_a_line_of_another_width_has_a_way_out(tmp_path: Path, lines: str, hint: str) -> None:
+    (tmp_path / "t.csv").write_text(lines)
+    with pytest.raises(CorpusError, match=rf"another number of cells.*{hint}"):
+        list_files(tmp_path / "t.csv")
+
+
+def test_a_table_without_header_is_told_before_anything_else(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a.wav,0,0\nb.wav,0,1\n")
+    with pytest.raises(CorpusError, match=r"no column 'file': .*line 1.*Expected: a header such as"):
+        list_files(tmp_path / "t.csv")

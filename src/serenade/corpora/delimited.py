@@ -134,7 +134,7 @@ def _read_text(path: Path) -> str:
         raise CorpusError("the table is a spreadsheet", where=path, hint="Save it as CSV in your spreadsheet program")
     text = decode(path, raw)
     if "\0" in text:
-        raise CorpusError("the table is not text", where=path, expected="a CSV or TSV file, or a folder per class")
+        raise CorpusError("the table is not text", where=path, expected="a CSV or TSV file")
     return text
 
 
@@ -181,10 +181,6 @@ def _columns(
     for name, ours in zip(names, known, strict=True):
         is_ours = ours is not None and (name.lower() == ours or ours not in exact)
         columns.append((str(ours) if is_ours else name, is_ours))
-    twice = [name for name, _ in columns if [other for other, _ in columns].count(name) > 1]
-    if twice:
-        both = ", ".join(name for name, (ours, _) in zip(names, columns, strict=True) if ours == twice[0])
-        raise CorpusError(f"the table has two columns for {twice[0]!r}", where=f"{path}, line 1", found=both)
     absent = next((name for name in needed if (name, True) not in columns), None)
     if absent is not None:
         close = nearest(absent, names)
@@ -195,6 +191,10 @@ def _columns(
             expected=expected,
             hint=f"Did you mean {close!r} by {absent!r}? Rename it" if close else None,
         )
+    twice = [name for name, _ in columns if [other for other, _ in columns].count(name) > 1]
+    if twice:
+        both = ", ".join(name for name, (ours, _) in zip(names, columns, strict=True) if ours == twice[0])
+        raise CorpusError(f"the table has two columns for {twice[0]!r}", where=f"{path}, line 1", found=both)
     return columns
 
 
@@ -205,7 +205,9 @@ def _row(path: Path, line: int, cells: Sequence[str], columns: Sequence[tuple[st
             where=f"{path}, line {line}",
             found=f"{len(cells)} cells: {' | '.join(cells)[:80]}",
             expected=f"{len(columns)}: {', '.join(name for name, _ in columns)}",
-            hint="Put quotes around cells that hold the delimiter",
+            hint="If the file ends in this line, it is cut off: copy it again; else a cell is missing"
+            if len(cells) < len(columns)
+            else "Put quotes around cells that hold the delimiter",
         )
     filled = [(name, ours, cell) for (name, ours), cell in zip(columns, cells, strict=True) if cell]
     return Row(

@@ -109,6 +109,8 @@ def _read_perception(root: Path) -> dict[str, dict[str, str]]:
         match = _PERCEPTION.fullmatch(line.strip())
         percent = [_percent(match[name]) for name in _HEARD] if match else [None]
         if match is not None and None not in percent:
+            if match["stem"] in found:
+                _log.warning("%s, line %d: %s stands above already; the last line counts", path, number, match["stem"])
             found[match["stem"]] = {f"{name}_percent": str(p) for name, p in zip(_HEARD, percent, strict=True)}
         elif line.strip():
             _log.warning(

@@ -58,7 +58,9 @@ def list_files(root: Path) -> Listing:
     sexes = {reader: sex for reader, (sex, _) in readers.items()}
     recordings = [path for path in files if not path.name.endswith(_WORDS)]
     listing = gather(root, recordings, partial(_read_name, top, sexes, words))
-    _tell_unknown(top, listing, sexes)
+    _tell_unknown(top / _READERS, listing, sexes)
+    if transcripts:
+        _tell_wordless(root, listing)
     absent = [*_absent(root, listing, transcripts, words), *_absent_readers(listing, readers)]
     return Listing(listing.utterances, (*listing.left_out, *absent))
 
@@ -106,7 +108,7 @@ def _readers(path: Path) -> dict[str, tuple[str, str]]:
     """Sex and subset by reader; empty where the file is not there.
 
     Raises:
-        CorpusError: a line is none of the file's.
+        CorpusError: a line is none of the file's, or tells something else of a reader than one before it.
     """
     if not path.is_file():
         _log.warning("%s is not there: the sex of the readers is not known", path)
@@ -123,14 +125,27 @@ def _readers(path: Path) -> dict[str, tuple[str, str]]:
                 found=line[:80],
                 expected="id | sex | subset | minutes | name, with F or M",
             )
-        readers[cells[0]] = (_SEXES[cells[1].upper()], cells[2])
+        told = (_SEXES[cells[1].upper()], cells[2])
+        if readers.setdefault(cells[0], told) != told:
+            raise CorpusError(
+                f"the list of readers has the reader {cells[0]} twice",
+                where=f"{path}, line {number}",
+                found=f"{', '.join(told)}, before it {', '.join(readers[cells[0]])}",
+                hint="Delete the line that is wrong",
+            )
     return readers
 
 
-def _tell_unknown(top: Path, listing: Listing, sexes: Mapping[str, str]) -> None:
-    unknown = sorted({u.speaker for u in listing.utterances if u.speaker not in sexes}) if sexes else []
+def _tell_unknown(path: Path, listing: Listing, sexes: Mapping[str, str]) -> None:
+    unknown = sorted({u.speaker for u in listing.utterances if u.speaker not in sexes}) if path.is_file() else []
     if unknown:
-        _log.warning("%s does not have %d of the readers, such as %s", top / _READERS, len(unknown), unknown[0])
+        _log.warning("%s does not have %d of the readers, such as %s", path, len(unknown), unknown[0])
+
+
+def _tell_wordless(root: Path, listing: Listing) -> None:
+    wordless = [u.id for u in listing.utterances if not u.text]
+    if wordless:
+        _log.warning("%s: %d recordings stand in no transcript, such as %s", root, len(wordless), wordless[0])
 
 
 def _absent(root: Path, listing: Listing, transcripts: list[Path], words: Mapping[str, str]) -> Iterator[LeftOut]:
