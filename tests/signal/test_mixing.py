@@ -53,7 +53,7 @@ def p56(samples: NDArray[np.float64]) -> float:
     return levels[above] + share * (levels[above + 1] - levels[above])
 
 
-@pytest.mark.parametrize(("length", "taps"), [(1, 1), (5, 9), (1000, 37), (70000, 301), (140000, 70001)])
+@pytest.mark.parametrize(("length", "taps"), [(1, 1), (5, 9), (1000, 37), (70000, 301), (140000, 9001)])
 def test_convolution_is_the_sum_it_says(length: int, taps: int) -> None:
     x, h = (torch.randn(n, dtype=torch.float64, generator=seeded(n)) for n in (length, taps))
     ours = convolve(x, h)
@@ -236,7 +236,7 @@ def test_memory_of_a_bank_is_bounded(noise_folder: Path) -> None:
     bank = bank_of(noise_folder, most_kept_mb=0.2, most_s=1.0)
     for name in ("kitchen/0.wav", "kitchen/1.wav", "street/0.wav", "street/1.wav"):
         assert len(bank.waveform(name)) <= RATE
-        assert sum(kept.nbytes for kept in bank._kept.values()) <= 0.2 * 2**20
+        assert bank._kept.num_bytes <= 0.2 * 2**20
 
 
 def test_real_noise_at_a_real_ratio(shared: Path) -> None:

@@ -18,7 +18,8 @@ def convolve(waveform: Tensor, response: Tensor) -> Tensor:
     Returns:
         (T,) ``y[t] = sum over k of response[k] x[t - k]``.
     """
-    # About twice the response: longer transforms leave the processor's cache (60 s by 0.7 s: 0.07 s of CPU time, 0.3 s with four times the length).
+    # About twice the response: longer transforms leave the processor's cache. For 60 s by 0.7 s this takes 0.07 s of
+    # processor time, four times the length 0.3 s.
     length = max(_LEAST_TRANSFORM, 2 ** (2 * len(response) - 1).bit_length())
     block = length - len(response) + 1
     transformed = torch.fft.rfft(response, n=length)

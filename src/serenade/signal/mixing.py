@@ -6,7 +6,6 @@ draws environment, recording and start from a generator seeded by repeat, uttera
 """
 
 import math
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,6 +17,7 @@ from serenade.core.names import nearest
 from serenade.core.records import Utterance
 from serenade.core.seeding import derive_seed
 from serenade.signal.audio import SAMPLE_RATE, stream_audio
+from serenade.signal.kept import KeptWaveforms
 from serenade.signal.speech_level import SpeechLevel, is_silent, power_level_db, speech_level_db
 
 __all__ = ["NoiseBank", "NoiseExcerpt", "NoisyMixture", "fixed_mixture", "mix_at_snr", "noise_excerpt"]
@@ -167,8 +167,8 @@ class NoiseBank:
         chosen = sorted(set(environments) or by_environment)
         self._recordings = {name: tuple(by_environment[name]) for name in chosen}
         self._by_id = {utterance.id: utterance for name in chosen for utterance in self._recordings[name]}
-        self._kept: OrderedDict[str, Tensor] = OrderedDict()
-        self._most_kept, self._most_samples = round(most_kept_mb * 2**20), round(most_s * SAMPLE_RATE)
+        self._most_samples = round(most_s * SAMPLE_RATE)
+        self._kept = KeptWaveforms(self._read, most_kept_mb)
 
     @property
     def environments(self) -> tuple[str, ...]:
@@ -184,14 +184,10 @@ class NoiseBank:
         """
         if recording not in self._by_id:
             raise UsageError(f"there is no recording of noise {recording!r}")
-        if recording not in self._kept:
-            self._kept[recording] = self._read(self._by_id[recording])
-        self._kept.move_to_end(recording)
-        while len(self._kept) > 1 and sum(kept.nbytes for kept in self._kept.values()) > self._most_kept:
-            self._kept.popitem(last=False)
         return self._kept[recording]
 
-    def _read(self, recording: Utterance) -> Tensor:
+    def _read(self, name: str) -> Tensor:
+        recording = self._by_id[name]
         blocks, length = [], 0
         for block in stream_audio(recording.audio, start_s=recording.start_s, end_s=recording.end_s):
             blocks.append(block)
