@@ -55,7 +55,7 @@ class BaselineSystem(OneVectorSystem):
     def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
         """``audio: (1, 10 F)``: ten statistics over time of each band of a (T,) waveform."""
         padded = nn.functional.pad(waveform, (0, max(0, _MIN_SAMPLES - len(waveform))))
-        with torch.inference_mode():
+        with torch.inference_mode(not waveform.requires_grad):
             return {"audio": _statistics_over_time(self.front_end(padded.unsqueeze(0))[0]).unsqueeze(0)}
 
 

@@ -90,12 +90,12 @@ class OneVectorSystem:
         """Cross-entropy; `fit` minimises its own objective in one step."""
         return {"emotion": nn.functional.cross_entropy(self.network(self._features(batch)), batch.targets)}
 
-    @torch.no_grad()
     def predict(self, batch: Batch) -> Outputs:
         """Softmax of the classifier's logits, and the standardised vector."""
         self.network.eval()
         embeddings = mean_over_segments(self.network.embed(self._features(batch)), batch.lengths)
-        return Outputs(self.network.classifier(embeddings).softmax(dim=1), embeddings)
+        logits = self.network.classifier(embeddings)
+        return Outputs(logits.softmax(dim=1), embeddings, logits.log_softmax(dim=1))
 
     def _features(self, batch: Batch) -> Tensor:
         """(B, D) features, on the network's device."""

@@ -116,7 +116,7 @@ class SegmentClassifierSystem(ABC):
     def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
         """``audio: (N, F, L)`` of a (T,) waveform."""
         segments = cut(waveform, self.settings.segments if training else self.evaluation_segments)
-        with torch.inference_mode():
+        with torch.inference_mode(not waveform.requires_grad):
             return {"audio": self.front_end(segments)}
 
     def fit_inputs(self, train: Sequence[Example]) -> None:
@@ -148,7 +148,7 @@ class SegmentClassifierSystem(ABC):
         self.network.eval()
         logits, embeddings = self.network.scores_and_embeddings(batch.inputs["audio"])
         means = mean_over_segments(logits, batch.lengths)
-        return Outputs(means.softmax(dim=1), mean_over_segments(embeddings, batch.lengths))
+        return Outputs(means.softmax(1), mean_over_segments(embeddings, batch.lengths), means.log_softmax(1))
 
     def segment_logits(self, waveforms: Tensor) -> Tensor:
         """(N, K) logits of (N, T) segments."""

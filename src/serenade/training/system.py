@@ -84,10 +84,13 @@ class Outputs:
     Args:
         probabilities: (B, K) float32, one row per example.
         embeddings: (B, D) float32, the vector the classifier sees, averaged over segments.
+        log_probabilities: (B, K) natural logarithms, where the system computes them: they have a gradient also where a
+            probability is rounded to 1. None where it does not.
     """
 
     probabilities: Tensor
     embeddings: Tensor
+    log_probabilities: Tensor | None = None
 
 
 @runtime_checkable
@@ -111,7 +114,10 @@ class System(Protocol):
         ...
 
     def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
-        """Network inputs of one utterance from its (T,) waveform at 16 kHz; deterministic, as it is cached."""
+        """Network inputs of one utterance from its (T,) waveform at 16 kHz; deterministic, as it is cached.
+
+        Where the front end is differentiable the inputs have a gradient if the waveform requires one.
+        """
         ...
 
     def fit_inputs(self, train: Sequence[Example]) -> None:
