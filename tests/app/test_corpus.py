@@ -133,6 +133,31 @@ def test_stats_as_csv_and_json_agree(emodb: Path, capsys: pytest.CaptureFixture[
     assert "exclude each other" in output(capsys)[1]
 
 
+def test_stats_count_by_any_fact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "t.csv"
+    rows = ["file,speaker,emotion,session,scene"]
+    for place in range(6):
+        name = write_sound(tmp_path / f"{place}.wav").name
+        rows.append(f"{name},s{place % 2},{('angry', 'sad')[place % 2]},{place // 4},{'street' if place < 5 else ''}")
+    table.write_text("\n".join(rows) + "\n")
+    call = ["corpus", "stats", "table", str(table), "--by", "group", "--by", "scene"]
+    assert main(call) == 0
+    lines = [line.split() for line in output(capsys)[0].splitlines()]
+    assert lines[-8:] == [
+        *([], ["group", "angry", "sad", "all"], ["0", "2", "2", "4"], ["1", "1", "1", "2"]),
+        *([], ["scene", "angry", "sad", "all"], ["street", "3", "2", "5"], ["(not", "known)", "0", "1", "1"]),
+    ]
+    assert main([*call, "--json"]) == 0
+    assert json.loads(output(capsys)[0])["by"] == {
+        "group": {"0": {"angry": 2, "sad": 2}, "1": {"angry": 1, "sad": 1}},
+        "scene": {"street": {"angry": 3, "sad": 2}, "(not known)": {"sad": 1}},
+    }
+    assert main(["corpus", "stats", "table", str(table), "--by", "scenes"]) == 2
+    assert "Did you mean 'scene'?" in output(capsys)[1]
+    assert main([*call, "--csv"]) == 2
+    assert "Take --json" in output(capsys)[1]
+
+
 def test_stats_show_how_far_raters_agree(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = [f"Ses01{sex}_impro01_{sex}000" for sex in "FM"]
     root = make_iemocap(tmp_path, [(name, Turn(name[:6], "impro", "ang")) for name in names])

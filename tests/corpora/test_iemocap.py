@@ -26,6 +26,7 @@ from serenade.core.records import Attributes, Listing, Utterance
 from serenade.corpora import CORPORA
 from serenade.corpora.iemocap import CORPUS, list_files
 from serenade.corpora.selection import Selection, select
+from serenade.corpora.statistics import count_by
 from serenade.evaluation.leaks import check_split
 from serenade.evaluation.splits import make_split, parse_split
 
@@ -77,6 +78,17 @@ def test_four_classes_by_speaker_session_and_part(whole: Listing) -> None:
     }
     assert Counter(u.extra["part"] for u in merged) == {"improvised": 2943, "scripted": 2588}
     assert Counter(u.emotion for u in merged if u.extra["part"] == "improvised") == IEMOCAP_IMPROVISED
+
+
+def test_the_page_has_the_counts_that_stats_give(whole: Listing) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "corpora" / "iemocap.md").read_text(encoding="utf-8")
+    merged = four(whole, "merge")
+    for fact, places in (("speaker", 10), ("group", 5), ("part", 2)):
+        counts = count_by(merged, fact, Path("IEMOCAP"))
+        assert len(counts) == places
+        for value, found in counts.items():
+            row = [value, *(str(found[name]) for name in FOUR.names), str(sum(found.values()))]
+            assert f"| {' | '.join(row)} |\n" in page
 
 
 @pytest.mark.parametrize(("reading", "happy", "turns"), [("merge", 1636, 5531), ("exc_as_hap", 1041, 4936)])

@@ -12,7 +12,7 @@ from serenade.core.names import nearest
 from serenade.core.records import LeftOut, Listing, Utterance
 from serenade.corpora.layout import shown_place
 
-__all__ = ["Selection", "select", "values_of"]
+__all__ = ["Selection", "fact_of", "select", "values_of"]
 
 _OR = "|"  # between the values of one condition
 
@@ -59,14 +59,14 @@ def values_of(utterances: Sequence[Utterance], name: str, root: Path) -> list[st
     Raises:
         UsageError: no utterance has the fact; those that are there are named.
     """
-    present = sorted({fact for u in utterances if (fact := _fact(u, name)) is not None})
+    present = sorted({fact for u in utterances if (fact := fact_of(u, name)) is not None})
     if not present and utterances:
         _raise_no_fact(utterances, name, root)
     return present
 
 
 def _select_where(listing: Listing, name: str, value: str, root: Path) -> Listing:
-    facts = {u.id: _fact(u, name) for u in listing.utterances}
+    facts = {u.id: fact_of(u, name) for u in listing.utterances}
     present = values_of(listing.utterances, name, root)
     wanted = value.split(_OR)
     for one in wanted:
@@ -90,7 +90,8 @@ def _select_where(listing: Listing, name: str, value: str, root: Path) -> Listin
 _TEXT_FIELDS = {f.name for f in fields(Utterance) if f.type in ("str", str, str | None)} - {"text", "content"}
 
 
-def _fact(utterance: Utterance, name: str) -> str | None:
+def fact_of(utterance: Utterance, name: str) -> str | None:
+    """A fact of an utterance, a field or one of its ``extra``; None where it is not known."""
     if name in _TEXT_FIELDS:
         value: str | None = getattr(utterance, name)
         return value

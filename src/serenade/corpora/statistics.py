@@ -1,16 +1,19 @@
-"""What is in a corpus: utterances and minutes by speaker and class."""
+"""What is in a corpus: utterances and minutes by speaker and class, utterances by any fact and class."""
 
 import statistics
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from serenade.core.records import Utterance
+from serenade.corpora.selection import fact_of, values_of
 
-__all__ = ["NO_LABEL", "CorpusStatistics", "SpeakerCount", "count_utterances"]
+__all__ = ["NOT_KNOWN", "NO_LABEL", "CorpusStatistics", "SpeakerCount", "count_by", "count_utterances"]
 
 NO_LABEL = "(no label)"
+NOT_KNOWN = "(not known)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +95,21 @@ def count_utterances(utterances: Sequence[Utterance]) -> CorpusStatistics:
         statistics.median(every),
         max(every),
     )
+
+
+def count_by(utterances: Sequence[Utterance], name: str, root: Path) -> Mapping[str, Mapping[str, int]]:
+    """Utterances by a fact and class, such as by session (``group``) or part; the sorted values, `NOT_KNOWN` last.
+
+    Args:
+        utterances: of a corpus.
+        name: a field of `Utterance` or of its ``extra``.
+        root: where the corpus lies, for the message.
+
+    Raises:
+        UsageError: no utterance has the fact; those that are there are named.
+    """
+    counts: dict[str, Counter[str]] = {value: Counter() for value in (*values_of(utterances, name, root), NOT_KNOWN)}
+    for utterance in utterances:
+        emotion = NO_LABEL if utterance.emotion is None else utterance.emotion
+        counts[fact_of(utterance, name) or NOT_KNOWN][emotion] += 1
+    return {value: dict(found) for value, found in counts.items() if found}

@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +113,7 @@ def stats(
     where: list[str] | None = _WHERE,
     as_json: bool = _JSON,
     as_csv: bool = typer.Option(False, "--csv", help="Print CSV: one line per speaker and class."),
+    by: list[str] | None = typer.Option(None, "--by", help="Count by this fact too, such as group or part; repeat."),
     quiet: bool = _QUIET,
 ) -> None:
     """Show utterances and minutes by speaker and class, and how far raters agree where a corpus has their votes.
@@ -120,22 +121,28 @@ def stats(
     Ends with code 3 if recordings or labels are damaged.
     """
     from serenade.core.errors import CorpusError, UsageError
-    from serenade.corpora.statistics import count_utterances
+    from serenade.corpora.statistics import count_by, count_utterances
     from serenade.evaluation.agreement import rater_agreement
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other")
+    if as_csv and by:
+        raise UsageError("--csv has speakers and classes only", found=f"--by {by[0]}", hint="Take --json")
     listing = _read(name, path, _selection(labels, label_map, where), quiet)
     if not listing.utterances:
         raise CorpusError("nothing in the corpus can be used", where=path, hint=f"See: serenade corpus check {name}")
     counted = count_utterances(listing.utterances)
+    facts = {name: count_by(listing.utterances, name, path) for name in by or ()}
     agreement = rater_agreement(listing.utterances)
     if as_json:
-        _print_json({**counted.to_json(), "agreement": None if agreement is None else agreement.to_json()})
+        found = {"by": facts, "agreement": None if agreement is None else agreement.to_json()}
+        _print_json({**counted.to_json(), **found})
     elif as_csv:
         _print_csv(counted)
     else:
         _print_stats(counted, len(listing.left_out))
+        for name, counts in facts.items():
+            _print_counts(name, counts, counted.classes)
         if agreement is not None:
             _print_agreement(agreement)
     _raise_if_damaged(path, listing)
@@ -310,6 +317,14 @@ def _print_stats(counted: "CorpusStatistics", left_out: int) -> None:
         f"length {counted.shortest_s:.2f} s to {counted.longest_s:.2f} s, median {counted.median_s:.2f} s; "
         f"{left_out} left out"
     )
+
+
+def _print_counts(name: str, counts: "Mapping[str, Mapping[str, int]]", classes: "Sequence[str]") -> None:
+    rows = [[name, "", *classes, "all"]]
+    for value, found in counts.items():
+        rows.append([value, "", *(str(found.get(emotion, 0)) for emotion in classes), str(sum(found.values()))])
+    print()
+    print_table(rows)
 
 
 def _print_agreement(agreement: "RaterAgreement") -> None:
