@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from serenade.experiments.run import Plan
     from serenade.experiments.settings import ExperimentSettings
 
+_SHOWN = 10  # files left out that are named
+
 __all__ = ["Shown", "conditions", "experiment_settings", "tell"]
 
 
@@ -21,7 +23,7 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
         config: the file; None where there is none.
         given: options by setting; None where an option was not given. ``corpora`` is a list of NAME=PATH, ``split`` the
             short form of a split, ``labels`` names separated by commas, ``where`` a list of FACT=VALUE,
-            ``grid`` a list of KEY=VALUE,VALUE.
+            ``grid`` a list of KEY=VALUE,VALUE, ``unlabelled`` a list of NAME=PATH, ``unlabelled_hours`` a number.
         changes: ``key=value`` overrides of the system's settings.
 
     Raises:
@@ -36,6 +38,9 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
     options = {key: value for key, value in given.items() if value is not None}
     if options.get("corpora"):
         options["corpora"] = [_corpus(text) for text in options["corpora"]]
+    beside = {"corpora": options.pop("unlabelled", None), "hours": options.pop("unlabelled_hours", None)}
+    if beside["corpora"]:
+        beside["corpora"] = [_corpus(text) for text in beside["corpora"]]
     if "split" in options:
         options["split"] = parse_split(options["split"]).model_dump(mode="json", exclude_none=True)
     if "where" in options:
@@ -45,6 +50,8 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
     if "labels" in options:
         options["labels"] = options["labels"].split(",")
     values = {**values, **options}
+    given_beside = {key: value for key, value in beside.items() if value is not None}
+    values["unlabelled"] = merge(values.get("unlabelled", {}), given_beside)
     values["system"] = merge(values.get("system", {}), *(parse_override(text) for text in changes))
     if not values.get("corpora"):
         raise UsageError("no corpus is given", hint="Say --corpus NAME=PATH; `serenade corpus list` shows the names")
@@ -135,6 +142,8 @@ def tell(plan: "Plan", shown: "Shown") -> None:
         f"{len(left_out)} left out; split {plan.split.name}: {len(plan.split.folds)} folds x "
         f"{plan.settings.seeds} seeds"
     )
+    if plan.unlabelled.utterances:
+        _tell_unlabelled(plan, shown)
     if plan.settings.label_map is not None:
         shown.warn(f"label map: {parse_label_map(plan.settings.label_map)}")
     for name, value in plan.settings.where.items():
@@ -145,3 +154,19 @@ def tell(plan: "Plan", shown: "Shown") -> None:
         shown.warn(f"{finding.severity}: {finding.message}")
     if plan.split.leaky is not None:
         shown.warn(f"LEAKY: {plan.split.leaky}")
+
+
+def _tell_unlabelled(plan: "Plan", shown: "Shown") -> None:
+    """Say what is learnt from without labels, and what was left out of it."""
+    from serenade.corpora import CORPORA
+
+    utterances, left_out = plan.unlabelled.utterances, plan.unlabelled.left_out
+    minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
+    shown.warn(f"unlabelled: {len(utterances)} recordings, {minutes:.1f} minutes, {len(left_out)} left out")
+    for item in left_out[:_SHOWN]:
+        shown.warn(f"  left out: {item.where}: {item.reason}{f' ({item.detail})' if item.detail else ''}")
+    if len(left_out) > _SHOWN:
+        shown.warn(f"  and {len(left_out) - _SHOWN} more, see unlabelled_left_out.jsonl in the run")
+    bound = [CORPORA.resolve(corpus.name) for corpus in plan.settings.unlabelled.corpora]
+    for title in (corpus.title for corpus in bound if corpus.commercial_use is False):
+        shown.warn(f"note: {title} is not for commercial use, and so are the models that learn from it")

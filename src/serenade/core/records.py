@@ -39,6 +39,7 @@ LeftOutReason = Literal[
     "not in the label set",
     "not selected",
     "other material",
+    "too short",
 ]
 
 
@@ -291,6 +292,8 @@ class RunRecord:
         protocol: what the system saw besides the training part, such as the unlabelled recordings of the tested
             speakers; None for nothing. Shown wherever a number of it is shown.
         notes: what a reader must know of the system, such as the licence of what computed its features.
+        unlabelled: the unlabelled speech it learnt from: corpora, recordings, speakers, minutes, fingerprint; None
+            where there was none.
     """
 
     system: str
@@ -307,6 +310,7 @@ class RunRecord:
     embeddings: str | None = None
     protocol: str | None = None
     notes: tuple[str, ...] = ()
+    unlabelled: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values only."""

@@ -26,7 +26,7 @@ from serenade.core.errors import LeakError, SplitError
 from serenade.core.records import UNKNOWN_SPEAKER, Fold, NearDuplicate, Split, Utterance
 from serenade.evaluation.giveaway import SpeakerMajority, speaker_majority
 
-__all__ = ["Finding", "Kind", "LeakReport", "Offender", "Severity", "check_split"]
+__all__ = ["SEVERITIES", "Finding", "Kind", "LeakReport", "Offender", "Severity", "check_split", "finding_of"]
 
 Kind = Literal[
     "speaker",
@@ -42,6 +42,8 @@ Kind = Literal[
     "speaker_gives_label",
 ]
 Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+"""The worst first."""
 _Part = Literal["train", "validation", "test"]
 _Parts = Mapping[_Part, Sequence[Utterance]]
 _Finder = Callable[[_Parts, _Part, _Part], Iterable[tuple[str, int, int]]]  # name, utterances in either part
@@ -170,8 +172,7 @@ def check_split(
     findings += _tested_twice(parts)
     majority = speaker_majority(utterances)
     findings += _label_giveaway(majority)
-    order: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
-    findings.sort(key=lambda finding: order[finding.severity])
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return LeakReport(split.name, split.leaky, tuple(findings), majority)
 
 
@@ -239,12 +240,21 @@ def _shared(
                 for name, one, two in find(folds_parts, first, second)
             ]
             if offenders:
-                yield _finding(kind, severity, (first, second), offenders, len(parts))
+                yield finding_of(kind, severity, (first, second), offenders, len(parts))
 
 
-def _finding(
-    kind: Kind, severity: Severity, pair: tuple[_Part, _Part], offenders: list[Offender], folds: int
+def finding_of(
+    kind: Kind, severity: Severity, pair: tuple[str, str], offenders: Sequence[Offender], folds: int
 ) -> Finding:
+    """What two parts share, told in a sentence.
+
+    Args:
+        kind: what is shared.
+        severity: how bad it is.
+        pair: the parts.
+        offenders: at least one.
+        folds: how many the split has.
+    """
     names = list(dict.fromkeys(offender.name for offender in offenders))
     where = tuple(dict.fromkeys(offender.fold for offender in offenders))
     words = _WORDS[kind][len(names) != 1]

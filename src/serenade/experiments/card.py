@@ -10,7 +10,7 @@ from serenade.core.records import Utterance
 from serenade.corpora import CORPORA
 from serenade.experiments.settings import ExperimentSettings
 
-__all__ = ["model_card"]
+__all__ = ["model_card", "unlabelled_sentence"]
 
 
 def model_card(
@@ -20,6 +20,7 @@ def model_card(
     summary: Mapping[str, Any] | None,
     note: str | None = None,
     limits: Sequence[str] = (),
+    unlabelled: Mapping[str, Any] | None = None,
 ) -> str:
     """Markdown.
 
@@ -30,6 +31,7 @@ def model_card(
         summary: of a run of the same system and data under folds; None where there is none.
         note: what a reader of the figures should know besides, such as how the recipe was found.
         limits: what the system itself says against some uses, such as a licence.
+        unlabelled: the unlabelled speech it learnt from, as `describe_unlabelled` tells; None where there was none.
     """
     names = ", ".join(CORPORA.resolve(corpus.name).title for corpus in settings.corpora)
     minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
@@ -45,8 +47,11 @@ def model_card(
         f"{len(utterances)} utterances, {minutes:.1f} minutes, {sum(speakers.values())} speakers ({sexes}).",
         "All of them were trained on.",
         *_selection(settings),
+        *([] if unlabelled is None else [unlabelled_sentence(unlabelled)]),
         "",
-        *(_corpus_line(corpus.name) for corpus in settings.corpora),
+        *(_corpus_line(name) for name in _corpora(settings)),
+        "",
+        _use(_corpora(settings)),
         "",
         "## What it is worth",
         "",
@@ -60,6 +65,39 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _corpora(settings: ExperimentSettings) -> list[str]:
+    """Names of all corpora, labelled or not, each once."""
+    return list(dict.fromkeys(corpus.name for corpus in (*settings.corpora, *settings.unlabelled.corpora)))
+
+
+def _use(names: Sequence[str]) -> str:
+    """Who may use the weights: the strictest of the corpora decides, also of those without labels."""
+    corpora = [CORPORA.resolve(name) for name in names]
+    bound = [corpus.title for corpus in corpora if corpus.commercial_use is False]
+    unknown = [corpus.title for corpus in corpora if corpus.commercial_use is None]
+    if bound:
+        return (
+            f"These weights are NOT for commercial use, because of {', '.join(bound)}. Do not average, distil or tune "
+            "them into models that are free."
+        )
+    if unknown:
+        return f"Whether these weights may be used commercially, the owner of {', '.join(unknown)} must say."
+    return "All of this data may be used commercially."
+
+
+def unlabelled_sentence(unlabelled: Mapping[str, Any]) -> str:
+    """What it learnt from besides the labelled speech.
+
+    Args:
+        unlabelled: as `experiments.unlabelled.describe_unlabelled` tells.
+    """
+    titles = ", ".join(CORPORA.resolve(name).title if name in CORPORA else name for name in unlabelled["corpora"])
+    return (
+        f"It also learnt from {unlabelled['recordings']} recordings without labels ({titles}; {unlabelled['speakers']} "
+        f"speakers, {unlabelled['minutes']:.1f} minutes)."
+    )
 
 
 def _selection(settings: ExperimentSettings) -> list[str]:

@@ -17,6 +17,7 @@ from serenade.experiments.folder import RunFolder
 from serenade.experiments.run import Watcher
 from serenade.experiments.settings import ExperimentSettings
 from serenade.experiments.summary import summarise
+from serenade.experiments.unlabelled import Pieces, describe_unlabelled, read_unlabelled
 from serenade.systems import PRESETS, make_system, save_checkpoint, system_settings
 from serenade.training.cache import FeatureCache
 from serenade.training.loop import train
@@ -56,9 +57,12 @@ def train_final(
     watcher.stage("Reading the corpus", 0, "files")
     listing = read_corpora(settings, lambda done, total: watcher.done(done))
     utterances = listing.utterances
+    watcher.stage("Reading unlabelled speech", 0, "files")
+    unlabelled = read_unlabelled(settings, lambda done, total: watcher.done(done)).utterances
     labels = LabelSet.of(str(u.emotion) for u in utterances)
-    summary = None if figures is None else _figures(figures, resolved, utterances, labels)
-    system = _train(resolved, utterances, labels, out, watcher)
+    summary = None if figures is None else _figures(figures, resolved, utterances, unlabelled, labels)
+    system = _train(resolved, utterances, unlabelled, labels, out, watcher)
+    beside = describe_unlabelled(unlabelled)
     about = {
         "preset": resolved.preset,
         "corpora": sorted({u.corpus for u in utterances}),
@@ -66,19 +70,29 @@ def train_final(
         "speakers": len({u.speaker for u in utterances}),
         "data": data_fingerprint(utterances),
         "seed": 0,
+        **({"unlabelled": beside} if beside is not None else {}),
     }
     save_checkpoint(system, PRESETS[resolved.preset], out, about)
     limits = system.notes if isinstance(system, DeclaringSystem) else ()
-    write_text(out / "card.md", model_card(resolved, utterances, labels, summary, note, limits))
+    write_text(out / "card.md", model_card(resolved, utterances, labels, summary, note, limits, beside))
     shutil.rmtree(_state_folder(out), ignore_errors=True)
 
 
 def _resolve(settings: ExperimentSettings) -> ExperimentSettings:
-    """The settings with those of the system complete and no choice of epoch."""
+    """The settings with those of the system complete, and no choice of epoch nor of when to lower the rate."""
     kept = ["training.selection=last"]
+    if _training_settings(settings).schedule == "restore_and_halve":
+        kept += ["training.schedule=decay", "training.learning_rate_decay=1.0"]
     values = system_settings(settings.preset, settings.system, kept).model_dump(mode="json", exclude_none=True)
     values["training"].pop("patience", None)
     return settings.model_copy(update={"system": values})
+
+
+def _training_settings(settings: ExperimentSettings) -> TrainingSettings:
+    """The loop's settings as preset and changes give them."""
+    training = system_settings(settings.preset, settings.system).training  # type: ignore[attr-defined] # all have them
+    assert isinstance(training, TrainingSettings)
+    return training
 
 
 def _state_folder(out: Path) -> Path:
@@ -86,7 +100,12 @@ def _state_folder(out: Path) -> Path:
 
 
 def _train(
-    settings: ExperimentSettings, utterances: tuple[Utterance, ...], labels: LabelSet, out: Path, watcher: Watcher
+    settings: ExperimentSettings,
+    utterances: tuple[Utterance, ...],
+    unlabelled: tuple[Utterance, ...],
+    labels: LabelSet,
+    out: Path,
+    watcher: Watcher,
 ) -> System:
     device = choose_device(settings.device)
     torch.manual_seed(derive_seed(0, "weights"))
@@ -102,8 +121,16 @@ def _train(
         training,
         seed=0,
         device=device,
+        unlabelled=Pieces(unlabelled, system, FeatureCache(), settings.unlabelled.piece_s) if unlabelled else None,
         folder=_state_folder(out),
-        key=f"{data_fingerprint(utterances)}|{system.settings.model_dump_json()}|{labels.names}",
+        key="|".join(
+            [
+                data_fingerprint((*utterances, *unlabelled)),
+                settings.unlabelled.model_dump_json(),
+                system.settings.model_dump_json(),
+                str(labels.names),
+            ]
+        ),
         on_epoch=lambda entry: watcher.done(int(entry["epoch"]), f"loss {sum(entry['losses'].values()):.3f}"),
     )
     return system
@@ -122,7 +149,11 @@ def _examples(system: System, utterances: tuple[Utterance, ...], watcher: Watche
 
 
 def _figures(
-    run: Path, settings: ExperimentSettings, utterances: tuple[Utterance, ...], labels: LabelSet
+    run: Path,
+    settings: ExperimentSettings,
+    utterances: tuple[Utterance, ...],
+    unlabelled: tuple[Utterance, ...],
+    labels: LabelSet,
 ) -> dict[str, object]:
     """The summary of a run after making sure that it is of this system and this data."""
     folder = RunFolder(run).open()
@@ -131,6 +162,7 @@ def _figures(
     differences = {
         "the system's settings": of_run.system != settings.system or of_run.preset != settings.preset,
         "the data": data_fingerprint(folder.read_utterances()) != data_fingerprint(utterances),
+        "the unlabelled speech": data_fingerprint(folder.read_unlabelled()) != data_fingerprint(unlabelled),
         "the classes": tuple(summary["labels"]) != labels.names,  # type: ignore[arg-type] # a list of names
     }
     for what, differs in differences.items():

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from serenade.core.errors import UsageError
 from serenade.core.files import read_json, read_json_lines, write_json, write_json_lines, write_text
-from serenade.core.records import LeftOut, RunRecord, Split, Utterance
+from serenade.core.records import LeftOut, Listing, RunRecord, Split, Utterance
 from serenade.core.settings import dump_toml, load_toml, make_settings, merge
 from serenade.experiments.settings import ExperimentSettings
 
@@ -100,6 +100,16 @@ class RunFolder:
         """The utterances used, sorted by id."""
         return [Utterance.from_json(values) for values in read_json_lines(self.path / "utterances.jsonl")]
 
+    def read_unlabelled(self) -> list[Utterance]:
+        """The unlabelled speech used, sorted by id; empty where there is none."""
+        path = self.path / "unlabelled.jsonl"
+        return [Utterance.from_json(values) for values in read_json_lines(path)] if path.is_file() else []
+
+    def read_unlabelled_left_out(self) -> list[LeftOut]:
+        """What was left out of the unlabelled speech."""
+        path = self.path / "unlabelled_left_out.jsonl"
+        return [LeftOut(**values) for values in read_json_lines(path)] if path.is_file() else []
+
     def read_split(self) -> Split:
         """The run's split."""
         return Split.from_json(read_json(self.path / "split.json"))
@@ -120,6 +130,7 @@ class RunFolder:
         left_out: Iterable[LeftOut],
         split: Split,
         leaks: Any,
+        unlabelled: Listing | None = None,
     ) -> None:
         """Write all that the jobs need; the settings last, as they make the folder a run.
 
@@ -128,6 +139,9 @@ class RunFolder:
         """
         write_json_lines(self.path / "utterances.jsonl", (u.to_json() for u in utterances))
         write_json_lines(self.path / "left_out.jsonl", (asdict(item) for item in left_out))
+        if unlabelled is not None and unlabelled.utterances:
+            write_json_lines(self.path / "unlabelled.jsonl", (u.to_json() for u in unlabelled.utterances))
+            write_json_lines(self.path / "unlabelled_left_out.jsonl", (asdict(item) for item in unlabelled.left_out))
         write_json(self.path / "split.json", split.to_json())
         write_json(self.path / "leaks.json", leaks)
         write_text(self.settings_file, dump_toml(settings.model_dump(mode="json")))

@@ -24,6 +24,7 @@ from serenade.core.seeding import derive_seed
 from serenade.experiments.data import data_fingerprint, make_examples
 from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.settings import ExperimentSettings
+from serenade.experiments.unlabelled import Pieces, describe_unlabelled
 from serenade.systems import PRESETS, make_system, save_checkpoint
 from serenade.training.batches import num_segments
 from serenade.training.cache import FeatureCache
@@ -66,6 +67,7 @@ def run_job(job: Job) -> None:
     fold = next(fold for fold in split.folds if fold.name == job.key.fold)
     system = _fresh_system(settings, LabelSet.of(str(u.emotion) for u in utterances), job.key.seed).to(device)
     training, selection, test = _parts(fold, utterances, system, split.select_on_test)
+    unlabelled = run.read_unlabelled()
     folder = run.job(job.key)
     with _tracker(settings, folder) as tracker:
         trained = train(
@@ -75,14 +77,15 @@ def run_job(job: Job) -> None:
             _training_settings(system),
             seed=job.key.seed,
             device=device,
+            unlabelled=Pieces(unlabelled, system, FeatureCache(), settings.unlabelled.piece_s) if unlabelled else None,
             folder=folder,
-            key=_state_key(system, settings, fold, job.key.seed, utterances),
+            key=_state_key(system, settings, fold, job.key.seed, (*utterances, *unlabelled)),
             on_epoch=tracker,
         )
     scored = score(system, test, device)
-    about = _about(settings, job.key, utterances, system)
+    about = _about(settings, job.key, utterances, unlabelled, system)
     save_checkpoint(system, PRESETS[settings.preset], folder / "model", about)
-    _write_record(folder, job.key, settings, system, test, scored, trained, data_fingerprint(utterances))
+    _write_record(folder, job.key, settings, system, test, scored, trained, about)
     (folder / "state.safetensors").unlink(missing_ok=True)
 
 
@@ -132,6 +135,7 @@ def _state_key(
         ",".join(system.labels.names),
         json.dumps([fold.name, fold.train, fold.validation, fold.test]),
         str(seed),
+        settings.unlabelled.model_dump_json(),
         data_fingerprint(utterances),
         versions()["serenade"],
         versions()["torch"],
@@ -145,15 +149,21 @@ def _declared(system: System) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _about(
-    settings: ExperimentSettings, key: JobKey, utterances: Sequence[Utterance], system: System
+    settings: ExperimentSettings,
+    key: JobKey,
+    utterances: Sequence[Utterance],
+    unlabelled: Sequence[Utterance],
+    system: System,
 ) -> dict[str, Any]:
     protocol, notes = _declared(system)
+    beside = describe_unlabelled(unlabelled)
     return {
         "preset": settings.preset,
         "corpora": sorted({u.corpus for u in utterances}),
         "fold": key.fold,
         "seed": key.seed,
         "data": data_fingerprint(utterances),
+        **({"unlabelled": beside} if beside is not None else {}),
         **({"protocol": protocol} if protocol is not None else {}),
         **({"notes": list(notes)} if notes else {}),
     }
@@ -167,7 +177,7 @@ def _write_record(
     test: Sequence[Example],
     scored: Scored,
     trained: Trained,
-    data: str,
+    about: Mapping[str, Any],
 ) -> None:
     order = sorted(range(len(test)), key=lambda index: test[index].utterance.id)
     scores = tuple(
@@ -191,11 +201,12 @@ def _write_record(
         chosen_epoch=trained.chosen_epoch,
         settings=cast(Mapping[str, Any], system.settings.model_dump(mode="json")),
         versions=versions(),
-        data=data,
+        data=about["data"],
         timing=trained.timing,
         embeddings="embeddings.npy",
         protocol=protocol,
         notes=notes,
+        unlabelled=about.get("unlabelled"),
     )
     write_json(folder / "record.json", record.to_json())
 

@@ -10,10 +10,11 @@ from serenade.signal.audio import examine
 from serenade.signal.fingerprints import Fingerprint, frames_between
 from serenade.signal.near_duplicates import find_matches
 
-__all__ = ["describe_near_duplicate", "find_near_duplicates", "near_duplicate_to_json"]
+__all__ = ["describe_near_duplicate", "find_copies", "find_near_duplicates", "near_duplicate_to_json"]
 
 _HEARD_DB = 0.75  # smaller changes of level come from the steps of the fingerprint
 _CUT_S = 0.08  # smaller ones from the delay of codecs and the rate of the fingerprint
+_COPIES_AT_ONCE = 4000  # unlabelled recordings compared with the labelled ones at a time: bounds memory
 _NO_FRAMES = Fingerprint.from_bytes(b"")
 
 
@@ -28,13 +29,38 @@ def find_near_duplicates(
         utterances: as `read_corpus` gave them; their fingerprints are in the memo since then.
         progress: called with the number of fingerprints at hand so far and in all, where some have to be made.
     """
+    return _pairs(utterances, lambda first, second: True, progress)
+
+
+def find_copies(labelled: Sequence[Utterance], unlabelled: Sequence[Utterance]) -> tuple[NearDuplicate, ...]:
+    """Pairs of a labelled and an unlabelled utterance, in this order, that hold the same take.
+
+    The unlabelled ones are gone through part by part, so that memory does not grow with them.
+
+    Args:
+        labelled: as `read_corpus` gave them.
+        unlabelled: so too.
+    """
+    found: list[NearDuplicate] = []
+    for start in range(0, len(unlabelled), _COPIES_AT_ONCE):
+        part = (*labelled, *unlabelled[start : start + _COPIES_AT_ONCE])
+        found += _pairs(part, lambda first, second: (first < len(labelled)) != (second < len(labelled)), None)
+    return tuple(found)
+
+
+def _pairs(
+    utterances: Sequence[Utterance],
+    wanted: Callable[[int, int], bool],
+    progress: Callable[[int, int], None] | None,
+) -> tuple[NearDuplicate, ...]:
+    """Near-duplicates among those pairs of places that are wanted."""
     stored = recall_fingerprints([u.audio for u in utterances], examine=examine, progress=progress)
     whole = {path: Fingerprint.from_bytes(fingerprint) for path, fingerprint in stored.items()}
     spans = [frames_between(whole[u.audio], u.start_s, u.end_s) if u.audio in whole else _NO_FRAMES for u in utterances]
 
     def related(first: int, second: int) -> bool:
         one, two = utterances[first], utterances[second]
-        return one.audio != two.audio and _bytes(one) != _bytes(two)
+        return wanted(first, second) and one.audio != two.audio and _bytes(one) != _bytes(two)
 
     return tuple(
         NearDuplicate(

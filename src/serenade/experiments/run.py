@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,19 +11,22 @@ from serenade.core.errors import PartialFailure, SerenadeError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Listing, Split, Utterance
 from serenade.core.settings import dump_toml
-from serenade.evaluation.leaks import LeakReport
+from serenade.evaluation.leaks import SEVERITIES, LeakReport
 from serenade.evaluation.nested import check_folds, flatten
 from serenade.evaluation.splits import make_split
+from serenade.evaluation.unlabelled_leaks import check_unlabelled
 from serenade.experiments.data import make_examples, read_corpora
 from serenade.experiments.executor import run_all
 from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.jobs import Job, run_job
-from serenade.experiments.near_duplicates import find_near_duplicates
+from serenade.experiments.near_duplicates import find_copies, find_near_duplicates
 from serenade.experiments.nested import candidates_of, choose, with_candidate
 from serenade.experiments.published import with_file_labels
 from serenade.experiments.settings import ExperimentSettings
+from serenade.experiments.unlabelled import Pieces, read_unlabelled
 from serenade.systems import PRESETS, make_system, system_settings
 from serenade.training.cache import FeatureCache
+from serenade.training.unlabelled import require_fitting_use
 
 __all__ = ["Plan", "Watcher", "prepare", "run_experiment"]
 
@@ -65,12 +68,14 @@ class Plan:
         listing: the data.
         split: the folds.
         leaks: what the check of the folds found.
+        unlabelled: speech that every fold learns from besides; empty where none is given.
     """
 
     settings: ExperimentSettings
     listing: Listing
     split: Split
     leaks: LeakReport
+    unlabelled: Listing = field(default_factory=lambda: Listing(()))
 
     @property
     def jobs(self) -> list[JobKey]:
@@ -85,19 +90,41 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
         CorpusError: the data is not there or not usable.
         SettingsError: the system's settings are not valid.
         LeakError: parts share what they must not, and the split is not declared leaky.
-        UsageError: there are settings to choose among, but no inner folds to choose them on.
+        UsageError: there are settings to choose among, but no inner folds to choose them on; or the system needs
+            unlabelled speech and gets none, or the other way round.
     """
     watcher = watcher if watcher is not None else _Silent()
     system = system_settings(settings.preset, settings.system)
     settings = with_file_labels(settings)
     resolved = settings.model_copy(update={"system": system.model_dump(mode="json", exclude_none=True)})
+    _require_fitting_use(resolved)
     watcher.stage("Reading the corpus", 0, "files")
     listing = read_corpora(resolved, lambda done, total: watcher.done(done))
+    watcher.stage("Reading unlabelled speech", 0, "files")
+    unlabelled = read_unlabelled(resolved, lambda done, total: watcher.done(done))
     split = _with_choice(make_split(listing.utterances, resolved.split), resolved)
     watcher.stage("Looking for near-duplicates", 0, "recordings")
     leaks = check_folds(split, listing.utterances, find_near_duplicates(listing.utterances))
+    leaks = _with_unlabelled(leaks, split, listing.utterances, unlabelled.utterances)
     leaks.raise_if_leaking(split)
-    return Plan(resolved, listing, split, leaks)
+    return Plan(resolved, listing, split, leaks, unlabelled)
+
+
+def _require_fitting_use(settings: ExperimentSettings) -> None:
+    """Before anything is read: unlabelled speech is there for a system that uses it, and for no other."""
+    system = make_system(PRESETS[settings.preset], settings.system, LabelSet(("a", "b")))  # any classes do
+    require_fitting_use(system, given=bool(settings.unlabelled.corpora))
+
+
+def _with_unlabelled(
+    leaks: LeakReport, split: Split, utterances: Sequence[Utterance], unlabelled: Sequence[Utterance]
+) -> LeakReport:
+    """The report with what the unlabelled speech shares with the parts; errors stay first."""
+    if not unlabelled:
+        return leaks
+    found = check_unlabelled(split, utterances, unlabelled, find_copies(utterances, unlabelled))
+    findings = (*found, *leaks.findings)
+    return replace(leaks, findings=tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))))
 
 
 def run_experiment(plan: Plan, out: Path, *, workers: int | None = None, watcher: Watcher | None = None) -> RunFolder:
@@ -158,7 +185,7 @@ def _choose(run: RunFolder, plan: Plan, workers: int | None, watcher: Watcher) -
     for number, candidate in enumerate(candidates, start=1):
         watcher.warn(f"candidate {number} of {len(candidates)}: {candidate.name}")
         settings = with_candidate(plan.settings, candidate)
-        part = Plan(settings, plan.listing, inner, plan.leaks)
+        part = Plan(settings, plan.listing, inner, plan.leaks, plan.unlabelled)
         run_experiment(part, run.candidate(number).path, workers=workers, watcher=watcher)
     runs = [run.candidate(number) for number in range(1, len(candidates) + 1)]
     choices = choose(plan.split, candidates, runs, plan.settings.seeds)
@@ -177,7 +204,8 @@ def _take_folder(run: RunFolder, plan: Plan) -> None:
     if run.settings_file.is_file():
         # Read, so that settings which did not exist when the run began have their defaults.
         same = _as_toml(run.read_settings()) == _as_toml(plan.settings)
-        if same and run.read_utterances() == list(plan.listing.utterances):
+        labelled = run.read_utterances() == list(plan.listing.utterances)
+        if same and labelled and run.read_unlabelled() == list(plan.unlabelled.utterances):
             return
         raise UsageError(
             "the folder holds another run",
@@ -185,7 +213,9 @@ def _take_folder(run: RunFolder, plan: Plan) -> None:
             found="other data" if same else "other settings",
             hint="Give another folder with --out, or remove this one",
         )
-    run.write_setup(plan.settings, plan.listing.utterances, plan.listing.left_out, plan.split, plan.leaks.to_json())
+    listing = plan.listing
+    leaks = plan.leaks.to_json()
+    run.write_setup(plan.settings, listing.utterances, listing.left_out, plan.split, leaks, plan.unlabelled)
 
 
 def _as_toml(settings: ExperimentSettings) -> str:
@@ -199,6 +229,7 @@ class _Extraction:
     settings: ExperimentSettings
     labels: LabelSet
     utterances: tuple[Utterance, ...]
+    unlabelled: bool
 
 
 def _extract(task: _Extraction) -> None:
@@ -207,19 +238,24 @@ def _extract(task: _Extraction) -> None:
     torch.set_num_threads(1)
     system = make_system(PRESETS[task.settings.preset], task.settings.system, task.labels)
     cache = FeatureCache()
+    if task.unlabelled:
+        pieces = Pieces(task.utterances, system, cache, task.settings.unlabelled.piece_s)
+        for place in range(len(pieces)):
+            pieces[place]
+        return
     for training in (True, False):
         make_examples(task.utterances, system, cache, training=training)
 
 
 def _extract_features(out: Path, plan: Plan, workers: int, watcher: Watcher) -> None:
     """Fill the feature cache, each utterance once, before the jobs want them all at the same time."""
-    utterances = plan.listing.utterances
-    labels = LabelSet.of(str(u.emotion) for u in utterances)
+    labels = LabelSet.of(str(u.emotion) for u in plan.listing.utterances)
     tasks = [
-        _Extraction(plan.settings, labels, utterances[start : start + _EXTRACTION_CHUNK])
+        _Extraction(plan.settings, labels, utterances[start : start + _EXTRACTION_CHUNK], unlabelled)
+        for utterances, unlabelled in ((plan.listing.utterances, False), (plan.unlabelled.utterances, True))
         for start in range(0, len(utterances), _EXTRACTION_CHUNK)
     ]
-    watcher.stage("Extracting features", len(utterances), "utterances")
+    watcher.stage("Extracting features", sum(len(task.utterances) for task in tasks), "utterances")
     done = 0
     for task, error in run_all(_extract, tasks, workers=workers):
         if error is not None:

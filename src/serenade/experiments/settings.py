@@ -9,7 +9,7 @@ from serenade.core.label_maps import parse_label_map
 from serenade.core.settings import Settings
 from serenade.evaluation.splits import SplitSettings
 
-__all__ = ["CorpusSettings", "ExperimentSettings"]
+__all__ = ["CorpusSettings", "ExperimentSettings", "UnlabelledSettings"]
 
 
 class CorpusSettings(Settings):
@@ -17,6 +17,22 @@ class CorpusSettings(Settings):
 
     name: str = Field(description="a name of the corpus table, such as emodb, or table for the user's own data")
     root: Path = Field(description="its folder, or the CSV file of a table")
+
+
+class UnlabelledSettings(Settings):
+    """Speech without emotion labels, which every fold of a run learns from besides its own training part."""
+
+    corpora: tuple[CorpusSettings, ...] = Field(
+        (), description="corpora whose labels are not looked at; unlabelled takes any folder of sound"
+    )
+    hours: float | None = Field(
+        None, gt=0, description="take recordings at random, always the same, until so many hours are there; unset: all"
+    )
+    shortest_s: float = Field(1.0, ge=0, description="shorter recordings are left out")
+    # 480 frames of 16 ms: what MTL-AUG sees at once; the 100 hours of train-clean-100 are some 57,000 such pieces.
+    piece_s: float = Field(
+        7.68, ge=0.1, description="longer recordings are cut into equal pieces of this length at most"
+    )
 
 
 class ExperimentSettings(Settings):
@@ -35,6 +51,7 @@ class ExperimentSettings(Settings):
         default_factory=dict,
         description="facts that utterances must have, such as part = improvised; several values separated by |",
     )
+    unlabelled: UnlabelledSettings = UnlabelledSettings()
     split: SplitSettings = SplitSettings()
     grid: dict[str, tuple[Any, ...]] = Field(
         default_factory=dict,

@@ -37,6 +37,7 @@ from serenade.evaluation.distributions import (
 )
 from serenade.evaluation.intervals import cluster_bootstrap, cluster_metric
 from serenade.evaluation.metrics import Counts, f1_per_class, precision_per_class, recall_per_class, ua, wa
+from serenade.experiments.card import unlabelled_sentence
 from serenade.experiments.folder import RunFolder
 from serenade.experiments.projection import project
 from serenade.experiments.results import Results, Scores, read_results
@@ -129,12 +130,23 @@ def _head(results: Results) -> dict[str, Any]:
             "notes": split.notes,
         },
         "protocol": first.protocol,
+        "unlabelled": _unlabelled(results),
         "leaks": _leaks(results),
         "settings": first.settings,
         "experiment": results.experiment,
         "versions": first.versions,
         "timing": _timing(results),
     }
+
+
+def _unlabelled(results: Results) -> dict[str, Any] | None:
+    """The unlabelled speech that all folds learnt from, with titles and what was left out; None where there is none."""
+    stated = next(iter(results.records.values())).unlabelled
+    if stated is None:
+        return None
+    titles = [CORPORA.resolve(name).title if name in CORPORA else name for name in stated["corpora"]]
+    left_out = Counter(item.reason for item in RunFolder(results.run).read_unlabelled_left_out())
+    return {**stated, "titles": titles, "left_out": dict(left_out.most_common())}
 
 
 def _leaks(results: Results) -> dict[str, Any] | None:
@@ -423,6 +435,8 @@ def _notes(results: Results) -> list[str]:
     """What a reader must know of the figures."""
     record = next(iter(results.records.values()))
     notes = [*results.split.notes, *_selection(results.experiment), *_choices(results.run), *record.notes]
+    if record.unlabelled is not None:
+        notes.append(unlabelled_sentence(record.unlabelled))
     if results.missing:
         notes.append(
             f"This run is not finished: {len(results.missing)} of {len(results.missing) + len(results.records)} jobs "

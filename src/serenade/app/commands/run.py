@@ -22,6 +22,16 @@ def run(
     ] = None,
     split: Annotated[str | None, typer.Option(help=f"The folds: {SPLIT_FORMS}")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds: 0, 1, 2, ...")] = None,
+    unlabelled: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Speech to learn from without labels: a corpus, or unlabelled=FOLDER; repeat for several.",
+        ),
+    ] = None,
+    unlabelled_hours: Annotated[
+        float | None, typer.Option(help="Take so many hours of it, drawn at random, always the same; all if not given.")
+    ] = None,
     labels: Annotated[str | None, typer.Option(help="Classes used, separated by commas; all if not given.")] = None,
     label_map: Annotated[
         str | None, typer.Option("--map", help="What counts as which class: merge, or such as excited=happy,other=-.")
@@ -59,6 +69,8 @@ def run(
         {
             "preset": preset,
             "corpora": corpus,
+            "unlabelled": unlabelled or None,
+            "unlabelled_hours": unlabelled_hours,
             "split": split,
             "seeds": seeds,
             "labels": labels,

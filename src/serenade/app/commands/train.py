@@ -14,6 +14,16 @@ def train(
     preset: Annotated[str, typer.Argument(help="A preset of a system: glam-cpu, glam, baseline.")],
     corpus: Annotated[list[str], typer.Option(help="NAME=PATH, such as table=mine.csv; repeat for several.")],
     out: Annotated[Path, typer.Option(help="The model's folder.")],
+    unlabelled: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH",
+            help="Speech to learn from without labels: a corpus, or unlabelled=FOLDER; repeat for several.",
+        ),
+    ] = None,
+    unlabelled_hours: Annotated[
+        float | None, typer.Option(help="Take so many hours of it, drawn at random, always the same; all if not given.")
+    ] = None,
     labels: Annotated[str | None, typer.Option(help="Classes used, separated by commas; all if not given.")] = None,
     label_map: Annotated[
         str | None, typer.Option("--map", help="What counts as which class: merge, or such as excited=happy,other=-.")
@@ -45,6 +55,8 @@ def train(
         {
             "preset": preset,
             "corpora": corpus,
+            "unlabelled": unlabelled or None,
+            "unlabelled_hours": unlabelled_hours,
             "labels": labels,
             "label_map": label_map,
             "where": where or None,
