@@ -20,6 +20,7 @@ IMPORT_NAMES = {
     "pytest-xdist": "xdist",
     "myst-parser": "myst_parser",
     "pillow": "PIL",
+    "pyyaml": "yaml",
 }
 
 
