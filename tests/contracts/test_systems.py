@@ -12,7 +12,7 @@ from torch import Tensor
 
 from serenade.core.errors import SettingsError
 from serenade.core.labels import LabelSet
-from serenade.core.records import Utterance
+from serenade.core.records import Attributes, Utterance
 from serenade.core.settings import dump_toml, make_settings
 from serenade.signal.segments import cut
 from serenade.systems import PRESETS, SYSTEMS, load_system, make_system, save_checkpoint, system_settings
@@ -43,7 +43,14 @@ def new(preset: str, seed: int = 0) -> System:
 def examples_for(system: System, *, training: bool) -> list[Example]:
     examples = [
         Example(
-            Utterance(f"u{number}", Path(f"u{number}.wav"), "toy", f"s{number % 2}", LABELS.names[number % 3]),
+            Utterance(
+                f"u{number}",
+                Path(f"u{number}.wav"),
+                "toy",
+                f"s{number % 2}",
+                LABELS.names[number % 3],
+                attributes=Attributes(1, 5, valence=1 + number % 4, arousal=2, dominance=5 - number % 3),
+            ),
             system.extract(sound(number, duration_s), training=training),
             number % 3,
         )

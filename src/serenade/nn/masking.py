@@ -1,9 +1,9 @@
-"""What padded sequences need: which steps are valid, softmax weights, means and deviations over those alone."""
+"""What padded sequences need: which steps are valid, and softmax weights, statistics and errors over those alone."""
 
 import torch
 from torch import Tensor
 
-__all__ = ["attentive_pool", "masked_softmax", "masked_statistics", "valid_steps"]
+__all__ = ["attentive_pool", "masked_mean_squares", "masked_softmax", "masked_statistics", "valid_steps"]
 
 _LEAST_VARIANCE = 1e-8  # the square root's gradient is infinite at 0, which one valid step would give
 
@@ -63,3 +63,16 @@ def masked_statistics(frames: Tensor, lengths: Tensor) -> Tensor:
     deviations = torch.where(mask, frames - mean[:, None], 0.0)
     variance = deviations.square().sum(dim=1) / count
     return torch.cat([mean, variance.clamp_min(_LEAST_VARIANCE).sqrt()], dim=1)
+
+
+def masked_mean_squares(predictions: Tensor, targets: Tensor, lengths: Tensor) -> Tensor:
+    """Mean squared error over the valid cells of each example, then the mean of the examples.
+
+    Args:
+        predictions: (B, F, L).
+        targets: (B, F, L).
+        lengths: (B,) int64 valid frames, at least 1.
+    """
+    valid = valid_steps(lengths, targets.shape[2])[:, None]
+    errors = torch.where(valid, predictions.float() - targets, 0.0).square().sum(dim=(1, 2))
+    return (errors / (lengths * targets.shape[1])).mean()

@@ -28,6 +28,7 @@ SYSTEMS: NameTable[type[System]] = NameTable(
         ("baseline", "serenade.systems.baseline:BaselineSystem"),
         ("functionals", "serenade.systems.functionals:FunctionalsSystem"),
         ("mfcc_gmm", "serenade.systems.mfcc_gmm:MfccGmmSystem"),
+        ("mtl_aug", "serenade.systems.mtl_aug:MtlAugSystem"),
     ],
 )
 
@@ -52,6 +53,12 @@ PRESETS: dict[str, str] = {
     "egemaps-logreg": "functionals",
     "compare-svm": "functionals",
     "mfcc-gmm": "mfcc_gmm",
+    "mtl-aug": "mtl_aug",
+    "mtl-aug-semi": "mtl_aug",
+    "stl": "mtl_aug",
+    "stl-aug": "mtl_aug",
+    "stl-center": "mtl_aug",
+    "mtl-dim": "mtl_aug",
 }
 
 

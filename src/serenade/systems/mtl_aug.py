@@ -1,0 +1,352 @@
+"""MTL-AUG whole: emotions learnt beside the reconstruction of the input and the kind of augmentation it went through.
+
+S. Latif, R. Rana, S. Khalifa, R. Jurdak, B. W. Schuller, "Multitask Learning From Augmented Auxiliary Data for
+Improving Speech Emotion Recognition", IEEE Trans. Affective Computing 14(4), 3164-3176, 2023, doi
+10.1109/TAFFC.2022.3221749, arXiv 2207.05298.
+
+What the paper states is fixed here: a shared encoder; an emotion head of BLSTM, attention pooling and dense layer; a
+decoder; a classifier of the augmentation; cross-entropy and center loss; no emotion loss for unlabelled speech. What
+could not be read of it is a setting whose default is ours.
+
+Equation to code:
+    log-mel                                       `signal.features`, kind "log_mel"
+    four treatments, their label                  `training.treatments`
+    encoder, emotion head, decoder, classifier    `models.mtl_aug`
+    L_S, two-label form for mixup                 `nn.soft_targets.soft_cross_entropy`
+    L_C and the centers' update (Wen et al.)      `nn.center_loss.CenterLoss`
+    L = L_S + c L_C + r L_rec + a L_aug           `MtlAugSystem.losses`
+    1 - CCC of the attributes (mtl-dim)           `nn.concordance`
+    restore the best and halve, gradient norm 5   `training.schedule`, `training.steps`
+
+Presets: ``mtl-aug``; ``mtl-aug-semi`` with unlabelled speech; ``stl`` (the CNN-BLSTM), ``stl-aug``, ``stl-center`` and
+``mtl-dim``, which it is compared with.
+
+Target numbers: none; no cell of the paper's tables could be read.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Generator, Tensor, device, nn
+from torch.nn import functional
+
+from serenade.core.errors import TrainingError, UsageError
+from serenade.core.labels import LabelSet
+from serenade.core.records import Utterance
+from serenade.core.settings import Settings
+from serenade.models.mtl_aug import CnnBlstm, CnnBlstmSettings, Decoder, SequenceClassifier, StatisticsClassifier
+from serenade.nn.center_loss import CenterLoss
+from serenade.nn.concordance import concordance_loss
+from serenade.nn.masking import masked_mean_squares, valid_steps
+from serenade.nn.soft_targets import class_shares, soft_cross_entropy
+from serenade.signal.audio import SAMPLE_RATE
+from serenade.signal.augmentation.speed import change_speed
+from serenade.signal.features import FrontEndSettings, LogMelSettings, build_front_end
+from serenade.signal.normaliser import Normaliser, NormaliserSettings
+from serenade.training.batches import mean_over_segments
+from serenade.training.settings import TrainingSettings
+from serenade.training.system import Batch, Example, Outputs, UnlabelledUse
+from serenade.training.treatments import Padded, Treated, TreatmentSettings, draw_item, treat
+from serenade.training.windows import collate_windows, windows_of
+
+__all__ = ["MtlAugNetwork", "MtlAugSettings", "MtlAugSystem"]
+
+_WINDOWS_AT_ONCE = 64  # of a long recording; bounds the memory of scoring
+_COLLATED = ("audio", "clean", "treatment")
+_NUM_ATTRIBUTES = 3  # valence, arousal, dominance
+
+
+class LossSettings(Settings):
+    """Weights of the losses beside the emotion cross-entropy; a task whose weight is 0 is left out, network and all."""
+
+    class_weight: Literal["none", "balanced"] = Field(
+        "none", description="balanced: classes count in the cross-entropy as if all were as frequent"
+    )
+    center: float = Field(0.01, ge=0, description="of the center loss")
+    center_rate: float = Field(0.5, gt=0, le=1, description="how fast the centers follow")
+    reconstruction: float = Field(0.5, ge=0, description="of the squared error of the decoder")
+    reconstruction_target: Literal["input", "clean"] = Field(
+        "input",
+        description="what is reconstructed: what the encoder got, or (spec_augment, mixup) the untreated example",
+    )
+    augmentation: float = Field(0.5, ge=0, description="of the cross-entropy of the augmentation label")
+    augmentation_classifier: Literal["statistics", "recurrent"] = Field(
+        "statistics", description="mean and deviation of the steps, or a BLSTM as in the emotion head"
+    )
+    attributes: float = Field(0.0, ge=0, description="of 1 - CCC, mean of valence, arousal and dominance")
+
+
+class MtlAugSettings(Settings):
+    """Settings of MTL-AUG and of what it is compared with; the defaults are MTL-AUG."""
+
+    mode: Literal["supervised", "semi"] = Field(
+        "supervised",
+        description="semi: unlabelled speech trains the encoder beside the labelled, by the auxiliary tasks",
+    )
+    front_end: FrontEndSettings = LogMelSettings(
+        num_bands=80,
+        window="hamming",
+        window_length=1024,
+        hop_length=256,
+        fft_length=1024,
+        log="natural",
+        floor=1e-6,
+        floor_by="add",
+    )
+    normaliser: NormaliserSettings = NormaliserSettings(kind="per_bin")
+    window_frames: int = Field(480, ge=4, description="frames that the network sees at once, 7.68 s at the default hop")
+    padding: Literal["window", "batch"] = Field(
+        "window",
+        description="training: fill up to the whole window, or to the longest of the batch and what the encoder sees "
+        "behind it (quicker where turns are short; batch normalisation then sees less padding)",
+    )
+    treatments: TreatmentSettings = TreatmentSettings()
+    losses: LossSettings = LossSettings()
+    network: CnnBlstmSettings = CnnBlstmSettings()
+    training: TrainingSettings = TrainingSettings(
+        epochs=100,
+        batch_size=32,
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        schedule="restore_and_halve",
+        restore_after=5,
+        min_learning_rate=1e-5,
+        clip_norm=5.0,
+        criterion="ua",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.normaliser.kind == "clip":
+            raise ValueError("normaliser.kind = clip would take padding for speech: use per_bin, global or none")
+        if self.losses.augmentation and len(self.treatments.kinds) < 2:
+            raise ValueError("one treatment leaves nothing to classify: set losses.augmentation = 0, or name more")
+        if self.mode == "semi" and not (self.losses.augmentation or self.losses.reconstruction):
+            raise ValueError("mode = semi needs losses.reconstruction or losses.augmentation above 0")
+        return self
+
+
+class MtlAugNetwork(nn.Module):
+    """Normaliser, encoder and heads: all that has weights or fitted buffers.
+
+    Args:
+        num_classes: K.
+        num_bands: F of the features.
+        settings: of the system.
+    """
+
+    class_weights: Tensor
+
+    def __init__(self, num_classes: int, num_bands: int, settings: MtlAugSettings) -> None:
+        super().__init__()
+        losses, sizes = settings.losses, settings.network
+        self.normaliser = Normaliser(settings.normaliser, num_bands)
+        self.body = CnnBlstm(num_classes, num_bands, sizes)  # first: one seed gives all presets the same weights here
+        self.center: CenterLoss | None = None
+        self.decoder: Decoder | None = None
+        self.augmentation: StatisticsClassifier | SequenceClassifier | None = None
+        self.attributes: nn.Linear | None = None
+        if losses.center:
+            self.center = CenterLoss(num_classes, sizes.embedding_dim, rate=losses.center_rate)
+        if losses.reconstruction:
+            self.decoder = Decoder(sizes)
+        if losses.augmentation:
+            kind = StatisticsClassifier if losses.augmentation_classifier == "statistics" else SequenceClassifier
+            self.augmentation = kind(len(settings.treatments.kinds), self.body.step_width, sizes)
+        if losses.attributes:
+            self.attributes = nn.Linear(sizes.embedding_dim, _NUM_ATTRIBUTES)
+        self.register_buffer("class_weights", torch.ones(num_classes), persistent=False)
+
+    def normalise(self, features: Tensor, frames: Tensor) -> Padded:
+        """(B, F, L) features of which (B,) `frames` are valid, normalised; padding becomes 0, the training mean."""
+        padding = ~valid_steps(frames, features.shape[2])
+        return Padded(self.normaliser(features).masked_fill(padding[:, None], 0.0), frames)
+
+    def scores_and_embeddings(self, audio: Padded) -> tuple[Tensor, Tensor]:
+        """(B, K) logits and (B, D) embeddings of normalised features."""
+        return self.body.scores_and_embeddings(audio.features.unsqueeze(1), audio.lengths)
+
+
+class MtlAugSystem:
+    """MTL-AUG as the training loop and the recogniser see it.
+
+    Args:
+        settings: of the system.
+        labels: classes.
+    """
+
+    settings_class: type[Settings] = MtlAugSettings
+
+    def __init__(self, settings: MtlAugSettings, labels: LabelSet) -> None:
+        self.settings, self.labels = settings, labels
+        self.front_end = build_front_end(settings.front_end)
+        num_bands, _ = self.front_end.shape(SAMPLE_RATE)
+        self.network = MtlAugNetwork(len(labels), num_bands, settings)
+        self._for_centers: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def unlabelled_use(self) -> UnlabelledUse:
+        """Unlabelled speech belongs to the mode "semi"."""
+        return "required" if self.settings.mode == "semi" else "refused"
+
+    def meet_unlabelled(self, utterances: Sequence[Utterance]) -> None:
+        """Nothing needs to be known of it: that is the paper's point."""
+
+    def to(self, where: device) -> Self:
+        """The system with its network on a device; features are extracted on the CPU."""
+        self.network.to(where)
+        return self
+
+    def cache_key(self, *, training: bool) -> str:
+        """Front end, and for training the speeds, for scoring the window."""
+        front_end = self.settings.front_end.model_dump_json()
+        return f"{front_end}|speeds {self._speeds}" if training else f"{front_end}|{self.settings.window_frames}"
+
+    @property
+    def _speeds(self) -> tuple[float, ...]:
+        treatments = self.settings.treatments
+        return treatments.speeds if "speed" in treatments.kinds else ()
+
+    def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
+        """``audio`` of a (T,) waveform.
+
+        For scoring (W, F, L), windows; for training (1, F, L) float16 as a whole, and ``speed0``, ``speed1``, ... at
+        other speeds.
+        """
+        if not training:
+            return {"audio": windows_of(self._features(waveform), self.settings.window_frames)}
+        inputs = {"audio": self._features(waveform).half()}
+        for place, speed in enumerate(self._speeds):
+            inputs[f"speed{place}"] = self._features(change_speed(waveform, speed)).half()
+        return inputs
+
+    def _features(self, waveform: Tensor) -> Tensor:
+        with torch.inference_mode(not waveform.requires_grad):
+            features: Tensor = self.front_end(waveform.unsqueeze(0))
+            return features
+
+    def fit_inputs(self, train: Sequence[Example]) -> None:
+        """Fit the normaliser to the clean, labelled training part of a fold, and the weights of the classes.
+
+        Raises:
+            TrainingError: attributes are to be learnt, and nothing states any.
+        """
+        labelled = [example for example in train if example.target is not None]
+        self.network.normaliser.fit(example.inputs["audio"] for example in labelled)
+        if self.settings.losses.class_weight == "balanced":
+            targets = torch.tensor([example.target for example in labelled])
+            counts = torch.bincount(targets, minlength=len(self.labels)).clamp_min(1)
+            self.network.class_weights.copy_(len(labelled) / (len(self.labels) * counts))
+        if self.settings.losses.attributes and all(example.utterance.attributes is None for example in labelled):
+            raise TrainingError(
+                "there are no attributes to learn",
+                found=f"{len(labelled)} utterances without valence, arousal and dominance",
+                hint="Take a corpus that states them, such as IEMOCAP, or set losses.attributes=0",
+            )
+
+    def training_items(self, examples: Sequence[Example], generator: Generator) -> list[Example]:
+        """Every example once, its treatment drawn, cropped at random to the window."""
+        settings = self.settings
+        clean = "mixup" in settings.treatments.kinds or settings.losses.reconstruction_target == "clean"
+        return [
+            draw_item(example, settings.treatments, settings.window_frames, generator, clean=clean)
+            for example in examples
+        ]
+
+    def collate(self, items: Sequence[Example]) -> Batch:
+        """Windows of all items along the first axis, with their valid lengths."""
+        settings = self.settings
+        used = [
+            Example(item.utterance, {name: item.inputs[name] for name in _COLLATED if name in item.inputs}, item.target)
+            for item in items
+        ]
+        in_training = "treatment" in used[0].inputs
+        # Steps of valid frames do not see what is further behind them, so that scores do not depend on the batch.
+        reach = None if in_training and settings.padding == "window" else self.network.body.encoder.reach
+        voted = self.labels if settings.training.targets == "votes" else None
+        return collate_windows(used, settings.window_frames, reach=reach, voted=voted)
+
+    def losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
+        """``emotion``, ``center`` and ``attributes`` of the labelled, ``reconstruction`` and ``augmentation`` of all.
+
+        Raises:
+            UsageError: nothing is labelled, and there is no auxiliary task.
+        """
+        weights, network = self.settings.losses, self.network
+        clean, treated = self._treated(batch, generator)
+        encoded = network.body.encoder(treated.audio.features.unsqueeze(1))
+        steps = network.body.encoder.num_steps(treated.audio.lengths)
+        losses = self._primary_losses(batch, treated, encoded, steps)
+        if network.decoder is not None:
+            target = self._reconstruction_target(batch, clean, treated)
+            decoded = network.decoder(encoded, *target.features.shape[1:]).squeeze(1)
+            losses["reconstruction"] = weights.reconstruction * masked_mean_squares(decoded, *target)
+        if network.augmentation is not None:
+            logits = network.augmentation(encoded, steps).float()
+            losses["augmentation"] = weights.augmentation * functional.cross_entropy(logits, batch.inputs["treatment"])
+        if not losses:
+            raise UsageError(
+                "there is nothing to learn from a batch without labels",
+                hint="Give it labelled speech, or set losses.reconstruction or losses.augmentation above 0",
+            )
+        return losses
+
+    def _treated(self, batch: Batch, generator: Generator) -> tuple[Padded, Treated]:
+        """The untreated and the treated batch, normalised."""
+        inputs, normalise = batch.inputs, self.network.normalise
+        audio = normalise(inputs["audio"], inputs["audio_frames"])
+        clean = normalise(inputs["clean"], inputs["clean_frames"]) if "clean" in inputs else audio
+        labelled = batch.targets >= 0
+        return clean, treat(audio, clean, inputs["treatment"], labelled, self.settings.treatments, generator)
+
+    def _primary_losses(self, batch: Batch, treated: Treated, encoded: Tensor, steps: Tensor) -> dict[str, Tensor]:
+        """The losses that the emotion head has a part in: of labelled examples only."""
+        self._for_centers = None
+        weights, network = self.settings.losses, self.network
+        rows = (batch.targets >= 0).nonzero().flatten()
+        if len(rows) == 0:
+            return {}
+        own = class_shares(batch.targets, len(self.labels)) if batch.shares is None else batch.shares
+        shares = treated.mix(own)[rows]
+        embeddings = network.body.emotion.embed(encoded[rows], steps[rows])
+        logits = network.body.emotion.classes(embeddings)
+        losses = {"emotion": soft_cross_entropy(logits, shares, network.class_weights)}
+        mixed = treated.mixed[rows]
+        if network.center is not None:
+            losses["center"] = weights.center * network.center(embeddings, shares)
+            self._for_centers = embeddings.detach()[~mixed], batch.targets[rows][~mixed]
+        if network.attributes is not None and batch.attributes is not None:
+            stated = batch.attributes[rows].masked_fill(mixed[:, None], torch.nan)
+            if (loss := concordance_loss(network.attributes(embeddings), stated)) is not None:
+                losses["attributes"] = weights.attributes * loss
+        return losses
+
+    def _reconstruction_target(self, batch: Batch, clean: Padded, treated: Treated) -> Padded:
+        """What was put in, or the untreated form of what was masked or mixed."""
+        if self.settings.losses.reconstruction_target == "input":
+            return treated.audio
+        kinds = self.settings.treatments.kinds
+        denoised = torch.tensor([kind in ("spec_augment", "mixup") for kind in kinds]).to(batch.targets.device)
+        rows = denoised[batch.inputs["treatment"]]
+        features = torch.where(rows[:, None, None], clean.features, treated.audio.features)
+        return Padded(features, torch.where(rows, clean.lengths, treated.audio.lengths))
+
+    def after_step(self) -> None:
+        """Move the centers after the embeddings of the step; mixtures are left out."""
+        if self.network.center is not None and self._for_centers is not None:
+            self.network.center.update(*self._for_centers)
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Softmax per window, averaged; embeddings are averaged over windows too."""
+        self.network.eval()
+        inputs = (torch.split(batch.inputs[name], _WINDOWS_AT_ONCE) for name in ("audio", "audio_frames"))
+        scored = [
+            self.network.scores_and_embeddings(self.network.normalise(*part)) for part in zip(*inputs, strict=True)
+        ]
+        logits, embeddings = (torch.cat(parts) for parts in zip(*scored, strict=True))
+        per_example = torch.split(logits.log_softmax(dim=1), batch.lengths.tolist())
+        log_means = torch.stack([windows.logsumexp(dim=0) - math.log(len(windows)) for windows in per_example])
+        return Outputs(log_means.exp(), mean_over_segments(embeddings, batch.lengths), log_means)
