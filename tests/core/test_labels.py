@@ -2,6 +2,7 @@
 
 import itertools
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -28,11 +29,35 @@ def test_every_spelling_stands_for_one_emotion() -> None:
         ("<|SAD|>", "sad"),
         ("Dégoût", "disgusted"),
         ("radość", "happy"),
+        ("hüzünlü", "sad"),
+        ("neutro", "neutral"),
+        ("радость", "happy"),
+        ("medo", "fearful"),
+        ("غضب", "angry"),
+        ("悲しい", "sad"),
+        ("공포", "fearful"),
+        ("disqust", "disgusted"),
         (unicodedata.normalize("NFD", "Ärger"), "angry"),
     ],
 )
 def test_spellings_of_people_and_corpora_are_known(spelling: str, name: str) -> None:
     assert canonical_emotion(spelling) == name
+
+
+@pytest.mark.parametrize("page", ["cafe", "emodb", "emovo", "nemo", "turevdb"])
+def test_the_corpora_own_words_are_known(page: str) -> None:
+    """Every page's table of words against the class beside it, whichever way the table stands."""
+    text = (Path(__file__).parents[2] / "docs" / "corpora" / f"{page}.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+    pairs = [(row[-3], row[-2]) for row in rows if len(row) > 2 and row[-2].startswith("`")]  # a row per class
+    across = {row[0]: row[1:] for row in rows if len(row) > 6}
+    if "class" in across:  # a column per class
+        words = across.get("French") or across["Italian"]
+        pairs = list(zip(words, across["class"], strict=True))
+    assert len(pairs) > 3
+    assert {word: canonical_emotion(word.partition(" ")[0]) for word, _ in pairs} == {
+        word: name.strip("`") for word, name in pairs
+    }
 
 
 @pytest.mark.parametrize("label", ["", "content", "anger2", "yawning", "angry/sad", "angry/quux", "<|EMO_UNKNOWN|>"])

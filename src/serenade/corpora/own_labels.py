@@ -14,7 +14,13 @@ from serenade.core.labels import EMOTIONS, canonical_emotion
 
 __all__ = ["Slip", "read_labels"]
 
-_NO_LABEL = frozenset(("", "-", "?", "na", "n/a", "nan", "none", "null", "unlabelled", "unlabeled", "unknown"))
+_NO_LABEL = frozenset(
+    (
+        *("", "-", "?", "na", "n/a", "nan", "none", "null", "unlabelled", "unlabeled", "unknown"),
+        *("xxx", "no agreement", "no_agreement"),  # IEMOCAP's code and others' for votes without a majority
+        *("unk", "<unk>", "emo_unknown", "<|emo_unknown|>"),  # emotion2vec, SenseVoice
+    )
+)
 _RARE = 2  # a word that stands more often than this is meant
 _SHORTEST = 4  # letters from which one letter away means a slip: sad and mad are two words
 
