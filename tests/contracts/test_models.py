@@ -15,6 +15,7 @@ from serenade.models.apcnn import Apcnn, OneLayerCnn
 from serenade.models.glam import Glam
 from serenade.models.mhcnn import Mhcnn
 from serenade.models.mtl_aug import CnnBlstm
+from serenade.models.ss_aae import AaeClassifier
 
 CLASSES = 5
 # A small one of each, and an input it takes. A new model: one line here.
@@ -28,6 +29,7 @@ MAKERS: dict[str, Callable[[], tuple[nn.Module, Tensor]]] = {
     "apcnn": lambda: (Apcnn(CLASSES), torch.randn(3, 1, 60, 70)),
     "one-layer": lambda: (OneLayerCnn(CLASSES, 10, 2), torch.randn(3, 1, 40, 50)),
     "cnn-blstm": lambda: (CnnBlstm(CLASSES, 26), torch.randn(3, 1, 26, 57)),
+    "ss-aae": lambda: (AaeClassifier(CLASSES, 26), torch.randn(3, 1, 26, 57)),
 }
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}  # another batch size adds in another order, in single precision
 

@@ -49,6 +49,7 @@ def examples_for(system: System, *, training: bool) -> list[Example]:
                 "toy",
                 f"s{number % 2}",
                 LABELS.names[number % 3],
+                gender=("female", "male")[number % 2],
                 attributes=Attributes(1, 5, valence=1 + number % 4, arousal=2, dominance=5 - number % 3),
             ),
             system.extract(sound(number, duration_s), training=training),

@@ -15,5 +15,6 @@ MODELS: NameTable[type[nn.Module]] = NameTable(
         ("apcnn", "serenade.models.apcnn:Apcnn"),
         ("one-layer", "serenade.models.apcnn:OneLayerCnn"),
         ("cnn-blstm", "serenade.models.mtl_aug:CnnBlstm"),
+        ("ss-aae", "serenade.models.ss_aae:AaeClassifier"),
     ],
 )

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ SYSTEMS: NameTable[type[System]] = NameTable(
         ("functionals", "serenade.systems.functionals:FunctionalsSystem"),
         ("mfcc_gmm", "serenade.systems.mfcc_gmm:MfccGmmSystem"),
         ("mtl_aug", "serenade.systems.mtl_aug:MtlAugSystem"),
+        ("ss_aae", "serenade.systems.ss_aae:SsAaeSystem"),
     ],
 )
 
@@ -59,6 +61,7 @@ PRESETS: dict[str, str] = {
     "stl-aug": "mtl_aug",
     "stl-center": "mtl_aug",
     "mtl-dim": "mtl_aug",
+    "ss-aae": "ss_aae",
 }
 
 
@@ -123,7 +126,7 @@ def load_system(folder: Path, device: torch.device | None = None) -> System:
         system.network.load_state_dict(dict(checkpoint.weights))
     except RuntimeError as error:
         raise CheckpointError(
-            "the model's weights do not fit its settings", where=folder, found=str(error).splitlines()[-1].strip()
+            "the model's weights do not fit its settings", where=folder, found=shorten(str(error).splitlines()[-1].strip(), 200)
         ) from error
     system.network.eval().requires_grad_(False)
     return system if device is None else system.to(device)

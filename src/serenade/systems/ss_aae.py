@@ -1,0 +1,265 @@
+"""SS-AAE: an adversarial autoencoder taught emotion, gender and speaker, also by speech without emotion labels.
+
+S. Latif, R. Rana, S. Khalifa, R. Jurdak, J. Epps, B. W. Schuller, "Multi-Task Semi-Supervised Adversarial Autoencoding
+for Speech Emotion Recognition", IEEE Trans. Affective Computing 13(2), 992-1004, 2022, arXiv 1907.06078: what MTL-AUG
+(`systems.mtl_aug`) is compared with. It needs to be told who speaks and of which sex, of unlabelled speech too: the
+weakness that MTL-AUG does without.
+
+Idea to code:
+    code of one vector, heads on it               `models.ss_aae`
+    step 1: reconstruction + emotion, sex, speaker `SsAaeSystem.task_losses`
+    step 2: discriminator of code and prior N(0, I) `SsAaeSystem.discriminator_losses`
+    step 3: encoder, to fool it                   `SsAaeSystem.fooling_losses`
+    three Adams that take turns                   `training.steps`
+
+Deviations, with reasons: the paper's body was not at hand; features, encoder and recipe are those of MTL-AUG, so that
+the comparison is of what is taught. The discriminator sees the codes of step 1, which saves a forward pass.
+
+Target numbers: none; no cell of the tables could be read.
+"""
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, device, nn
+from torch.nn import functional
+
+from serenade.core.labels import LabelSet
+from serenade.core.records import UNKNOWN_SPEAKER, Utterance
+from serenade.core.settings import Settings
+from serenade.models.ss_aae import AaeClassifier, CodeDecoder, Discriminator, SsAaeNetworkSettings, TaskHead
+from serenade.nn.masking import masked_mean_squares, valid_steps
+from serenade.nn.soft_targets import class_shares, soft_cross_entropy
+from serenade.signal.audio import SAMPLE_RATE
+from serenade.signal.features import FrontEndSettings, LogMelSettings, build_front_end
+from serenade.signal.normaliser import Normaliser, NormaliserSettings
+from serenade.training.batches import mean_over_segments
+from serenade.training.settings import TrainingSettings
+from serenade.training.system import Batch, Example, Outputs, Phase, UnlabelledUse
+from serenade.training.windows import collate_windows, random_crop, windows_of
+
+__all__ = ["SsAaeSettings", "SsAaeSystem"]
+
+_GENDERS = {"female": 0, "male": 1}
+_UNKNOWN = -1
+_WINDOWS_AT_ONCE = 64  # of a long recording; bounds the memory of scoring
+
+
+class TaskWeights(Settings):
+    """Weights of the losses beside the reconstruction."""
+
+    emotion: float = Field(1.0, gt=0, description="of the cross-entropy of emotions")
+    gender: float = Field(0.3, gt=0, description="of the cross-entropy of female and male")
+    speaker: float = Field(0.3, gt=0, description="of the cross-entropy of the speakers trained on")
+    fooling: float = Field(0.1, gt=0, description="of the encoder's loss against the discriminator")
+
+
+class SsAaeSettings(Settings):
+    """Settings of SS-AAE."""
+
+    front_end: FrontEndSettings = LogMelSettings(
+        num_bands=80,
+        window="hamming",
+        window_length=1024,
+        hop_length=256,
+        fft_length=1024,
+        log="natural",
+        floor=1e-6,
+        floor_by="add",
+    )
+    normaliser: NormaliserSettings = NormaliserSettings(kind="per_bin")
+    window_frames: int = Field(
+        480, ge=32, description="frames that the network sees at once, 7.68 s at the default hop"
+    )
+    losses: TaskWeights = TaskWeights()
+    network: SsAaeNetworkSettings = SsAaeNetworkSettings()
+    training: TrainingSettings = TrainingSettings(
+        epochs=100,
+        batch_size=32,
+        learning_rate=1e-4,
+        weight_decay=0.0,
+        schedule="restore_and_halve",
+        restore_after=5,
+        min_learning_rate=1e-5,
+        clip_norm=5.0,
+        criterion="ua",
+    )
+
+
+class SsAaeNetwork(nn.Module):
+    """Normaliser, coder, heads, decoder and discriminator: all that has weights or fitted buffers.
+
+    Args:
+        num_classes: K.
+        num_bands: F of the features.
+        settings: of the system.
+    """
+
+    def __init__(self, num_classes: int, num_bands: int, settings: SsAaeSettings) -> None:
+        super().__init__()
+        self.normaliser = Normaliser(settings.normaliser, num_bands)
+        self.body = AaeClassifier(num_classes, num_bands, settings.network)
+        self.gender = TaskHead(len(_GENDERS), settings.network)
+        self.speaker = TaskHead(1, settings.network)  # as many as are trained on, once they are known
+        self.decoder = CodeDecoder(num_bands, settings.window_frames, settings.network)
+        self.discriminator = Discriminator(settings.network)
+
+    def normalise(self, features: Tensor, frames: Tensor) -> Tensor:
+        """(B, F, L) features of which (B,) `frames` are valid, normalised; padding becomes 0, the training mean."""
+        normalised: Tensor = self.normaliser(features)
+        return normalised.masked_fill(~valid_steps(frames, features.shape[2])[:, None], 0.0)
+
+    def scores_and_embeddings(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K) logits and (B, code_dim) codes of (B, F, L) features of which (B,) `frames` are valid."""
+        return self.body.scores_and_embeddings(self.normalise(features, frames).unsqueeze(1), frames)
+
+
+class SsAaeSystem:
+    """SS-AAE as the training loop and the recogniser see it.
+
+    Args:
+        settings: of the system.
+        labels: classes.
+    """
+
+    settings_class: type[Settings] = SsAaeSettings
+    unlabelled_use: UnlabelledUse = "optional"
+
+    def __init__(self, settings: SsAaeSettings, labels: LabelSet) -> None:
+        self.settings, self.labels = settings, labels
+        self.front_end = build_front_end(settings.front_end)
+        num_bands, _ = self.front_end.shape(SAMPLE_RATE)
+        self.network = SsAaeNetwork(len(labels), num_bands, settings)
+        self._others: frozenset[str] = frozenset()
+        self._speakers: dict[str, int] = {}
+        self._codes: Tensor | None = None
+
+    def to(self, where: device) -> Self:
+        """The system with its network on a device; features are extracted on the CPU."""
+        self.network.to(where)
+        return self
+
+    def cache_key(self, *, training: bool) -> str:
+        """Front end, and for scoring the window."""
+        front_end = self.settings.front_end.model_dump_json()
+        return f"{front_end}|whole" if training else f"{front_end}|{self.settings.window_frames}"
+
+    def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
+        """``audio`` of a (T,) waveform: (W, F, L) windows for scoring, (1, F, L) float16 as a whole for training."""
+        with torch.inference_mode():
+            features = self.front_end(waveform.unsqueeze(0))
+        return {"audio": features.half() if training else windows_of(features, self.settings.window_frames)}
+
+    def meet_unlabelled(self, utterances: Sequence[Utterance]) -> None:
+        """Its speakers are told apart too."""
+        self._others = frozenset(key for utterance in utterances if (key := _speaker(utterance)) is not None)
+
+    def fit_inputs(self, train: Sequence[Example]) -> None:
+        """Fit the normaliser to the labelled training part of a fold, and count the speakers trained on."""
+        self.network.normaliser.fit(example.inputs["audio"] for example in train)
+        own = {key for example in train if (key := _speaker(example.utterance)) is not None}
+        self._speakers = {key: place for place, key in enumerate(sorted(own | self._others))}
+        self.network.speaker.resize(max(1, len(self._speakers)))
+
+    def training_items(self, examples: Sequence[Example], generator: Generator) -> list[Example]:
+        """Every example once, cropped at random to the window, with the numbers of its speaker and sex."""
+        return [self._item(example, generator) for example in examples]
+
+    def _item(self, example: Example, generator: Generator) -> Example:
+        speaker = self._speakers.get(_speaker(example.utterance) or "", _UNKNOWN)
+        gender = _GENDERS.get(example.utterance.gender or "", _UNKNOWN)
+        inputs = {
+            "audio": random_crop(example.inputs["audio"], self.settings.window_frames, generator),
+            "speaker": torch.tensor([speaker]),
+            "gender": torch.tensor([gender]),
+        }
+        return Example(example.utterance, inputs, example.target)
+
+    def collate(self, items: Sequence[Example]) -> Batch:
+        """Windows of all items along the first axis, with their valid lengths."""
+        reach = None if "speaker" in items[0].inputs else self.network.body.coder.encoder.reach
+        voted = self.labels if self.settings.training.targets == "votes" else None
+        return collate_windows(items, self.settings.window_frames, reach=reach, voted=voted)
+
+    # -------------------------------------------------------------------------------------------- training
+
+    def phases(self) -> list[Phase]:
+        """Tasks, discriminator, encoder: each with an optimiser of its own."""
+        network = self.network
+        judge = list(network.discriminator.parameters())
+        judging = {id(parameter) for parameter in judge}
+        others = [parameter for parameter in network.parameters() if id(parameter) not in judging]
+        return [
+            Phase("tasks", self.task_losses, others),
+            Phase("discriminator", self.discriminator_losses, judge),
+            Phase("encoder", self.fooling_losses, list(network.body.coder.parameters())),
+        ]
+
+    def losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
+        """Those of all three steps."""
+        steps = (self.task_losses, self.discriminator_losses, self.fooling_losses)
+        return {name: loss for step in steps for name, loss in step(batch, generator).items()}
+
+    def task_losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
+        """``reconstruction`` of all, ``emotion``, ``gender`` and ``speaker`` of those of whom each is known."""
+        weights, network = self.settings.losses, self.network
+        x, frames = self._normalised(batch)
+        code = network.body.coder(x.unsqueeze(1), frames)
+        self._codes = code.detach()
+        losses = {"reconstruction": masked_mean_squares(network.decoder(code), x, frames)}
+        rows = batch.targets >= 0
+        if rows.any():
+            shares = class_shares(batch.targets, len(self.labels)) if batch.shares is None else batch.shares
+            even = torch.ones(len(self.labels), device=shares.device)
+            losses["emotion"] = weights.emotion * soft_cross_entropy(
+                network.body.emotion(code[rows]), shares[rows], even
+            )
+        for name, head, weight in (
+            ("gender", network.gender, weights.gender),
+            ("speaker", network.speaker, weights.speaker),
+        ):
+            known = batch.inputs[name] >= 0
+            if known.any():
+                loss = functional.cross_entropy(head(code[known]).float(), batch.inputs[name][known])
+                losses[name] = weight * loss
+        return losses
+
+    def discriminator_losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
+        """``discriminator``: draws of the prior are 1, codes are 0."""
+        assert self._codes is not None, "the discriminator's step follows that of the tasks"
+        codes = self._codes.float()
+        prior = torch.randn(codes.shape, generator=generator).to(codes.device)
+        told = self.network.discriminator(torch.cat([prior, codes])).float()
+        truth = torch.cat([torch.ones(len(prior)), torch.zeros(len(codes))]).to(told.device)
+        return {"discriminator": functional.binary_cross_entropy_with_logits(told, truth)}
+
+    def fooling_losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
+        """``fooling``: codes are to be taken for draws of the prior."""
+        x, frames = self._normalised(batch)
+        told = self.network.discriminator(self.network.body.coder(x.unsqueeze(1), frames)).float()
+        loss = functional.binary_cross_entropy_with_logits(told, torch.ones_like(told))
+        return {"fooling": self.settings.losses.fooling * loss}
+
+    def _normalised(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        frames = batch.inputs["audio_frames"]
+        return self.network.normalise(batch.inputs["audio"], frames), frames
+
+    # -------------------------------------------------------------------------------------------- scoring
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Softmax per window, averaged; codes are averaged over windows too."""
+        self.network.eval()
+        windows = torch.split(batch.inputs["audio"], _WINDOWS_AT_ONCE)
+        frames = torch.split(batch.inputs["audio_frames"], _WINDOWS_AT_ONCE)
+        scored = [self.network.scores_and_embeddings(*part) for part in zip(windows, frames, strict=True)]
+        probabilities = torch.cat([logits.softmax(dim=1) for logits, _ in scored])
+        codes = torch.cat([code for _, code in scored])
+        return Outputs(mean_over_segments(probabilities, batch.lengths), mean_over_segments(codes, batch.lengths))
+
+
+def _speaker(utterance: Utterance) -> str | None:
+    """A name that no other corpus uses for somebody else; None where the speaker is not known."""
+    name = utterance.speaker.removeprefix(f"{utterance.corpus}/")
+    return None if name == UNKNOWN_SPEAKER else f"{utterance.corpus}/{name}"
