@@ -2,7 +2,7 @@
 
 import torch
 
-from serenade.nn.masking import attentive_pool, masked_softmax, masked_statistics, valid_steps
+from serenade.nn.masking import attentive_pool, masked_mean_squares, masked_softmax, masked_statistics, valid_steps
 from serenade.nn.recurrent import PackedBlstm
 
 LENGTHS = torch.tensor([1, 7, 4])
@@ -60,3 +60,16 @@ def test_packed_blstm_equals_one_sequence_at_a_time() -> None:
         alone = blstm(frames[row : row + 1, :length], None)
         torch.testing.assert_close(states[row, :length], alone[0])
         assert (states[row, length:] == 0).all()
+
+
+def test_errors_are_averaged_over_valid_cells_then_over_examples() -> None:
+    generator = torch.Generator().manual_seed(3)
+    predictions, targets = torch.randn(2, 3, 4, 7, generator=generator).unbind()
+    expected = [
+        float((predictions[row, :, :length] - targets[row, :, :length]).square().mean())
+        for row, length in enumerate(LENGTHS.tolist())
+    ]
+    found = masked_mean_squares(predictions, targets, LENGTHS)
+    torch.testing.assert_close(found, torch.tensor(sum(expected) / 3))
+    predictions[0, :, 1:] = torch.nan  # padding does not count, whatever it is
+    torch.testing.assert_close(masked_mean_squares(predictions, targets, LENGTHS), found)

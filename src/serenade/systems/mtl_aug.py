@@ -46,7 +46,7 @@ from serenade.signal.audio import SAMPLE_RATE
 from serenade.signal.augmentation.speed import change_speed
 from serenade.signal.features import FrontEndSettings, LogMelSettings, build_front_end
 from serenade.signal.normaliser import Normaliser, NormaliserSettings
-from serenade.training.batches import mean_over_segments
+from serenade.training.batches import mean_over_segments, target_attributes
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import Batch, Example, Outputs, UnlabelledUse
 from serenade.training.treatments import Padded, Treated, TreatmentSettings, draw_item, treat
@@ -240,7 +240,7 @@ class MtlAugSystem:
             targets = torch.tensor([example.target for example in labelled])
             counts = torch.bincount(targets, minlength=len(self.labels)).clamp_min(1)
             self.network.class_weights.copy_(len(labelled) / (len(self.labels) * counts))
-        if self.settings.losses.attributes and all(example.utterance.attributes is None for example in labelled):
+        if self.settings.losses.attributes and all(target_attributes(example).isnan().all() for example in labelled):
             raise TrainingError(
                 "there are no attributes to learn",
                 found=f"{len(labelled)} utterances without valence, arousal and dominance",
