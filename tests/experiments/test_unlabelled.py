@@ -1,24 +1,33 @@
 """Unlabelled speech from the folder to the run: what is left out, the pieces, hours, leaks, refusals."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from tests.experiments.test_run import Quiet
 
-from serenade.core.errors import CorpusError, UsageError
+from serenade.core.errors import CorpusError, LeakError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.corpora.synthetic import generate
 from serenade.evaluation.splits import make_split
 from serenade.evaluation.unlabelled_leaks import check_unlabelled
+from serenade.experiments.card import model_card
+from serenade.experiments.final import train_final
 from serenade.experiments.near_duplicates import find_copies
+from serenade.experiments.run import prepare, run_experiment
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings, UnlabelledSettings
+from serenade.experiments.summary import summarise
 from serenade.experiments.unlabelled import Pieces, describe_unlabelled, read_unlabelled
+from serenade.reports.page import write_report
 from serenade.signal.audio import read_audio
 from serenade.systems import PRESETS, make_system, system_settings
+from serenade.training import loop
 from serenade.training.cache import FeatureCache
+from serenade.training.checkpoints import read_checkpoint
 
 RATE = 16000
 LENGTHS_S = {"a/1": 2.0, "a/2": 17.5, "b/3": 7.68, "b/4": 7.7, "c/5": 0.3}
@@ -176,3 +185,114 @@ def test_a_tested_recording_or_take_in_the_unlabelled_speech_is_an_error_and_a_s
     errors = {f.kind: [o.name for o in f.offenders] for f in findings if f.severity == "error"}
     assert errors == {"content": [free[0].content], "near_duplicate": ["unlabelled/unlabelled/y.wav"]}
     assert [f.kind for f in findings if f.parts == ("unlabelled",)] == ["unknown_speaker"]
+
+
+# ------------------------------------------------------------------------------------------------ runs
+
+TINY_NETWORK = {"channels": (2, 2, 4, 4), "lstm_units": 4, "embedding_dim": 6}
+TINY = {
+    "window_frames": 96,
+    "front_end": {"num_bands": 16},
+    "training": {"epochs": 3, "batch_size": 4, "unlabelled_batch_size": 3, "learning_rate": 0.01, "restore_after": 1},
+}
+
+
+def semi(labelled: Path, folder: Path, preset: str = "mtl-aug-semi", **changes: object) -> ExperimentSettings:
+    network = TINY_NETWORK if preset.startswith("mtl") else {"shared": TINY_NETWORK, "code_dim": 5}
+    settings = settings_of(("unlabelled", folder), labelled=labelled, shortest_s=0.1)
+    return settings.model_copy(update={"preset": preset, "system": {**TINY, "network": network}, **changes})
+
+
+@pytest.fixture(scope="module")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("voices")
+    generate(root, speakers=3, utterances_per_class=2, classes=("angry", "sad"))
+    return root
+
+
+@pytest.mark.parametrize("preset", ["mtl-aug-semi", "ss-aae"])
+def test_an_interrupted_run_with_unlabelled_speech_ends_like_an_unbroken_one(
+    voices: Path, folder: Path, tmp_path: Path, preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = prepare(semi(voices, folder, preset))
+    whole = run_experiment(plan, tmp_path / "whole", workers=1)
+    write_log = loop._write_log
+
+    def interrupted(path: Path, history: Sequence[Mapping[str, object]]) -> None:
+        write_log(path, history)
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_write_log", interrupted)
+    for _ in plan.jobs:  # each run gets one job further, by one epoch
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(plan, tmp_path / "broken", workers=1)
+    monkeypatch.setattr(loop, "_write_log", write_log)
+    resumed = run_experiment(prepare(semi(voices, folder, preset)), tmp_path / "broken", workers=1)
+    for key in plan.jobs:
+        one, two = whole.read_record(key), resumed.read_record(key)
+        assert one.scores == two.scores
+        first, second = ((run.job(key) / "model" / "weights.safetensors").read_bytes() for run in (whole, resumed))
+        assert first == second
+
+
+def test_a_run_tells_of_its_unlabelled_speech_everywhere(voices: Path, folder: Path, tmp_path: Path) -> None:
+    plan = prepare(semi(voices, folder))
+    run = run_experiment(plan, tmp_path / "run", workers=1)
+    assert [u.id for u in run.read_unlabelled()] == [u.id for u in plan.unlabelled.utterances]
+    assert {item.reason for item in run.read_unlabelled_left_out()} == {"undecodable", "silent", "duplicate"}
+    record = run.read_record(plan.jobs[0])
+    assert record.unlabelled is not None
+    assert record.unlabelled["recordings"] == len(LENGTHS_S)
+    assert record.unlabelled["minutes"] == pytest.approx(sum(LENGTHS_S.values()) / 60)
+    assert read_checkpoint(run.job(plan.jobs[0]) / "model").about["unlabelled"]["corpora"] == ["unlabelled"]
+    summary = summarise(run.path)
+    assert summary["unlabelled"]["left_out"] == {"undecodable": 1, "silent": 1, "duplicate": 1}
+    assert any("5 recordings without labels (unlabelled speech" in note for note in summary["notes"])
+    write_report([run.path], tmp_path / "report.html")
+    assert "heard in training without labels in every fold" in (tmp_path / "report.html").read_text()
+    with pytest.raises(UsageError, match="holds another run"):
+        run_experiment(prepare(semi(voices, folder / "a")), run.path, workers=1)
+
+
+def test_missing_and_useless_unlabelled_speech_is_refused_before_anything_is_read(voices: Path, folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"none is given.*--unlabelled"):
+        prepare(semi(voices, folder, unlabelled=UnlabelledSettings()))
+    with pytest.raises(UsageError, match="does not learn from unlabelled speech"):
+        prepare(settings_of(("unlabelled", Path("nowhere")), labelled=Path("nowhere")))
+
+
+def test_a_tested_speaker_in_the_unlabelled_speech_stops_the_run(voices: Path, folder: Path) -> None:
+    settings = semi(voices, folder)
+    corpora = (CorpusSettings(name="synthetic", root=voices),)
+    with pytest.raises(LeakError, match=r"unlabelled and test share 3 speakers in 3 of 3 folds"):
+        prepare(settings.model_copy(update={"unlabelled": UnlabelledSettings(corpora=corpora)}))
+
+
+def test_a_final_model_learns_from_it_and_its_card_says_so_and_who_may_use_it(
+    voices: Path, folder: Path, tmp_path: Path
+) -> None:
+    settings = semi(voices, folder)
+    train_final(settings, tmp_path / "model", figures=None, watcher=Quiet())
+    card = (tmp_path / "model" / "card.md").read_text()
+    assert "It also learnt from 5 recordings without labels (unlabelled speech; 1 speakers, 0.6 minutes)." in card
+    assert "Whether these weights may be used commercially, the owner of unlabelled speech must say." in card
+    assert not (tmp_path / "model.training").exists()
+    assert read_checkpoint(tmp_path / "model").settings["training"]["schedule"] == "decay"
+    run = run_experiment(prepare(settings), tmp_path / "run", workers=1)
+    other = semi(voices, folder / "a")
+    with pytest.raises(UsageError, match="the unlabelled speech differ"):
+        train_final(other, tmp_path / "other", figures=run.path, watcher=Quiet())
+
+
+def test_a_model_of_bound_and_free_speech_is_bound(voices: Path) -> None:
+    def card(*names: str) -> str:
+        first, *others = (CorpusSettings(name=name, root=Path()) for name in names)
+        beside = UnlabelledSettings(corpora=tuple(others))
+        settings = ExperimentSettings(preset="mtl-aug-semi", corpora=(first,), unlabelled=beside)
+        return model_card(settings, people("emodb", "03"), LabelSet(("angry", "sad")), None)
+
+    assert "All of this data may be used commercially." in card("emodb", "librispeech")
+    assert "NOT for commercial use, because of RAVDESS" in card("emodb", "ravdess")
+    assert "NOT for commercial use, because of RAVDESS" in card("ravdess", "librispeech")
+    assert card("emodb", "librispeech").count("* LibriSpeech: CC BY 4.0") == 1
