@@ -77,11 +77,19 @@ def read_corpus(
     from serenade.corpora.collector import collector_paused
     from serenade.corpora.selection import select
     from serenade.corpora.validation import validate
+    from serenade.corpora.way_out import way_out
 
     corpus = CORPORA.resolve(name)
     try:
         with collector_paused():
             listing = _lister(corpus, examine)(root)
+    except CorpusError as error:
+        if error.hint is not None or error.expected != corpus.layout:
+            raise
+        hint = way_out(corpus, root, map(CORPORA.resolve, CORPORA))  # it lies neither there nor near
+        raise CorpusError(
+            error.what, where=error.where, found=error.found, expected=corpus.layout, hint=hint
+        ) from error
     except OSError as error:
         where = root if error.filename is None else error.filename
         raise CorpusError("the corpus cannot be read", where=where, found=error.strerror) from error

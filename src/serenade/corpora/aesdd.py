@@ -80,6 +80,7 @@ CORPUS = Corpus(
     homepage="http://m3c.web.auth.gr/research/aesdd-speech-emotion-recognition/",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="folders anger/, disgust/, fear/, happiness/, sadness/ with recordings such as anger/a03 (4).wav",
     notes="The same 19 sentences in every emotion; no neutral class; the corpus grows, so copies differ.",
 )

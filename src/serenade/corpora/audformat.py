@@ -84,7 +84,7 @@ def _list(root: Path, *, recordings_needed: bool) -> Listing:
     folder, choices = split_choices(root, _CHOICES)
     if folder.name == HEADER:
         folder = folder.parent
-    require_root(folder, lambda path: (path / HEADER).is_file(), title=CORPUS.title, expected=CORPUS.layout)
+    require_root(folder, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     if choices.get("pickle", "trusted") != "trusted":
         raise UsageError("pickles are opened where you trust them", found=f"pickle={choices['pickle']}")
     with tempfile.TemporaryDirectory(prefix="serenade-audformat-") as scratch:
@@ -93,6 +93,10 @@ def _list(root: Path, *, recordings_needed: bool) -> Listing:
     return assemble(
         root, rows, folder=folder, title="database", recordings_needed=recordings_needed, audio=choices.get("audio")
     )
+
+
+def _looks_right(root: Path) -> bool:
+    return (root / HEADER).is_file()
 
 
 def _roles(database: Database, table: str) -> dict[str, str]:
@@ -343,6 +347,7 @@ CORPUS = Corpus(
     homepage="https://audeering.github.io/audformat",
     commercial_use=None,
     list_files=list_files,
+    looks_right=_looks_right,
     list_labels=list_labels,
     layout="db.yaml, and db.<table>.csv or .parquet beside it; PATH#table=NAME,column=NAME chooses the emotion",
 )

@@ -20,6 +20,7 @@ from pathlib import Path
 from serenade.core.errors import CorpusError
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
 from serenade.corpora.cells import MEANINGS, read_utterance, sort_cells
+from serenade.corpora.class_folders import names_emotions, tell_own_classes
 from serenade.corpora.class_names import ClassNames
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import read_rows
@@ -61,20 +62,31 @@ def list_labels(root: Path) -> Listing:
 def _list(root: Path, *, recordings_needed: bool) -> Listing:
     if root.name in _METADATA and root.is_file():
         root = root.parent
-    require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
+    require_root(
+        root,
+        lambda folder: _looks_right(folder) and (folder == root or _has_metadata(folder) or names_emotions(folder)),
+        title=CORPUS.title,
+        expected=CORPUS.layout,
+    )
     files = list(walk_files(root))
     metadata = [path for path in files if path.name in _METADATA]
     rows = list(_of_tables(root, metadata) if metadata else _of_folders(root, files))
+    if not metadata:
+        tell_own_classes(root, [str(row.utterance.emotion) for row in rows if isinstance(row, Draft)])
     title = "metadata" if metadata else "folder"
     return assemble(root, rows, folder=root, title=title, recordings_needed=recordings_needed)
 
 
 def _looks_right(root: Path) -> bool:
-    if any((folder / name).is_file() for folder in (root, *_folders(root)) for name in _METADATA):
+    if _has_metadata(root):
         return True
     inner = [folder for part in _folders(root) if part.name.lower() in _PARTS for folder in _folders(part)]
     classes = inner or [folder for folder in _folders(root) if folder.name.lower() not in _PARTS]
     return sum(any(is_sound(path) for path in folder.iterdir()) for folder in classes) > 1
+
+
+def _has_metadata(root: Path) -> bool:
+    return any((folder / name).is_file() for folder in (root, *_folders(root)) for name in _METADATA)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -171,6 +183,7 @@ CORPUS = Corpus(
     homepage="https://huggingface.co/docs/datasets/audio_dataset",
     commercial_use=None,
     list_files=list_files,
+    looks_right=_has_metadata,
     list_labels=list_labels,
     layout="metadata.csv, .jsonl or .parquet with file_name and label; or a folder per class, also below train/",
     notes="Without a column for the speaker nothing can be promised about new voices.",

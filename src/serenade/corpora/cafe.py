@@ -121,6 +121,7 @@ CORPUS = Corpus(
     homepage="https://zenodo.org/record/1478765",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="folders such as Colère/Fort/ and Neutre/ with recordings such as Colère/Fort/01-C-2-3.wav",
     expected={
         "angry": 144,

@@ -10,7 +10,7 @@ from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
 from serenade.corpora.layout import is_sound, require_root, walk_files
 from serenade.corpora.own_labels import Slip, read_labels
 
-__all__ = ["list_class_folders"]
+__all__ = ["list_class_folders", "names_emotions", "tell_own_classes"]
 
 _LAYOUT = "at least two folders named by their class: EMOTION/file.wav, EMOTION/SPEAKER/file.wav or SPEAKER/EMOTION/..."
 _PARTS = frozenset(("train", "training", "test", "testing", "dev", "val", "valid", "validation", "eval"))
@@ -28,7 +28,12 @@ def list_class_folders(root: Path) -> Listing:
         CorpusError: there are no folders with recordings; the message names a neighbour that has them.
     """
     try:
-        require_root(root, _looks_right, title="recordings sorted by class", expected=_LAYOUT)
+        require_root(
+            root,
+            lambda folder: _looks_right(folder) and (folder == root or names_emotions(folder)),
+            title="recordings sorted by class",
+            expected=_LAYOUT,
+        )
     except CorpusError as error:
         raise _with_tables(error, root) from error
     files = list(walk_files(root))
@@ -36,7 +41,7 @@ def list_class_folders(root: Path) -> Listing:
     depth = _class_depth(sounds)
     named = {path: path.parts[depth] for path in sounds if len(path.parts) > depth + 1}
     meanings = read_labels(named.values())
-    _tell_own_classes([meaning for meaning in meanings.values() if isinstance(meaning, str)])
+    tell_own_classes(root, [meaning for meaning in meanings.values() if isinstance(meaning, str)])
     utterances = []
     left_out = [LeftOut(p.relative_to(root).as_posix(), "other material", "not a sound file") for p in _loose(files)]
     for path in sounds:
@@ -93,10 +98,20 @@ def _class_depth(sounds: Sequence[Path]) -> int:
     return 1 if below and not any(canonical_emotion(name) for name in first) else 0
 
 
-def _tell_own_classes(names: Sequence[str]) -> None:
+def names_emotions(folder: Path) -> bool:
+    """Whether a folder in it, or one in that, is named by an emotion: any folder of folders may have sound in them."""
+    inner = [path for path in folder.iterdir() if path.is_dir()]
+    inner += [path for parent in inner for path in parent.iterdir() if path.is_dir()]
+    return any(canonical_emotion(path.name) is not None for path in inner)
+
+
+def tell_own_classes(root: Path, names: Sequence[str]) -> None:
+    """Warn where not one of the classes that folders name is an emotion: it may be another corpus's folder."""
     if names and not any(canonical_emotion(name) for name in names):
         shown = ", ".join(sorted(set(names))[:8])
-        _log.warning("no folder is named by an emotion that Serenade knows; taken as classes of your own: %s", shown)
+        _log.warning(
+            "%s: no folder is named by an emotion that Serenade knows; taken as classes of your own: %s", root, shown
+        )
 
 
 def _with_tables(error: CorpusError, root: Path) -> CorpusError:

@@ -59,7 +59,7 @@ def list_files(root: Path) -> Listing:
             table of labels lacks a column; the file of the labels or of the official parts cannot be read.
         MissingExtraError: the labels are in a file that h5py reads, and that is not installed.
     """
-    require_root(root, lambda folder: (folder / _TRANSCRIPTS).is_dir(), title=CORPUS.title, expected=CORPUS.layout)
+    require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     folder = root / _TRANSCRIPTS
     transcripts = {
         path.stem: list(_read_transcript(root, path))
@@ -84,6 +84,10 @@ def list_files(root: Path) -> Listing:
                 utterances[found.id] = found
     left_out += _unmatched(root, ratings, recordings, set(transcripts), set(utterances))
     return Listing(tuple(utterances[name] for name in sorted(utterances)), tuple(left_out))
+
+
+def _looks_right(root: Path) -> bool:
+    return (root / _TRANSCRIPTS).is_dir()
 
 
 def _recordings(root: Path) -> tuple[dict[str, Path], list[LeftOut]]:
@@ -243,6 +247,7 @@ CORPUS = Corpus(
     homepage="http://multicomp.cs.cmu.edu/resources/cmu-mosei-dataset/",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout=(
         "Transcript/Segmented/Combined/VIDEO.txt, Labels/*.csv (or CMU_MOSEI_Labels.csd) and "
         "Audio/Full/WAV_16000/VIDEO.wav of the raw data"

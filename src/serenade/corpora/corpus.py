@@ -55,6 +55,7 @@ class Corpus:
         list_files: lists a folder by names alone, nothing is decoded; raises CorpusError if the corpus is not there.
         layout: what must lie in the root, in words.
         expected: utterances per class in the complete corpus; empty where there is no fixed number.
+        looks_right: whether a folder has this layout, which is no other corpus's; None where any folder of sound may.
         list_labels: the same as `list_files` for a corpus whose recordings are elsewhere; None where that says it too.
         notes: what a user should know before trusting a number.
     """
@@ -70,4 +71,5 @@ class Corpus:
     layout: str
     expected: Mapping[str, int] = field(default_factory=dict)
     notes: str = ""
+    looks_right: Callable[[Path], bool] | None = None
     list_labels: Callable[[Path], Listing] | None = None

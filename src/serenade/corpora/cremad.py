@@ -191,6 +191,7 @@ CORPUS = Corpus(
     homepage="https://github.com/CheyneyComputerScience/CREMA-D",
     commercial_use=True,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="a folder AudioWAV/ with recordings such as AudioWAV/1001_DFA_ANG_XX.wav",
     expected={
         "angry": 1271,

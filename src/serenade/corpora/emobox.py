@@ -158,6 +158,7 @@ CORPUS = Corpus(
     homepage="https://github.com/emo-box/EmoBox",
     commercial_use=None,
     list_files=list_files,
+    looks_right=lambda root: bool(_lists(root)) and (root / _MAP).is_file(),
     list_labels=list_labels,
     layout="a folder with <corpus>.jsonl and label_map.json, or the list itself; PATH#audio=FOLDER for the recordings",
     notes="The lists name no speakers: where the corpus has a reader of its own, use that one.",

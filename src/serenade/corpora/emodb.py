@@ -170,6 +170,7 @@ CORPUS = Corpus(
     homepage="https://github.com/audeering/emodb",
     commercial_use=True,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="a folder wav/ with recordings such as wav/03a01Fa.wav",
     expected={
         "angry": 127,

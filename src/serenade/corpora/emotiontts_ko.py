@@ -118,6 +118,7 @@ CORPUS = Corpus(
     homepage="https://github.com/emotiontts/emotiontts_open_db",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="a folder Emotional/ with recordings such as Emotional/plain-to-emotional/ema/wav/ema00101.wav",
     expected={"angry": 75, "happy": 75, "neutral": 75, "sad": 75},
     notes=(

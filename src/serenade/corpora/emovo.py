@@ -106,6 +106,7 @@ CORPUS = Corpus(
     homepage="http://voice.fub.it/activities/corpora/emovo/index.html",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="folders f1/ to m3/ with recordings such as f1/dis-f1-b1.wav",
     expected={
         "angry": 84,

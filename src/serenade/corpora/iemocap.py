@@ -293,6 +293,7 @@ CORPUS = Corpus(
     homepage="https://sail.usc.edu/iemocap/",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout=(
         "folders Session1/ to Session5/, each with dialog/EmoEvaluation/, dialog/transcriptions/ and "
         "sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav"

@@ -60,7 +60,7 @@ def _list(root: Path, *, recordings_needed: bool) -> Listing:
     folder, choices = split_choices(root, AUDIO_CHOICE)
     if folder.name == "wav.scp":
         folder = folder.parent
-    require_root(folder, lambda path: (path / "wav.scp").is_file(), title=CORPUS.title, expected=CORPUS.layout)
+    require_root(folder, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     return assemble(
         root,
         _rows(folder),
@@ -69,6 +69,10 @@ def _list(root: Path, *, recordings_needed: bool) -> Listing:
         recordings_needed=recordings_needed,
         audio=choices.get("audio"),
     )
+
+
+def _looks_right(root: Path) -> bool:
+    return (root / "wav.scp").is_file()
 
 
 def _rows(folder: Path) -> Iterator[Draft | LeftOut]:
@@ -181,6 +185,7 @@ CORPUS = Corpus(
     homepage="https://kaldi-asr.org/doc/data_prep.html",
     commercial_use=None,
     list_files=list_files,
+    looks_right=_looks_right,
     list_labels=list_labels,
     layout="a folder with wav.scp, and segments, utt2spk, spk2gender, text, utt2emo where there are such",
     notes="Commands in wav.scp are not run.",

@@ -66,12 +66,16 @@ def list_labels(root: Path) -> Listing:
 def _list(root: Path, *, recordings_needed: bool) -> Listing:
     path, choices = split_choices(root, AUDIO_CHOICE)
     if not path.is_file():
-        require_root(path, lambda folder: bool(_manifests(folder)), title=CORPUS.title, expected=CORPUS.layout)
+        require_root(path, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     folder = path.parent if path.is_file() else path
     rows = _rows(_manifests(folder), None if folder == path else path)
     return assemble(
         root, rows, folder=folder, title="manifest", recordings_needed=recordings_needed, audio=choices.get("audio")
     )
+
+
+def _looks_right(root: Path) -> bool:
+    return bool(_manifests(root))
 
 
 def _manifests(folder: Path) -> dict[str, list[Path]]:
@@ -284,6 +288,7 @@ CORPUS = Corpus(
     homepage="https://lhotse.readthedocs.io",
     commercial_use=None,
     list_files=list_files,
+    looks_right=_looks_right,
     list_labels=list_labels,
     layout=(
         "*recordings*.jsonl(.gz) and *supervisions*.jsonl(.gz), or *cuts*.jsonl(.gz), also in .json or .yaml; the "

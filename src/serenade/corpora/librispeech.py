@@ -185,6 +185,7 @@ CORPUS = Corpus(
     homepage="https://www.openslr.org/12",
     commercial_use=True,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="a folder with subsets such as train-clean-100/, and SPEAKERS.TXT beside them; or one subset",
     notes="Read speech without emotion labels, for unlabelled training.",
 )

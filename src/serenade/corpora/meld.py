@@ -77,7 +77,7 @@ def list_files(root: Path) -> Listing:
         CorpusError: there is no table (the message names a neighbour that has one), a table cannot be read or lacks a
             column, or there is no folder with recordings.
     """
-    require_root(root, lambda folder: bool(_tables(folder)), title=CORPUS.title, expected=CORPUS.layout)
+    require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     tables = _tables(root)
     recordings, left_out = _recordings(root)
     if not any(recordings.values()):
@@ -98,6 +98,10 @@ def list_files(root: Path) -> Listing:
         utterances += listing.utterances
         left_out += listing.left_out
     return Listing(tuple(sorted(utterances, key=lambda utterance: utterance.id)), tuple(left_out))
+
+
+def _looks_right(root: Path) -> bool:
+    return bool(_tables(root))
 
 
 def _tables(root: Path) -> dict[str, Path]:
@@ -227,6 +231,7 @@ CORPUS = Corpus(
     homepage="https://affective-meld.github.io/",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="train_sent_emo.csv, dev_sent_emo.csv, test_sent_emo.csv, and recordings such as train_splits/dia0_utt0.mp4",
     expected={
         "angry": 1607,

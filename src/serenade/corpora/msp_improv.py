@@ -88,7 +88,7 @@ def list_files(root: Path) -> Listing:
             expected="Evalution.txt (or Evaluation.txt) beside the recordings",
             hint="Copy it from the release to there",
         )
-    require_root(root, lambda folder: _label_file(folder) is not None, title=CORPUS.title, expected=CORPUS.layout)
+    require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     labels = _label_file(root)
     assert labels is not None  # the root looks right
     paths = [path for path in walk_files(root) if is_sound(path)]
@@ -106,6 +106,10 @@ def list_files(root: Path) -> Listing:
     listing = _join(root, recordings, turns, labels.name, left_out)
     sessions = [f"session{number}" for number in range(1, 7)]
     return with_absent(listing, lambda utterance: str(utterance.group), sessions, kind="session")
+
+
+def _looks_right(root: Path) -> bool:
+    return _label_file(root) is not None
 
 
 def _label_file(root: Path) -> Path | None:
@@ -249,6 +253,7 @@ CORPUS = Corpus(
     homepage="https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Improv.html",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="the label file Evalution.txt, and recordings such as Audio/session1/S01A/S/MSP-IMPROV-S01A-F01-S-FM01.wav",
     expected={"angry": 792, "happy": 2644, "neutral": 3477, "other": 85, "sad": 885},
     notes="555 turns have no majority: votes, but no class. The emotion in a name is intended, never the label.",

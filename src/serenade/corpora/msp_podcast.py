@@ -91,7 +91,7 @@ def list_files(root: Path) -> Listing:
         CorpusError: there is no label table (the message names a neighbour that has one), it lacks a column, has two
             different lines for a recording, or names a part that nobody knows.
     """
-    require_root(root, lambda folder: _label_table(folder) is not None, title=CORPUS.title, expected=CORPUS.layout)
+    require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     table = _label_table(root)
     assert table is not None  # the root looks right
     base = table.parent.parent if table.parent.name.lower() in _LABEL_FOLDERS else table.parent
@@ -110,6 +110,10 @@ def list_files(root: Path) -> Listing:
     named = {PurePath(name).stem for name in rows} if recordings else set()
     left_out += [_unnamed(recordings[name], base, table) for name in sorted(set(recordings) - named)]
     return Listing(tuple(sorted(utterances, key=lambda utterance: utterance.id)), tuple(left_out))
+
+
+def _looks_right(root: Path) -> bool:
+    return _label_table(root) is not None
 
 
 def _unnamed(path: Path, base: Path, table: Path) -> LeftOut:
@@ -235,6 +239,7 @@ CORPUS = Corpus(
     homepage="https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Podcast.html",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="Labels/labels_consensus.csv, and recordings such as Audios/MSP-PODCAST_0001_0008.wav",
     notes="Every release has other numbers: name yours. Speakers who are not known are in all parts.",
 )

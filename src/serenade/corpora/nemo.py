@@ -127,6 +127,7 @@ CORPUS = Corpus(
     homepage="https://github.com/amu-cai/nEMO",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="a folder samples/ with recordings such as samples/EB0_anger_12.wav, and the table data.tsv",
     expected={
         "angry": 749,

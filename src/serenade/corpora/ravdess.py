@@ -130,6 +130,7 @@ CORPUS = Corpus(
     homepage="https://zenodo.org/record/1188976",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="folders Actor_01/ to Actor_24/ with recordings such as Actor_12/03-01-06-01-02-01-12.wav",
     expected={
         "angry": 192,

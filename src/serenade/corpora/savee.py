@@ -99,6 +99,7 @@ CORPUS = Corpus(
     homepage="http://kahlan.eps.surrey.ac.uk/savee/",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="a folder AudioData/ with recordings such as AudioData/DC/a01.wav, or recordings such as DC_a01.wav",
     expected={
         "angry": 60,

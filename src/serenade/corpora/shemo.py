@@ -186,6 +186,7 @@ CORPUS = Corpus(
     homepage="https://github.com/mansourehk/ShEMO",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="folders female/ and male/ with recordings such as female/F01A01.wav",
     expected={
         "angry": 1059,

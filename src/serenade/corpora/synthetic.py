@@ -241,7 +241,7 @@ def list_files(root: Path) -> Listing:
             found=f"{_MARK} without {_TABLE}",
             hint="Generate it again with the same settings; what is there is kept",
         )
-    require_root(root, lambda folder: (folder / _TABLE).is_file(), title=CORPUS.title, expected=CORPUS.layout)
+    require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     utterances, left_out = [], []
     for row in read_rows(root / _TABLE, {name: name for name in _COLUMNS}, needed="file"):
         missing = [name for name in _COLUMNS if name not in row.cells]
@@ -257,6 +257,10 @@ def list_files(root: Path) -> Listing:
         else:
             left_out.append(LeftOut(row.cells["file"], "missing", f"named in {_TABLE}"))
     return Listing(tuple(sorted(utterances, key=lambda utterance: utterance.id)), tuple(left_out))
+
+
+def _looks_right(root: Path) -> bool:
+    return (root / _TABLE).is_file()
 
 
 def _utterance(root: Path, row: Row) -> Utterance:
@@ -283,6 +287,7 @@ CORPUS = Corpus(
     homepage="docs/corpora/synthetic.md",
     commercial_use=True,
     list_files=list_files,
+    looks_right=_looks_right,
     layout=f"a folder written by Serenade, with {_TABLE} and a folder of recordings per speaker",
     notes="Synthetic: a score shows that the software works and says nothing about people's emotions.",
 )

@@ -94,6 +94,7 @@ CORPUS = Corpus(
     homepage="https://doi.org/10.5683/SP2/E8H2MF",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="recordings such as OAF_back_angry.wav, or folders such as OAF_angry/ with them",
     expected={
         "angry": 400,

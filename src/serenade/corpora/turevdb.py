@@ -81,6 +81,7 @@ CORPUS = Corpus(
     homepage="https://github.com/Xeonen/TurEV-DB",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="a folder 'Sound Source' with Angry/, Calm/, Happy/, Sad/ and recordings such as Angry/1157_kz_acik.wav",
     expected={"angry": 487, "calm": 408, "happy": 357, "sad": 483},
     notes="Single words, the same in every emotion; speaker 1157 has no calm and no happy.",

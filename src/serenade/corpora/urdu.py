@@ -75,6 +75,7 @@ CORPUS = Corpus(
     homepage="https://github.com/siddiquelatif/URDU-Dataset",
     commercial_use=False,
     list_files=list_files,
+    looks_right=_looks_right,
     layout="folders Angry/, Happy/, Neutral/, Sad/ with recordings such as Angry/SM1_F10_A010.wav",
     expected={"angry": 100, "happy": 100, "neutral": 100, "sad": 100},
     notes="26 of the 29 speakers have one class only, so a voice tells the class.",
