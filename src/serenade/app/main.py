@@ -28,6 +28,7 @@ _ROWS = (
     ("study", "serenade.app.commands.study:app", "Answer a question with a sweep of runs: filter shapes."),
     ("predict", "serenade.app.commands.predict:predict", "Predict the emotion of files and folders."),
     ("explain", "serenade.app.commands.explain:explain", "Show why a model says what it says of a recording."),
+    ("augment", "serenade.app.commands.augment:augment", "Change recordings: speed, noise, rooms, telephones, codecs."),
     ("models", "serenade.app.commands.models:models", "List the models that ship with Serenade, or show one's card."),
     ("split", "serenade.app.commands.split:app", "Make a split as a file, check it for leaks, show and export it."),
     ("labels", "serenade.app.commands.labels:labels", "List known emotions and maps between label sets."),

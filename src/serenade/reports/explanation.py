@@ -12,7 +12,7 @@ from serenade.core.files import write_text
 from serenade.reports.figures import class_colour
 from serenade.reports.heatmaps import colours, data_uri, extent, overlay_pixels, picture_pixels
 from serenade.reports.page import Clip, template_environment
-from serenade.reports.svg import Axes, again, circle, drawing, image, line, path, rect, text
+from serenade.reports.svg import Axes, again, circle, drawing, image, line, path, rect, text, time_ticks
 
 __all__ = ["METHOD_TEXTS", "explanation_figure", "plot_span", "write_explanation"]
 
@@ -94,7 +94,7 @@ class _Stack:
     def __init__(self, explanation: Explanation, name: str) -> None:
         self.explanation, self.base = explanation, f"{name}-features"
         self.span_s = plot_span(explanation)
-        self.ticks = _seconds(*self.span_s)
+        self.ticks = time_ticks(*self.span_s)
         features = explanation.features
         left, width = self._across(features)
         self.parts = [image(left, 0, width, _HEIGHT, data_uri(picture_pixels(features)), id_=self.base, class_="sound")]
@@ -216,13 +216,6 @@ def _curve(axes: Axes, points: Sequence[tuple[tuple[float, float], float]], colo
     drawn = path(places, fill="none", stroke=colour, stroke_width=width)
     dots = [circle(x, y, width, fill=colour) for x, y in places] if 1 < len(points) <= 40 else []
     return drawn + "".join(dots)
-
-
-def _seconds(start: float, end: float) -> dict[float, str]:
-    """About ten round seconds inside a stretch."""
-    step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, math.inf) if (end - start) / s <= 12)
-    first, last = math.ceil(start / step - 1e-9), math.floor(end / step + 1e-9)
-    return {place * step: f"{place * step:.4g}" for place in range(first, last + 1)}
 
 
 def _ends(low: float, high: float) -> tuple[str, str]:

@@ -44,10 +44,15 @@ def data_uri(pixels: "Pixels") -> str:
     return f"data:image/png;base64,{base64.b64encode(png(pixels)).decode()}"
 
 
-def picture_pixels(picture: Picture) -> "Pixels":
-    """(H, W, 4): white for the lowest values, dark for the highest; what no segment reached is transparent."""
+def picture_pixels(picture: Picture, ends: tuple[float, float] | None = None) -> "Pixels":
+    """(H, W, 4): white for the lowest values, dark for the highest; what no segment reached is transparent.
+
+    Args:
+        picture: what is drawn.
+        ends: the values that are white and darkest, for pictures to be compared; the picture's own if None.
+    """
     values = _shrunk(picture.values)
-    low, high = _range(values, axis=1 if picture.each_row else None)
+    low, high = _range(values, axis=1 if picture.each_row else None) if ends is None else map(np.asarray, ends)
     share = np.clip((values - low) / np.where(high > low, high - low, 1.0), 0, 1)
     known = np.isfinite(share)
     tone = 255 - np.where(known, share, 0)[..., None] * np.array([235, 229, 216])  # to a blue black

@@ -18,7 +18,7 @@ from serenade.core.errors import MissingExtraError
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["standalone_svg", "svg_to_png"]
+__all__ = ["require_pillow", "standalone_svg", "svg_to_png"]
 
 _SVG = "http://www.w3.org/2000/svg"
 _FINENESS = 2  # lines are drawn this much larger and shrunk, so that they have no steps
@@ -68,6 +68,18 @@ def _tag(element: "Element") -> str:
     return element.tag.rpartition("}")[2]
 
 
+def require_pillow() -> None:
+    """Refuse before the work what would fail after it.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+    """
+    try:
+        import PIL  # noqa: F401 - only whether it is there
+    except ImportError as error:
+        raise MissingExtraError("PIL", extra="explain", purpose="A figure as PNG") from error
+
+
 def svg_to_png(figure: str, *, scale: float = 2.0) -> bytes:
     """A figure of a page as a PNG file, on white.
 
@@ -78,10 +90,9 @@ def svg_to_png(figure: str, *, scale: float = 2.0) -> bytes:
     Raises:
         MissingExtraError: Pillow is not installed.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingExtraError("PIL", extra="explain", purpose="A figure as PNG") from error
+    require_pillow()
+    from PIL import Image
+
     root = ElementTree.fromstring(standalone_svg(figure).partition("\n")[2])
     canvas = _Canvas(float(root.attrib["width"]), float(root.attrib["height"]), scale * _FINENESS)
     for element in root:

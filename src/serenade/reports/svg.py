@@ -1,11 +1,12 @@
 """Scalable drawings as text, made for a page: colours are CSS variables, so that they follow light and dark mode."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Axes", "again", "circle", "drawing", "image", "line", "panels", "path", "rect", "text"]
+__all__ = ["Axes", "again", "circle", "drawing", "image", "line", "panels", "path", "rect", "text", "time_ticks"]
 
 _GAP = 26.0
 _TITLE = 24.0
@@ -154,3 +155,11 @@ class Axes:
         parts.append(text(middle, bottom + 33, x_label, class_="label", text_anchor="middle"))
         parts.append(text(self.left, self.top - 8, y_label, class_="label"))
         return "".join(parts)
+
+
+def time_ticks(start_s: float, end_s: float) -> dict[float, str]:
+    """About ten round seconds inside a stretch, and how they are written."""
+    steps = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 60, math.inf)
+    step = next(s for s in steps if (end_s - start_s) / s <= 12)
+    first, last = math.ceil(start_s / step - 1e-9), math.floor(end_s / step + 1e-9)
+    return {place * step: f"{place * step:.4g}" for place in range(first, last + 1)}

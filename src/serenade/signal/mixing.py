@@ -204,6 +204,28 @@ class NoiseBank:
             )
         return waveform
 
+    def drop_unusable(self) -> tuple[AudioError, ...]:
+        """Read every recording once, and never draw those again that are broken or silent.
+
+        Returns:
+            What is wrong with each of them.
+
+        Raises:
+            AudioError: all of them are.
+        """
+        failures = []
+        for name in list(self._by_id):
+            try:
+                self.waveform(name)
+            except AudioError as error:
+                failures.append(error)
+                del self._by_id[name]
+        if not self._by_id:
+            raise failures[0]
+        kept = {place: tuple(each for each in row if each.id in self._by_id) for place, row in self._recordings.items()}
+        self._recordings = {place: row for place, row in kept.items() if row}
+        return tuple(failures)
+
     def excerpt(self, recording: str, length: int, start: int) -> NoiseExcerpt:
         """A stretch of the recording of an id.
 

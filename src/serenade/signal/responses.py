@@ -89,6 +89,26 @@ class ResponseBank:
             raise UsageError(f"there is no impulse response {name!r}")
         return self._kept[name]
 
+    def drop_unusable(self) -> tuple[AudioError, ...]:
+        """Read every file once, and never use those again that are broken or silent.
+
+        Returns:
+            What is wrong with each of them.
+
+        Raises:
+            AudioError: all of them are.
+        """
+        failures = []
+        for name in list(self._files):
+            try:
+                self.response(name)
+            except AudioError as error:
+                failures.append(error)
+                del self._files[name]
+        if not self._files:
+            raise failures[0]
+        return tuple(failures)
+
     def _read(self, name: str) -> Tensor:
         waveform = next(stream_audio(self._files[name], block_s=_MOST_S))
         if is_silent(waveform):

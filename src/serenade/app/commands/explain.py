@@ -104,19 +104,14 @@ def _writer(out: Path, *, audio: bool, model: str) -> "Callable[[Explanation], N
             "this kind of output is not known", where=out, expected=".html, .svg, .png, or a folder (without a suffix)"
         )
     if suffix == ".png":
-        _require_pillow()
+        from serenade.reports.raster import require_pillow
+
+        require_pillow()
     if suffix in ("", ".html"):
         from serenade.reports.page import template_environment
 
         template_environment()
     return writers[suffix]
-
-
-def _require_pillow() -> None:
-    try:
-        import PIL  # noqa: F401 - only whether it is there
-    except ImportError as error:
-        raise MissingExtraError("PIL", extra="explain", purpose="A figure as PNG") from error
 
 
 def _write_page(explanation: "Explanation", out: Path, *, audio: bool, model: str) -> None:

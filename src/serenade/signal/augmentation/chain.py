@@ -171,7 +171,7 @@ class AugmentationChain:
             UsageError: another shape, or mixup in a batch of one.
         """
         batch = _rows(waveforms, lengths)
-        done = [self._augment(place, batch, generator) for place in range(len(batch))]
+        done = [self.augment(place, batch, generator) for place in range(len(batch))]
         longest = max((len(waveform) for waveform, _ in done), default=0)
         width = waveforms.shape[1] if self.settings.keep_length or not self._changes_length(done, batch) else longest
         result = waveforms.new_zeros(len(batch), width)
@@ -183,7 +183,21 @@ class AugmentationChain:
     def _changes_length(done: Sequence[tuple[Tensor, Augmented]], batch: Sequence[Tensor]) -> bool:
         return any(len(new) != len(old) for (new, _), old in zip(done, batch, strict=True))
 
-    def _augment(self, index: int, batch: Sequence[Tensor], generator: Generator) -> tuple[Tensor, Augmented]:
+    def augment(self, index: int, batch: Sequence[Tensor], generator: Generator) -> tuple[Tensor, Augmented]:
+        """Augment one waveform of a batch whose waveforms have any lengths.
+
+        Args:
+            index: which.
+            batch: (T,) float32 waveforms at 16 kHz on the CPU, none of them empty; mixup takes its partners from them.
+            generator: source of all randomness, on the CPU.
+
+        Returns:
+            The waveform and what was done to it.
+
+        Raises:
+            AudioError: as calling the chain.
+            UsageError: mixup in a batch of one.
+        """
         waveform, applied, left_out = batch[index], [], []
         for step in self.steps:
             share = step.settings.probability
