@@ -24,6 +24,7 @@ _ROWS = (
     ("train", "serenade.app.commands.train:train", "Train a model for use on everything a corpus holds."),
     ("report", "serenade.app.commands.report:report", "Make one self-contained HTML page from finished runs."),
     ("compare", "serenade.app.commands.compare:compare", "Compare two runs: paired differences, intervals and a test."),
+    ("evaluate", "serenade.app.commands.evaluate:evaluate", "Test stored models under noise, attacks, bad channels."),
     ("table", "serenade.app.commands.table:app", "Make the result table of a paper, ours beside the published."),
     ("study", "serenade.app.commands.study:app", "Answer a question with a sweep of runs: filter shapes."),
     ("predict", "serenade.app.commands.predict:predict", "Predict the emotion of files and folders."),

@@ -126,7 +126,9 @@ def load_system(folder: Path, device: torch.device | None = None) -> System:
         system.network.load_state_dict(dict(checkpoint.weights))
     except RuntimeError as error:
         raise CheckpointError(
-            "the model's weights do not fit its settings", where=folder, found=shorten(str(error).splitlines()[-1].strip(), 200)
+            "the model's weights do not fit its settings",
+            where=folder,
+            found=shorten(str(error).splitlines()[-1].strip(), 200),
         ) from error
     system.network.eval().requires_grad_(False)
     return system if device is None else system.to(device)
