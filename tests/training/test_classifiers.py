@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import SVC
+from sklearn.metrics import recall_score
+from sklearn.svm import SVC, LinearSVC
 
 from serenade.core.errors import TrainingError
 from serenade.nn.classifiers import SupportVectorMachine, pairs_of, vote
@@ -66,6 +67,46 @@ def test_two_classes_have_one_machine() -> None:
     ours = fitted(machine("rbf_svm"), learnt, classes=2)
     logits = ours(torch.tensor(learnt.inputs, dtype=torch.float32))
     np.testing.assert_array_equal(logits.argmax(dim=1).numpy(), peer("rbf_svm", learnt).predict(learnt.inputs))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize("count", [150, 10])  # more and fewer rows than features
+def test_machines_against_the_rest_decide_as_scikit_learn_does(classes: int, balanced: bool, count: int) -> None:
+    learnt, test = material(count, classes, seed=2), material(400, classes, seed=1)
+    settings = machine("linear_svm", multiclass=("one_against_rest",), class_weight=balanced)
+    theirs = LinearSVC(C=0.5, dual=False, tol=1e-8, class_weight="balanced" if balanced else None)
+    theirs.fit(learnt.inputs, learnt.targets)
+    inputs = torch.tensor(test.inputs, dtype=torch.float32)
+    ours = fitted(settings, learnt, classes)
+    assert (ours(inputs).argmax(dim=1).numpy() == theirs.predict(test.inputs)).mean() > 0.99
+    values = theirs.decision_function(test.inputs)
+    if classes > 2 and len(theirs.classes_) == classes:
+        expected = np.stack([values[:, first] - values[:, second] for first, second in pairs_of(classes)], axis=1)
+    elif classes == 2:
+        expected = -values[:, None]
+    else:
+        return
+    np.testing.assert_allclose(ours.decisions(inputs).numpy(), expected, atol=5e-3)
+
+
+def test_how_classes_are_told_apart_is_chosen_on_what_is_held_out() -> None:
+    learnt = material(150, seed=4)
+    one = fitted(machine("linear_svm"), learnt)
+    rest = fitted(machine("linear_svm", multiclass=("one_against_rest",)), learnt)
+    both = fitted(machine("linear_svm", multiclass=("one_against_one", "one_against_rest")), learnt)
+    right = []
+    for scheme in ("one_against_one", "one_against_rest"):
+        scores, truth = [], []
+        for fit, held in held_out_parts(learnt, 0):
+            part = Material(learnt.inputs[fit], learnt.targets[fit], [learnt.speakers[row] for row in fit])
+            alone = fitted(machine("linear_svm", multiclass=(scheme,)), part)
+            scores.append(alone(torch.tensor(learnt.inputs[held], dtype=torch.float32)).argmax(dim=1).numpy())
+            truth.append(learnt.targets[held])
+        right.append(recall_score(np.concatenate(truth), np.concatenate(scores), average="macro"))
+    assert right[0] != right[1]
+    expected = one if right[0] > right[1] else rest
+    torch.testing.assert_close(both.normals, expected.normals)
 
 
 def test_class_that_nobody_taught_never_wins() -> None:

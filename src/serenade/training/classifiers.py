@@ -1,9 +1,10 @@
 """Fitting classifiers of one vector per utterance with scikit-learn, and choosing what is not fitted.
 
-The strength of the penalty (C, and the width of an RBF kernel) is the one with the best UA on utterances held out from
-the fit: those of the validation part where there is one, else each of up to five groups of speakers of the training
-part in turn. Then everything is fitted together. The held-out decision values of a support vector machine also say how
-steep its probabilities are (`nn.classifiers.SupportVectorMachine`). The test part is not looked at.
+The strength of the penalty (C, the width of an RBF kernel, how a linear machine tells many classes apart) is the one
+with the best UA on utterances held out from the fit: those of the validation part where there is one, else each of up
+to five groups of speakers of the training part in turn. Then everything is fitted together. The held-out decision
+values of a support vector machine also say how steep its probabilities are (`nn.classifiers.SupportVectorMachine`). The
+test part is not looked at.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,13 +30,14 @@ _INNER_FOLDS = 5
 _STEEPEST = 50.0  # bounds of the search: held-out scores that are all right would ask for infinity
 _Array = NDArray[np.float64]
 _Rows = NDArray[np.int64]
+_Scheme = Literal["one_against_one", "one_against_rest"]
 
 
 class ClassifierSettings(Settings):
     """Which classifier is fitted to one vector per utterance, and how."""
 
     classifier: Literal["logistic_regression", "linear_svm", "rbf_svm"] = Field(
-        "logistic_regression", description="support vector machines are one against one, as LIBSVM's"
+        "logistic_regression", description="support vector machines are one against one, as LIBSVM's, unless said"
     )
     inverse_regularisation: tuple[float, ...] = Field(
         (0.001, 0.01, 0.1, 1.0),
@@ -45,6 +47,12 @@ class ClassifierSettings(Settings):
     )
     gamma: tuple[float, ...] = Field(
         (1.0,), min_length=1, description="rbf_svm: gammas tried likewise, in units of 1 / number of features"
+    )
+    multiclass: tuple[_Scheme, ...] = Field(
+        ("one_against_one",),
+        min_length=1,
+        description="linear_svm: tried likewise; one_against_one: a machine for each pair of classes, as LIBSVM's; "
+        "one_against_rest: one for each class, as LIBLINEAR's (squared hinge loss)",
     )
     class_weight: bool = Field(True, description="weigh classes by the inverse of their frequency")
 
@@ -91,7 +99,12 @@ def fit_classifier(
         raise TrainingError("there are not two classes to tell apart", found=f"{len(material.targets)} utterances")
     logistic = isinstance(classifier, nn.Linear)
     solver: _Solver = _Logistic(settings, material) if logistic else _Machines(settings, material)
-    candidates = [_Candidate(c, gamma) for gamma in solver.gammas for c in sorted(settings.inverse_regularisation)]
+    candidates = [
+        _Candidate(c, gamma, scheme)
+        for scheme in solver.schemes
+        for gamma in solver.gammas
+        for c in sorted(settings.inverse_regularisation)
+    ]
     best, scores, truth = candidates[len(candidates) // 2], None, None
     if len(candidates) > 1 or not logistic:
         parts = held_out_parts(material, num_selection)
@@ -119,10 +132,14 @@ def held_out_parts(material: Material, num_selection: int) -> list[tuple[_Rows, 
 class _Candidate:
     inverse_regularisation: float
     gamma: float
+    scheme: _Scheme
 
 
 class _Solver(Protocol):
     """Fits on some rows of the material and scores others."""
+
+    @property
+    def schemes(self) -> Sequence[_Scheme]: ...
 
     @property
     def gammas(self) -> Sequence[float]: ...
@@ -189,6 +206,7 @@ class _Hyperplanes:
 class _Logistic:
     """Logistic regressions on rows of the material."""
 
+    schemes: tuple[_Scheme, ...] = ("one_against_one",)  # softmax: neither
     gammas = (1.0,)
 
     def __init__(self, settings: ClassifierSettings, material: Material) -> None:
@@ -233,24 +251,32 @@ class _Logistic:
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """A machine for each pair of the classes present: decision values are ``kernel[rows] @ weights.T + offsets``."""
+    """A machine for each pair of the classes present: decision values are ``basis[rows] @ weights.T + offsets``."""
 
     classes: NDArray[np.int64]
-    weights: _Array  # (P, N) of all rows of the material, 0 for those that are no support vectors
+    weights: _Array  # (P, M), by columns of the basis
     offsets: _Array
     gamma: float
 
 
 class _Machines:
-    """Support vector machines on rows of the material; the kernel of all rows is computed once."""
+    """Support vector machines on rows of the material; the kernel of all rows is computed once.
+
+    Their basis is what decision values are linear in: the kernel of all rows, of which most have the weight 0, or for
+    linear machines coordinates in the space that the rows span: at most N, where ComParE has 6,373 features.
+    """
 
     def __init__(self, settings: ClassifierSettings, material: Material) -> None:
         self.settings, self.material = settings, material
         self.products = material.inputs @ material.inputs.T
         self.linear = settings.classifier == "linear_svm"
+        self.schemes: tuple[_Scheme, ...] = settings.multiclass if self.linear else ("one_against_one",)
         width = material.inputs.shape[1]
         self.gammas = (1.0,) if self.linear else tuple(gamma / width for gamma in sorted(settings.gamma))
         self._kernels: dict[float, _Array] = {}
+        if self.linear:
+            self.axes, upper = np.linalg.qr(material.inputs.T)  # (D, M)
+            self.coordinates = upper.T  # (N, M)
 
     def kernel(self, gamma: float) -> _Array:
         """(N, N) kernel of all rows."""
@@ -262,8 +288,17 @@ class _Machines:
             self._kernels = {gamma: np.exp(-gamma * distances)}
         return self._kernels[gamma]
 
+    def basis(self, gamma: float) -> _Array:
+        """(N, M) what decision values are linear in."""
+        return self.coordinates if self.linear else self.kernel(gamma)
+
     def fit(self, rows: _Rows, candidate: _Candidate) -> _Pairs:
-        """Fit a machine to each pair of classes, as LIBSVM does inside; class weights are those of all classes."""
+        """Fit a machine to each pair of classes, or to each class; class weights are those of all classes."""
+        against_rest = candidate.scheme == "one_against_rest"
+        return self._fit_against_rest(rows, candidate) if against_rest else self._fit_pairs(rows, candidate)
+
+    def _fit_pairs(self, rows: _Rows, candidate: _Candidate) -> _Pairs:
+        """As LIBSVM does inside."""
         try:
             from sklearn.svm import SVC
         except ImportError as error:
@@ -285,11 +320,32 @@ class _Machines:
             machine.fit(kernel[np.ix_(members, members)], is_first)
             weights[number, members[machine.support_]] = machine.dual_coef_[0]
             offsets[number] = machine.intercept_[0]
+        weights = weights @ self.coordinates if self.linear else weights
         return _Pairs(classes, weights, offsets, candidate.gamma)
+
+    def _fit_against_rest(self, rows: _Rows, candidate: _Candidate) -> _Pairs:
+        """As LIBLINEAR does; stored as pairs, in which the class with the largest decision value wins every vote."""
+        try:
+            from sklearn.svm import LinearSVC
+        except ImportError as error:
+            raise MissingExtraError("sklearn", extra="train", purpose="fitting a support vector machine") from error
+        machines = LinearSVC(
+            C=candidate.inverse_regularisation,
+            dual=False,  # nothing is drawn at random, and it ends
+            class_weight="balanced" if self.settings.class_weight else None,
+            max_iter=_MAX_ITERATIONS,
+        ).fit(self.coordinates[rows], self.material.targets[rows])
+        weights, offsets = machines.coef_, machines.intercept_
+        if len(machines.classes_) == 2:  # one machine, positive for the second class
+            return _Pairs(machines.classes_, -weights, -offsets, candidate.gamma)
+        firsts, seconds = np.array(pairs_of(len(machines.classes_))).T
+        return _Pairs(
+            machines.classes_, weights[firsts] - weights[seconds], offsets[firsts] - offsets[seconds], candidate.gamma
+        )
 
     def scores(self, fitted: _Pairs, rows: _Rows, num_classes: int) -> _Array:
         """(n, K) soft votes."""
-        decisions = self.kernel(fitted.gamma)[rows] @ fitted.weights.T + fitted.offsets
+        decisions = self.basis(fitted.gamma)[rows] @ fitted.weights.T + fitted.offsets
         scores = np.full((len(rows), num_classes), ABSENT)
         scores[:, fitted.classes] = vote(torch.from_numpy(decisions), len(fitted.classes)).numpy()
         return scores
@@ -303,7 +359,7 @@ class _Machines:
             "steepness": torch.tensor(steepness),
         }
         if self.linear:
-            tensors["normals"] = torch.from_numpy(fitted.weights @ self.material.inputs)
+            tensors["normals"] = torch.from_numpy(fitted.weights @ self.axes.T)
         else:
             support = np.flatnonzero(np.any(fitted.weights, axis=0))
             tensors["support_vectors"] = torch.from_numpy(self.material.inputs[support])
