@@ -1,6 +1,7 @@
 """Noise at a ratio: levels against plain loops over P.56, ratios by an independent measure, fixed mixtures fixed."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,28 @@ def test_memory_of_a_bank_is_bounded(noise_folder: Path) -> None:
     for name in ("kitchen/0.wav", "kitchen/1.wav", "street/0.wav", "street/1.wav"):
         assert len(bank.waveform(name)) <= RATE
         assert bank._kept.num_bytes <= 0.2 * 2**20
+
+
+def test_threads_share_a_bank(noise_folder: Path) -> None:
+    bank = bank_of(noise_folder, most_kept_mb=0.2)
+
+    def draw(seed: int) -> float:
+        return sum(float(bank.draw(2000, seeded(seed + place)).waveform.sum()) for place in range(20))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(draw, range(8))) == [draw(seed) for seed in range(8)]
+
+
+def test_what_cannot_be_used_is_dropped(noise_folder: Path) -> None:
+    (noise_folder / "street" / "broken.wav").write_bytes(b"x" * 99)
+    soundfile.write(noise_folder / "street" / "silent.wav", np.zeros(RATE), RATE)
+    (noise_folder / "kitchen" / "0.wav").write_bytes(b"")
+    (noise_folder / "kitchen" / "1.wav").write_bytes(b"")
+    bank = bank_of(noise_folder)
+    assert len(bank.drop_unusable()) == 4
+    assert bank.environments == ("street",)
+    assert {bank.draw(100, seeded(seed)).recording for seed in range(20)} == {"street/0.wav", "street/1.wav"}
+    assert bank.drop_unusable() == ()
 
 
 def test_real_noise_at_a_real_ratio(shared: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from threading import Lock
 
 from torch import Tensor
 
@@ -11,6 +12,8 @@ __all__ = ["KeptWaveforms"]
 class KeptWaveforms:
     """Waveforms by name; of those not used for the longest so many are forgotten that the rest keep to a bound.
 
+    Threads may share it.
+
     Args:
         read: gives the waveform of a name.
         most_mb: bound of what is kept; one waveform is always kept.
@@ -19,14 +22,16 @@ class KeptWaveforms:
     def __init__(self, read: Callable[[str], Tensor], most_mb: float) -> None:
         self._read, self._most_bytes = read, round(most_mb * 2**20)
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
+        self._lock = Lock()
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._kept:
-            self._kept[name] = self._read(name)
-        self._kept.move_to_end(name)
-        while len(self._kept) > 1 and self.num_bytes > self._most_bytes:
-            self._kept.popitem(last=False)
-        return self._kept[name]
+        with self._lock:
+            if name not in self._kept:
+                self._kept[name] = self._read(name)
+            self._kept.move_to_end(name)
+            while len(self._kept) > 1 and self.num_bytes > self._most_bytes:
+                self._kept.popitem(last=False)
+            return self._kept[name]
 
     @property
     def num_bytes(self) -> int:
