@@ -12,7 +12,7 @@ _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def with_absent(listing: Listing, part_of: Callable[[Utterance], str], parts: Iterable[str], *, kind: str) -> Listing:
-    """The listing, and as "missing" every part of the corpus of which not one recording is there.
+    """The listing, and as "missing" every part of the corpus of which not one recording can be used.
 
     A copy that was unpacked halfway lacks whole speakers or classes; a few missing files show in the counts only.
 
@@ -23,7 +23,8 @@ def with_absent(listing: Listing, part_of: Callable[[Utterance], str], parts: It
         kind: what a part is, in words.
     """
     present = {part_of(utterance) for utterance in listing.utterances}
-    absent = [LeftOut(f"{kind} {name}", "missing", "not one recording of it") for name in parts if name not in present]
+    what = "not one recording of it, or none that can be used"
+    absent = [LeftOut(f"{kind} {name}", "missing", what) for name in parts if name not in present]
     return Listing(listing.utterances, (*listing.left_out, *absent))
 
 
