@@ -16,7 +16,7 @@ __all__ = ["Sample", "robustness_table", "sweep_figure", "sweeps_of", "write_rob
 
 _COLOURS = ("#3f51b5", "#e4572e", "#2e9e6b", "#c2733a", "#9c6ade", "#26a6c6", "#d4548c", "#7a8a2a")
 _WIDTH, _HEIGHT = 760.0, 330.0
-_LEFT, _TOP, _PLOT_WIDTH, _PLOT_HEIGHT = 46.0, 16.0, 470.0, 262.0
+_LEFT, _TOP, _PLOT_WIDTH, _PLOT_HEIGHT = 46.0, 28.0, 470.0, 254.0
 _TITLES = {
     "noise": "Noise, by signal-to-noise ratio",
     "fgsm": "FGSM on features, by bound",
@@ -133,7 +133,7 @@ def sweep_figure(document: Mapping[str, Any], sweep: str) -> str:
     chance = 100 / len(document["runs"][0]["labels"])
     edge = axes.at(-0.4, chance), axes.at(len(ticks) - 0.6, chance)
     parts.append(line(*edge[0], *edge[1], class_="ideal"))
-    parts.append(text(_LEFT + 4, edge[0][1] - 5, "guessing", class_="tick"))
+    parts.append(text(_LEFT + 4, edge[0][1] + 15, "guessing", class_="tick"))
     return drawing(_WIDTH, _HEIGHT, parts, label=f"{_TITLES.get(sweep, sweep)}: UA of all runs")
 
 
