@@ -136,3 +136,12 @@ def test_real_lists_of_other_corpora_open_on_copies_in_another_layout(shared: Pa
 
 def test_the_table_of_corpora_knows_it() -> None:
     assert CORPORA.resolve("emobox") is CORPUS
+
+
+def test_keys_of_the_folds_that_the_list_lacks_are_told(tmp_path: Path) -> None:
+    folder = make_emobox(tmp_path)
+    lines = (folder / "mini.jsonl").read_text().splitlines(keepends=True)
+    (folder / "mini.jsonl").write_text("".join(lines[:-1]))
+    assert [(item.where, item.reason, item.detail) for item in list_files(folder).left_out] == [
+        ("mini-4", "missing", "in the lists of the folds, but not in mini.jsonl")
+    ]

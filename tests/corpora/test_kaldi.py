@@ -102,9 +102,8 @@ def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, files: dict[str, s
 
 
 def test_rows_that_cannot_be_used_are_left_out(tmp_path: Path) -> None:
-    root = make_kaldi(
-        tmp_path, segments="u1 anna-a 0 0.1\nu1 anna-a 0.05 0.1\nu2 nobody 0 1\nu3 ben-b 1 0.5\n", utt2emo="u1 sda\n"
-    )
+    segments = "u1 anna-a 0 0.1\nu1 anna-a 0.05 0.1\nu2 nobody 0 1\nu3 ben-b 1 0.5\n"
+    root = make_kaldi(tmp_path, segments=segments, utt2emo="u1 sda\n", utt2spk="u1 anna\n", text="u1 Stop!\n")
     reasons = {item.where: (item.reason, item.detail) for item in list_files(root).left_out}
     assert reasons == {
         "u1 (segments, line 2)": ("duplicate", "the same utterance u1 as u1 (segments, line 1)"),
@@ -166,3 +165,12 @@ def test_reading_leaves_the_folder_alone(tmp_path: Path) -> None:
 
 def test_the_table_of_corpora_knows_it() -> None:
     assert CORPORA.resolve("kaldi") is CORPUS
+
+
+def test_half_copied_files_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make_kaldi(tmp_path, utt2spk="anna-a anna\n", utt2emo="anna-a ang\nben-b hap\ncem-c sad\n")
+    listing = list_files(root)
+    assert "the file of the fact 'speaker' does not have 1 of 2 utterances, such as ben-b" in caplog.text
+    assert [(item.where, item.reason, item.detail) for item in listing.left_out] == [
+        ("cem-c", "missing", "its emotion is known, but neither wav.scp nor segments name it")
+    ]

@@ -213,3 +213,10 @@ def test_two_recordings_of_one_id_are_refused(tmp_path: Path) -> None:
     write_lines(root / "mini_recordings_train.jsonl", recordings)
     with pytest.raises(CorpusError, match=r"the recording r1 stands twice.*recordings_train\.jsonl, line 2"):
         list_files(root)
+
+
+def test_recordings_that_no_supervision_names_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make_lhotse(tmp_path, packed=False)
+    write_lines(root / "mini_supervisions_train.jsonl", [lhotse_supervision("u1", "r1")])
+    assert len(list_files(root).utterances) == 1
+    assert "says nothing of 1 of 2 recordings, such as r2" in caplog.text

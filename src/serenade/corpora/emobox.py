@@ -95,8 +95,10 @@ def _only_list(folder: Path) -> Path:
 def _rows(
     path: Path, label_map: Mapping[str, str], parts: Mapping[str, Mapping[str, str]]
 ) -> Iterator[Draft | LeftOut]:
+    listed = set()
     for line, values in read_objects(path):
         place = f"{path}, line {line}"
+        listed.add(plain_cell(values.get("key")))
         cells = {name: plain_cell(value) for name, value in values.items()}
         absent = [name for name in ("key", "wav") if not cells.get(name)]
         if absent:
@@ -115,6 +117,8 @@ def _rows(
         known, extra = sort_cells({name: cell for name, cell in cells.items() if name not in _FILE_FACTS})
         found = read_utterance("emobox", known | own, extra, where=f"{key} (line {line})", place=place)
         yield found if isinstance(found, LeftOut) else Draft(f"{key} (line {line})", file, found)
+    for key in sorted(parts.keys() - listed):
+        yield LeftOut(key, "missing", f"in the lists of the folds, but not in {path.name}")
 
 
 def _label_map(path: Path) -> dict[str, str]:
@@ -130,7 +134,11 @@ def _label_map(path: Path) -> dict[str, str]:
         return {str(word).casefold(): str(name) for word, name in mapped.items()}
     except (json.JSONDecodeError, AttributeError) as error:
         raise CorpusError(
-            "the label map cannot be read", where=path, found=str(error), expected='such as {"ang": "Angry"}'
+            "the label map cannot be read",
+            where=path,
+            found=str(error),
+            expected='such as {"ang": "Angry"}',
+            hint="Copy it again",
         ) from error
 
 

@@ -18,7 +18,8 @@ A line of ``wav.scp`` may be a shell command that ends with ``|``, or a place in
 run or opened: a corpus must not run code. The error says how to write plain files.
 """
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
@@ -33,6 +34,8 @@ from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
 __all__ = ["CORPUS", "list_files", "list_labels"]
 
 _FACTS = {"utt2spk": "speaker", "text": "text", "utt2emo": "emotion", "utt2id": "utterance"}
+_log = logging.getLogger(__name__)
+
 _NOT_FACTS = ("utt2dur", "utt2num_frames", "utt2uniq", "utt2max_frames")  # what Kaldi computes for itself
 
 
@@ -79,7 +82,10 @@ def _rows(folder: Path) -> Iterator[Draft | LeftOut]:
     recordings = _recordings(folder / "wav.scp")
     facts = _facts(folder)
     genders = _pairs(folder / "spk2gender")
-    for place, (utterance_id, recording, start, end) in _segments(folder, recordings):
+    segments = list(_segments(folder, recordings))
+    if segments:
+        yield from _unheard(facts, {fields[0] for _, fields in segments})
+    for place, (utterance_id, recording, start, end) in segments:
         where = f"{utterance_id} ({place})"
         if recording not in recordings:
             yield LeftOut(where, "missing", f"wav.scp does not name the recording {recording}")
@@ -90,6 +96,18 @@ def _rows(folder: Path) -> Iterator[Draft | LeftOut]:
         span = {"start": start, "end": "" if end.startswith("-") else end}
         found = read_utterance("kaldi", cells | span, extra, where=where, place=f"{folder}, {place}")
         yield found if isinstance(found, LeftOut) else Draft(where, recordings[recording], found)
+
+
+def _unheard(facts: Mapping[str, Mapping[str, str]], there: set[str]) -> Iterator[LeftOut]:
+    """Utterances that have facts and no recording; and a warning where a fact is known of some only."""
+    for name, values in facts.items():
+        lacking = sorted(there - values.keys())
+        if lacking:
+            told = "the file of the fact %r does not have %d of %d utterances, such as %s"
+            _log.warning(told, name, len(lacking), len(there), lacking[0])
+    for utterance_id in sorted({one for values in facts.values() for one in values} - there):
+        names = ", ".join(name for name, values in facts.items() if utterance_id in values)
+        yield LeftOut(utterance_id, "missing", f"its {names} is known, but neither wav.scp nor segments name it")
 
 
 def _recordings(path: Path) -> dict[str, str]:

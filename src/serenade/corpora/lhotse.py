@@ -17,6 +17,7 @@ Citation: P. Żelasko, D. Povey, J. Trmal, S. Khudanpur, "Lhotse: a speech data 
 deep learning ecosystem", 2021.
 """
 
+import logging
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +38,8 @@ __all__ = ["CORPUS", "list_files", "list_labels"]
 _PARTS = {"train": "train", "dev": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _ROUNDING_S = 1e-6
 _SPAN_TOLERANCE_S = 0.001  # durations are rounded in manifests
+
+_log = logging.getLogger(__name__)
 
 _WHOLE = (0.0, math.inf)
 
@@ -150,14 +153,19 @@ def _recordings(path: Path) -> dict[str, _Values]:
 
 def _of_supervisions(path: Path, partner: Path) -> Iterator[Draft | LeftOut]:
     recordings = _recordings(partner)
+    silent = dict.fromkeys(recordings)
     for place, supervision in read_list(path):
         recording = recordings.get(str(supervision.get("recording_id")))
+        silent.pop(str(supervision.get("recording_id")), None)
         if recording is None:
             where = f"{supervision.get('id')} ({path.name}, {place})"
             detail = f"{partner.name} has no recording {supervision.get('recording_id')}"
             yield LeftOut(where, "missing", detail)
         else:
             yield _utterance(path, place, supervision, recording, _WHOLE)
+    if silent:
+        told = "%s says nothing of %d of %d recordings, such as %s"
+        _log.warning(told, path, len(silent), len(recordings), next(iter(silent)))
 
 
 def _of_cuts(path: Path) -> Iterator[Draft | LeftOut]:
