@@ -6,20 +6,29 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from serenade.core.errors import LeakError, PartialFailure, UsageError
+from serenade.core.errors import LeakError, PartialFailure, SettingsError, UsageError
+from serenade.core.labels import LabelSet
 from serenade.corpora.synthetic import generate
 from serenade.evaluation.splits import parse_split
+from serenade.experiments.augmented import augmenter
 from serenade.experiments.final import train_final
 from serenade.experiments.folder import JobKey, RunFolder
+from serenade.experiments.jobs import Job, run_job
 from serenade.experiments.run import Plan, prepare, run_experiment
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings
-from serenade.systems import load_system
+from serenade.signal.audio import read_audio
+from serenade.signal.augmentation.chain import AugmentationSettings
+from serenade.systems import load_system, make_system, system_settings
+from serenade.training import loop
 from serenade.training.loop import score
+from serenade.training.system import Example
 
 QUICK = {"segments_per_epoch": 1, "evaluation_overlap_s": 0.2, "training": {"epochs": 2, "batch_size": 8}}
 
@@ -187,3 +196,60 @@ def test_score_is_the_records(corpus: Path, tmp_path: Path) -> None:
     examples = make_examples(utterances, system, FeatureCache(), training=False)
     again = score(system, examples, torch.device("cpu")).probabilities
     np.testing.assert_allclose(again, [s.probabilities for s in record.scores], atol=1e-5)
+
+
+def test_a_run_begun_before_a_setting_existed_is_the_same_run(corpus: Path, tmp_path: Path) -> None:
+    run = run_experiment(prepare(settings_of(corpus, "baseline")), tmp_path / "run", workers=1)
+    text = run.settings_file.read_text()
+    run.settings_file.write_text(
+        "".join(line for line in text.splitlines(True) if not line.startswith("restore_after"))
+    )
+    assert run.settings_file.read_text() != text
+    run_experiment(prepare(settings_of(corpus, "baseline")), tmp_path / "run", workers=1)
+
+
+def test_waveforms_are_changed_anew_in_every_epoch_and_an_interrupted_run_draws_the_same(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = {"epochs": 3, "batch_size": 8, "augmentation": "speed:0.9|1.1,noise:10..20"}
+    settings = settings_of(corpus, system={**QUICK, "training": training})
+    plain = run_experiment(prepare(settings_of(corpus)), tmp_path / "plain", workers=1)
+    plan = prepare(settings)
+    whole = run_experiment(plan, tmp_path / "whole", workers=1)
+    stored = RunFolder(whole.path).read_settings().system["training"]["augmentation"]["steps"]
+    assert [step["kind"] for step in stored] == ["speed", "noise"]
+    key = plan.jobs[0]
+    expected = whole.read_record(key)
+    assert expected.scores != plain.read_record(key).scores
+    (whole.job(key) / "record.json").unlink()
+    write_log = loop._write_log
+
+    def interrupted(path: Path, history: Sequence[Mapping[str, object]]) -> None:
+        write_log(path, history)
+        if len(history) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop, "_write_log", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(Job(whole.path, key))
+    monkeypatch.setattr(loop, "_write_log", write_log)
+    run_job(Job(whole.path, key))
+    assert whole.read_record(key).scores == expected.scores
+
+
+def test_an_augmentation_is_what_the_chain_does_to_the_waveform(corpus: Path) -> None:
+    utterances = prepare(settings_of(corpus)).listing.utterances
+    system = make_system("glam", system_settings("glam", QUICK).model_dump(), LabelSet(("angry", "sad")))
+    settings = AugmentationSettings.model_validate("gain:-6")
+    augment = augmenter(settings, system)
+    assert augment is not None
+    example = Example(utterances[0], {}, 1)
+    changed = augment(example, torch.Generator().manual_seed(0))
+    expected = system.extract(read_audio(utterances[0].audio) * 10 ** (-6 / 20), training=True)
+    torch.testing.assert_close(changed.inputs["audio"], expected["audio"], rtol=1e-4, atol=1e-3)
+    assert changed.target == 1
+    assert augmenter(AugmentationSettings(), system) is None
+    with pytest.raises(UsageError, match="two classes cannot be mixed"):
+        augmenter(AugmentationSettings.model_validate("mixup"), system)
+    with pytest.raises(SettingsError, match="fitted in one step, without epochs"):
+        system_settings("baseline", {"training": {"augmentation": "gain:-6"}})

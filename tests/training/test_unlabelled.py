@@ -287,3 +287,41 @@ def plainly(system: ToySystem, settings: TrainingSettings) -> tuple[list[tuple[f
         if ua > best_ua:
             best, best_ua, since = weights(system), ua, 0
     return history, best
+
+
+def test_examples_are_augmented_anew_in_every_epoch_from_seeds_of_their_own() -> None:
+    drawn: list[tuple[str, float]] = []
+
+    def augment(example: Example, generator: torch.Generator) -> Example:
+        shift = torch.rand((), generator=generator)
+        drawn.append((example.utterance.id, float(shift)))
+        return Example(example.utterance, {"audio": example.inputs["audio"] + shift}, example.target)
+
+    def go(epochs: int) -> SemiToySystem:
+        system = SemiToySystem(LABELS, 1)
+        settings = TrainingSettings(epochs=epochs, batch_size=8, unlabelled_batch_size=5)
+        train(
+            system,
+            toy_examples(),
+            toy_examples(6),
+            settings,
+            seed=1,
+            device=CPU,
+            unlabelled=Speech(170),
+            augment=augment,
+        )
+        return system
+
+    system = go(2)
+    labelled = [entry for entry in drawn if not entry[0].startswith("free")]
+    assert {name for name, _ in labelled} == {example.utterance.id for example in toy_examples()}
+    for name, shift in drawn:
+        places = (1, 2, 3)  # the third epoch may have been begun ahead
+        wanted = [
+            float(torch.rand((), generator=torch.Generator().manual_seed(derive_seed(1, "augmentation", epoch, name))))
+            for epoch in places
+        ]
+        assert shift in wanted
+    assert len(set(drawn)) == len(drawn)
+    first = dict(weights(system))
+    assert_equal(first, weights(go(2)))

@@ -11,6 +11,7 @@ from serenade.core.files import write_text
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.seeding import derive_seed
+from serenade.experiments.augmented import augmenter
 from serenade.experiments.card import model_card
 from serenade.experiments.data import data_fingerprint, make_examples, read_corpora
 from serenade.experiments.folder import RunFolder
@@ -122,6 +123,7 @@ def _train(
         seed=0,
         device=device,
         unlabelled=Pieces(unlabelled, system, FeatureCache(), settings.unlabelled.piece_s) if unlabelled else None,
+        augment=augmenter(training.augmentation, system),
         folder=_state_folder(out),
         key="|".join(
             [

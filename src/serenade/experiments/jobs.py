@@ -21,6 +21,7 @@ from serenade.core.files import write_bytes, write_json
 from serenade.core.labels import LabelSet
 from serenade.core.records import Fold, RunRecord, Score, Utterance
 from serenade.core.seeding import derive_seed
+from serenade.experiments.augmented import augmenter
 from serenade.experiments.data import data_fingerprint, make_examples
 from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.settings import ExperimentSettings
@@ -78,6 +79,7 @@ def run_job(job: Job) -> None:
             seed=job.key.seed,
             device=device,
             unlabelled=Pieces(unlabelled, system, FeatureCache(), settings.unlabelled.piece_s) if unlabelled else None,
+            augment=augmenter(_training_settings(system).augmentation, system),
             folder=folder,
             key=_state_key(system, settings, fold, job.key.seed, (*utterances, *unlabelled)),
             on_epoch=tracker,

@@ -94,9 +94,8 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
             unlabelled speech and gets none, or the other way round.
     """
     watcher = watcher if watcher is not None else _Silent()
-    system = system_settings(settings.preset, settings.system)
-    settings = with_file_labels(settings)
-    resolved = settings.model_copy(update={"system": system.model_dump(mode="json", exclude_none=True)})
+    system_settings(settings.preset, settings.system)  # before anything is read
+    resolved = _resolved(with_file_labels(settings))
     _require_fitting_use(resolved)
     watcher.stage("Reading the corpus", 0, "files")
     listing = read_corpora(resolved, lambda done, total: watcher.done(done))
@@ -108,6 +107,12 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
     leaks = _with_unlabelled(leaks, split, listing.utterances, unlabelled.utterances)
     leaks.raise_if_leaking(split)
     return Plan(resolved, listing, split, leaks, unlabelled)
+
+
+def _resolved(settings: ExperimentSettings) -> ExperimentSettings:
+    """With the system's settings complete."""
+    system = system_settings(settings.preset, settings.system)
+    return settings.model_copy(update={"system": system.model_dump(mode="json", exclude_none=True)})
 
 
 def _require_fitting_use(settings: ExperimentSettings) -> None:
@@ -202,8 +207,8 @@ def _default_workers(settings: ExperimentSettings) -> int:
 def _take_folder(run: RunFolder, plan: Plan) -> None:
     """Write the set-up, or make sure that the one there is the same."""
     if run.settings_file.is_file():
-        # Read, so that settings which did not exist when the run began have their defaults.
-        same = _as_toml(run.read_settings()) == _as_toml(plan.settings)
+        # Resolved anew, so that settings which did not exist when the run began have their defaults.
+        same = _as_toml(_resolved(run.read_settings())) == _as_toml(plan.settings)
         labelled = run.read_utterances() == list(plan.listing.utterances)
         if same and labelled and run.read_unlabelled() == list(plan.unlabelled.utterances):
             return

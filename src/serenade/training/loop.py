@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ from serenade.training.steps import Steps
 from serenade.training.system import Batch, Example, FittedSystem, SemiSupervisedSystem, System
 from serenade.training.unlabelled import UnlabelledSpeech, ahead, endless, require_fitting_use
 
-__all__ = ["EpochCallback", "Scored", "Trained", "score", "train"]
+__all__ = ["Augment", "EpochCallback", "Scored", "Trained", "score", "train"]
 
 _SCORING_SEGMENTS = 128  # segments per forward pass when scoring: measured flat from 64 to 256 on a CPU
 _BATCHES_AHEAD = 4  # read while the network works; memory is bounded by so many
 EpochCallback = Callable[[Mapping[str, Any]], None]
+Augment = Callable[[Example, torch.Generator], Example]
+"""An utterance's example anew from its changed waveform; called from other threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def train(
     seed: int,
     device: torch.device,
     unlabelled: UnlabelledSpeech | None = None,
+    augment: Augment | None = None,
     folder: Path | None = None,
     key: str = "",
     on_epoch: EpochCallback | None = None,
@@ -135,6 +138,7 @@ def train(
         device: where to compute.
         unlabelled: speech of which ``settings.unlabelled_batch_size`` examples join every batch; an epoch is one pass
             over `training` all the same. None for none.
+        augment: makes the examples of every epoch, labelled or not, from changed waveforms; None leaves them alone.
         folder: where state and log are kept; None keeps nothing.
         key: names the run, so that the state of another one is not taken up.
         on_epoch: called with each epoch's entry.
@@ -153,17 +157,18 @@ def train(
     if isinstance(system, FittedSystem):
         system.fit(training, selection, seed)
         return Trained((), 1, _timing(started, cpu_started, ()))
-    run = _Run(system, settings, seed, device, unlabelled)
+    run = _Run(system, settings, seed, device, unlabelled, augment)
     run.resume(folder, key)
-    while len(run.history) < settings.epochs:
-        entry = run.next_epoch(training, selection)
-        if entry is None:
-            break
-        if folder is not None:
-            write_state(folder / "state.safetensors", run.state(key))
-            _write_log(folder / "log.jsonl", run.history)
-        if on_epoch is not None:
-            on_epoch(entry)
+    with closing(run.passes(training)) as passes:
+        while len(run.history) < settings.epochs:
+            entry = run.next_epoch(passes, selection)
+            if entry is None:
+                break
+            if folder is not None:
+                write_state(folder / "state.safetensors", run.state(key))
+                _write_log(folder / "log.jsonl", run.history)
+            if on_epoch is not None:
+                on_epoch(entry)
     system.network.load_state_dict(dict(run.chosen))
     return Trained(tuple(run.history), run.chosen_epoch, _timing(started, cpu_started, run.history))
 
@@ -178,9 +183,10 @@ class _Run:
         seed: int,
         device: torch.device,
         unlabelled: UnlabelledSpeech | None,
+        augment: Augment | None,
     ) -> None:
         self.system, self.settings, self.seed, self.device = system, settings, seed, device
-        self.unlabelled = unlabelled
+        self.unlabelled, self.augment = unlabelled, augment
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.network = system.network.to(device=device, memory_format=layout)  # type: ignore[call-overload] # torch stub
         self.steps = Steps(system, settings, device)
@@ -217,7 +223,22 @@ class _Run:
             average=self.average.tensors,
         )
 
-    def next_epoch(self, training: Sequence[Example], selection: Sequence[Example]) -> dict[str, Any] | None:
+    def passes(self, training: Sequence[Example]) -> Generator[Sequence[Example], None, None]:
+        """The training part for one epoch after the other; augmented an epoch ahead in a thread, where it is."""
+        if self.augment is None:
+            while True:
+                yield training
+        first = len(self.history) + 1
+        yield from ahead(([self._changed(each, epoch) for each in training] for epoch in count(first)), 1)
+
+    def _changed(self, example: Example, epoch: int) -> Example:
+        """The example of an epoch: what is drawn for it depends on nothing else."""
+        if self.augment is None:
+            return example
+        seed = derive_seed(self.seed, "augmentation", epoch, example.utterance.id)
+        return self.augment(example, torch.Generator().manual_seed(seed))
+
+    def next_epoch(self, passes: Iterator[Sequence[Example]], selection: Sequence[Example]) -> dict[str, Any] | None:
         """Train one epoch and score the selection part; None where the schedule says that training is over."""
         started = time.perf_counter()
         epoch = len(self.history) + 1
@@ -230,7 +251,7 @@ class _Run:
             self.steps.reset()
             entry["restored_epoch"] = self.chosen_epoch
         self.steps.set_learning_rate(plan.learning_rate)
-        entry["losses"], network_s, entry["steps"] = self._train(epoch, training)
+        entry["losses"], network_s, entry["steps"] = self._train(epoch, next(passes))
         if selection:
             began = time.perf_counter()
             with self.average.applied():
@@ -276,11 +297,11 @@ class _Run:
 
     def _unlabelled_items(self, epoch: int, speech: UnlabelledSpeech) -> Iterator[list[Example]]:
         """The unlabelled items of each step, going on in the stream where the epochs before have left it."""
-        count = self.settings.unlabelled_batch_size
+        wanted = self.settings.unlabelled_batch_size
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "unlabelled", epoch))
-        places = endless(len(speech), self.seed, self.steps_done * count)
+        places = endless(len(speech), self.seed, self.steps_done * wanted)
         while True:
-            examples = [speech[place] for place in islice(places, count)]
+            examples = [self._changed(speech[place], epoch) for place in islice(places, wanted)]
             yield list(self.system.training_items(examples, generator))
 
     def _keep_best(self, entry: Mapping[str, Any]) -> None:

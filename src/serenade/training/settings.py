@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from serenade.core.settings import Settings
+from serenade.signal.augmentation.chain import AugmentationSettings
 
 __all__ = ["FittedTrainingSettings", "TrainingSettings"]
 
@@ -50,6 +51,11 @@ class TrainingSettings(Settings):
     weight_average: float = Field(
         0.0, ge=0, lt=1, description="share of the past in a moving average of the weights, per step; 0: none"
     )
+    augmentation: AugmentationSettings = Field(
+        AugmentationSettings(),
+        description="waveforms trained on are changed anew in every epoch, such as speed:0.9|1.1,noise:10..20; see "
+        "`serenade augment`",
+    )
     unlabelled_batch_size: int = Field(
         32, ge=1, description="unlabelled examples per step beside the batch, for systems that learn from them"
     )
@@ -68,11 +74,13 @@ class TrainingSettings(Settings):
         return self
 
 
-def _labels_only(training: TrainingSettings) -> TrainingSettings:
+def _fitted_at_once(training: TrainingSettings) -> TrainingSettings:
     if training.targets != "label":
         raise ValueError("this system is fitted to labels in one step and cannot learn votes: set targets = label")
+    if training.augmentation.steps:
+        raise ValueError("this system is fitted in one step, without epochs in which waveforms could be changed")
     return training
 
 
-FittedTrainingSettings = Annotated[TrainingSettings, AfterValidator(_labels_only)]
+FittedTrainingSettings = Annotated[TrainingSettings, AfterValidator(_fitted_at_once)]
 """Of a system that is fitted in one step: nothing of the loop is used."""
