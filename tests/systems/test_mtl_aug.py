@@ -415,7 +415,7 @@ def test_pitch_patterns_are_learnt_by_the_single_task_network() -> None:
 
 @pytest.mark.slow
 def test_kind_of_augmentation_is_learnt_beside_the_pitch_patterns() -> None:
-    system = taught("mtl-aug", 12)
+    system = taught("mtl-aug", 8)
     assert score(system, examples_for(system, 80, training=False, seed=2), CPU).ua > 0.95
     network = system.network.eval()
     batch = batch_of(system, examples_for(system, 160, training=True, seed=3))
