@@ -56,3 +56,37 @@ def test_no_validation_speakers_at_all_is_an_error() -> None:
 def test_one_corpus_is_too_few() -> None:
     with pytest.raises(SplitError, match=r"at least two corpora.*one: a.*Repeat --corpus"):
         make_split(corpora(a=3), parse_split("corpus"))
+
+
+def msp_improv() -> list[Utterance]:
+    """As many utterances of each class as MSP-IMPROV has of the usual four, and another corpus."""
+    counts = {"angry": 792, "sad": 885, "happy": 2644, "neutral": 3477}
+    target = [
+        say(f"msp/{label}-{n}", f"s{n % 12}", corpus="msp").with_(emotion=label, audio=Path(f"/msp/{label}-{n}.wav"))
+        for label, count in counts.items()
+        for n in range(count)
+    ]
+    return [*target, *corpora(a=3)]
+
+
+def test_a_share_of_the_target_picks_the_epoch_and_the_rest_is_tested() -> None:
+    utterances = msp_improv()
+    split = make_split(utterances, parse_split("corpus,target_dev=0.3"))
+    fold = next(fold for fold in split.folds if fold.name == "corpus-msp")
+    assert (len(fold.validation), len(fold.test)) == (2339, 5459)  # the group's own split of MSP-IMPROV
+    assert corpus_of(fold.train) == {"a"}
+    assert corpus_of(fold.validation) == corpus_of(fold.test) == {"msp"}
+    labels = {u.id: u.emotion for u in utterances}
+    happy = sum(labels[name] == "happy" for name in fold.validation)
+    assert abs(happy - 0.3 * 2644) < 1
+    assert split.leaky is not None
+    assert "30% of every class of the tested corpus" in split.leaky
+    errors = check_split(split, utterances).errors
+    assert [(error.kind, error.parts) for error in errors] == [("speaker", ("validation", "test"))]
+    assert make_split(utterances, parse_split("corpus,target_dev=0.3")) == split
+    assert make_split(utterances, parse_split("corpus,target_dev=0.3,seed=1")) != split
+
+
+def test_a_target_too_small_to_share_is_an_error() -> None:
+    with pytest.raises(SplitError, match=r"too small to pick the epoch.*tests b"):
+        make_split([*corpora(a=3), say("b/1", "x", corpus="b")], parse_split("corpus,target_dev=0.3"))

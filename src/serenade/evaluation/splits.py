@@ -59,10 +59,17 @@ class SplitSettings(Settings):
         None, description="emobox: folder of the lists of one corpus; mesm: folder of its lists; file: a split file"
     )
     column: Literal["split", "fold"] | None = Field(None, description="columns: which of the user's columns")
-    seed: int = Field(0, ge=0, description="kfold, fewshot and random splits: seed of the shuffle")
+    seed: int = Field(0, ge=0, description="kfold, fewshot, random splits, target_dev: seed of the shuffle")
     shots: int | None = Field(None, ge=1, description="fewshot: utterances of every training speaker and class")
     target_shots: int = Field(
         0, ge=0, description="fewshot: utterances per class of the tested speaker that are trained on too (adaptation)"
+    )
+    target_dev: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="corpus: share of every class of the tested corpus that picks the epoch and is not tested; 0: the "
+        "tested corpus is not looked at before the test",
     )
     outer: Literal["loso", "kfold", "session"] = Field("loso", description="nested: protocol of the outer folds")
     inner: int = Field(3, ge=2, description="nested: number of inner folds on every training side")
@@ -94,7 +101,7 @@ _USED = {
     "loso": ("validation_speakers",),
     "session": ("validation_speakers",),
     "kfold": ("folds", "seed", "validation_speakers"),
-    "corpus": ("validation_speakers",),
+    "corpus": ("validation_speakers", "target_dev", "seed"),
     "nested": ("inner", "outer", "folds", "seed", "validation_speakers"),
     "fewshot": ("shots", "target_shots", "seed", "validation_speakers"),
     "superb": (),
