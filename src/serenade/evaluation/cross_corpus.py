@@ -73,8 +73,8 @@ def _chosen_on_target(
         rest = [u for u in utterances if u.corpus != corpus]
         folds.append(make_fold(f"corpus-{name}", [*rest, *chosen], tested, chosen))
     reason = (
-        f"the epoch is picked on {settings.target_dev:.0%} of every class of the tested corpus, so on speakers that are "
-        "tested too"
+        f"the epoch is picked on {settings.target_dev:.0%} of every class of the tested corpus, so on speakers that "
+        "are tested too"
     )
     return Split("corpus", tuple(folds), leaky=reason)
 
