@@ -110,6 +110,8 @@ def test_what_a_table_leaves_open_is_said(tmp_path: Path, capsys: pytest.Capture
     assert "Classes of your own: loose, tense" in shown
     assert "Without a label: 1" in shown
     assert "Without a speaker: 3" in shown
+    assert "0 speakers, 2 classes" in shown  # nobody knows how many
+    assert "give the label away" not in shown
 
 
 def test_stats_count_speakers_by_classes(emodb: Path, capsys: pytest.CaptureFixture[str]) -> None:

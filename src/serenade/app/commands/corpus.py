@@ -227,8 +227,10 @@ def _check_as_json(corpus: "Corpus", path: Path, listing: "Listing", majority: "
 def _print_check(
     corpus: "Corpus", path: Path, listing: "Listing", majority: "SpeakerMajority", *, complete: bool
 ) -> None:
+    from serenade.core.records import UNKNOWN_SPEAKER
+
     utterances = listing.utterances
-    speakers = len({u.speaker for u in utterances})
+    speakers = len({u.speaker for u in utterances} - {UNKNOWN_SPEAKER})
     classes = sorted({u.emotion for u in utterances if u.emotion is not None})
     minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
     print(f"{corpus.title} in {path} (licence: {corpus.licence})")
@@ -245,7 +247,8 @@ def _print_check(
         )
         print(f"Not complete: {of_all}")
     _print_labels(listing, classes)
-    _print_majority(majority)
+    if speakers:
+        _print_majority(majority)
 
 
 def _print_left_out(left_out: "Sequence[LeftOut]") -> None:
