@@ -208,6 +208,17 @@ def test_a_run_begun_before_a_setting_existed_is_the_same_run(corpus: Path, tmp_
     run_experiment(prepare(settings_of(corpus, "baseline")), tmp_path / "run", workers=1)
 
 
+def test_a_run_begun_before_its_preset_set_something_is_another_run(corpus: Path, tmp_path: Path) -> None:
+    settings = settings_of(corpus, "glam-cpu")
+    run = run_experiment(prepare(settings), tmp_path / "run", workers=1)
+    lines = run.settings_file.read_text().splitlines(True)
+    older = [line for line in lines if not line.startswith("weight_average")]  # none by default
+    assert len(older) == len(lines) - 1
+    run.settings_file.write_text("".join(older))
+    with pytest.raises(UsageError, match=r"another run.*other settings"):
+        run_experiment(prepare(settings), tmp_path / "run", workers=1)
+
+
 def test_waveforms_are_changed_anew_in_every_epoch_and_an_interrupted_run_draws_the_same(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

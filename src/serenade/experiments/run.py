@@ -10,7 +10,7 @@ from serenade.core.devices import choose_device, cpu_budget
 from serenade.core.errors import PartialFailure, SerenadeError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Listing, Split, Utterance
-from serenade.core.settings import dump_toml
+from serenade.core.settings import dump_toml, make_settings
 from serenade.evaluation.leaks import SEVERITIES, LeakReport
 from serenade.evaluation.nested import check_folds, flatten
 from serenade.evaluation.splits import make_split
@@ -24,7 +24,7 @@ from serenade.experiments.nested import candidates_of, choose, with_candidate
 from serenade.experiments.published import with_file_labels
 from serenade.experiments.settings import ExperimentSettings
 from serenade.experiments.unlabelled import Pieces, read_unlabelled
-from serenade.systems import PRESETS, make_system, system_settings
+from serenade.systems import PRESETS, SYSTEMS, make_system, system_settings
 from serenade.training.cache import FeatureCache
 from serenade.training.unlabelled import require_fitting_use
 
@@ -207,8 +207,7 @@ def _default_workers(settings: ExperimentSettings) -> int:
 def _take_folder(run: RunFolder, plan: Plan) -> None:
     """Write the set-up, or make sure that the one there is the same."""
     if run.settings_file.is_file():
-        # Resolved anew, so that settings which did not exist when the run began have their defaults.
-        same = _as_toml(_resolved(run.read_settings())) == _as_toml(plan.settings)
+        same = _as_toml(_with_defaults(run.read_settings())) == _as_toml(plan.settings)
         labelled = run.read_utterances() == list(plan.listing.utterances)
         if same and labelled and run.read_unlabelled() == list(plan.unlabelled.utterances):
             return
@@ -221,6 +220,16 @@ def _take_folder(run: RunFolder, plan: Plan) -> None:
     listing = plan.listing
     leaks = plan.leaks.to_json()
     run.write_setup(plan.settings, listing.utterances, listing.left_out, plan.split, leaks, plan.unlabelled)
+
+
+def _with_defaults(stored: ExperimentSettings) -> ExperimentSettings:
+    """With the defaults of system settings which did not exist when the run began, as its jobs see them.
+
+    Not those of the preset, which may have got another value since.
+    """
+    settings_class = SYSTEMS.resolve(PRESETS[stored.preset]).settings_class
+    system = make_settings(settings_class, stored.system, where=f"preset {stored.preset}")
+    return stored.model_copy(update={"system": system.model_dump(mode="json", exclude_none=True)})
 
 
 def _as_toml(settings: ExperimentSettings) -> str:
