@@ -13,6 +13,7 @@ from torch.nn import functional
 from serenade.core.errors import SettingsError, TrainingError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Attributes, Utterance
+from serenade.inference.attacks import Attack, attack_features, feature_scale
 from serenade.inference.recognizer import Recognizer
 from serenade.systems import PRESETS, make_system, system_settings
 from serenade.systems.mtl_aug import MtlAugSystem
@@ -318,9 +319,36 @@ def test_scores_have_a_gradient_by_the_waveform() -> None:
     assert gradient.abs().max() > 0
 
 
-@pytest.mark.parametrize("kind", ["mfcc", "filter_bank", "spectrogram", "mu_law"])
-def test_any_front_end_will_do(kind: str) -> None:
-    system, examples = fitted(front_end={"kind": kind})
+def test_attacks_on_features_leave_padding_alone_and_raise_the_loss() -> None:
+    system, _ = fitted()
+    examples = examples_for(system, 6, training=False)
+    batch, scale = system.collate(examples), feature_scale(system, examples)
+    attacked = attack_features(system, batch, Attack("fgsm", 0.08), scale)
+    moved = (attacked.inputs["audio"] - batch.inputs["audio"]).abs() / scale[:, None]
+    frames = batch.inputs["audio_frames"]
+    valid = (torch.arange(moved.shape[2]) < frames[:, None])[:, None].expand_as(moved)
+    assert len(frames.unique()) > 1
+    assert (moved[~valid] == 0).all()
+    assert 0.07 < moved[valid].max() < 0.081
+    own = batch.targets[:, None]
+    before, after = (system.predict(b).probabilities.gather(1, own).log().sum() for b in (batch, attacked))
+    assert after < before
+
+
+@pytest.mark.parametrize(
+    "front_end",
+    [
+        {"window_length": 640, "hop_length": 160},
+        {"high_hz": 7000},
+        {"kind": "mfcc"},
+        {"kind": "filter_bank"},
+        {"kind": "spectrogram"},
+        {"kind": "mu_law"},
+    ],
+    ids=str,
+)
+def test_any_front_end_will_do(front_end: dict[str, Any]) -> None:
+    system, examples = fitted(front_end=front_end)
     found = gradients(system, losses_of(system, batch_of(system, examples)))
     assert all(value > 0 for value in found.values())
 
