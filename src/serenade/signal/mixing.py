@@ -147,7 +147,7 @@ class NoiseBank:
         recordings: Iterable[Utterance],
         *,
         environments: Sequence[str] = (),
-        most_kept_mb: float = 256.0,
+        most_kept_mb: float = 384.0,
         most_s: float = 600.0,
     ) -> None:
         by_environment: dict[str, list[Utterance]] = {}
