@@ -24,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.model_cost import NETWORKS, SPEECH_S, multiply_adds, speech_cost
 
 from serenade.experiments.comparison import compare
-from serenade.experiments.summary import summarise
+from serenade.experiments.results import read_results
+from serenade.experiments.summary import summary_of
 from serenade.reports.tables import Bounds, Figure, Table, p_text, to_markdown
 
 SIX, FOUR = "angry,bored,fearful,happy,neutral,sad", "angry,happy,neutral,sad"
@@ -117,8 +118,8 @@ def train(name: str, data: Data, table: str, options: argparse.Namespace) -> Non
 
 
 def finished(run: Path) -> bool:
-    """Whether every job of a run is done: its summary is the last thing written."""
-    return (run / "summary.json").is_file()
+    """Whether every job of a run is done."""
+    return any(run.glob("jobs/*/record.json")) and not read_results(run).missing
 
 
 def accuracy_table(data: Mapping[str, Data], out: Path) -> Table:
@@ -145,7 +146,7 @@ def accuracy_table(data: Mapping[str, Data], out: Path) -> Table:
 def _ua(run: Path) -> str:
     if not finished(run):
         return "–"
-    pooled = summarise(run)["metrics"]["ua"]["pooled"]
+    pooled = summary_of(read_results(run), maps=False)["metrics"]["ua"]["pooled"]
     return f"{_figure(pooled).text()} ({Bounds(100 * pooled['low'], 100 * pooled['high']).text()})"
 
 
@@ -156,7 +157,13 @@ def _figure(metric: Mapping[str, Any]) -> Figure:
 def _shares(data: Mapping[str, Data], out: Path) -> list[str]:
     """How many seeds every column has."""
     seeds = {
-        name: sorted({len(summarise(out / name / m.run)["seeds"]) for m in MODELS if finished(out / name / m.run)})
+        name: sorted(
+            {
+                len(summary_of(read_results(out / name / m.run), maps=False)["seeds"])
+                for m in MODELS
+                if finished(out / name / m.run)
+            }
+        )
         for name in data
     }
     return [f"Seeds: {'; '.join(f'{data[name].title} {_listed(found)}' for name, found in seeds.items() if found)}."]
@@ -190,7 +197,7 @@ def leak_table(data: Mapping[str, Data], out: Path) -> Table:
             honest, leaky = out / name / model.run, out / f"{name}-leaky" / model.run
             if not (finished(honest) and finished(leaky)):
                 continue
-            two = [summarise(run)["metrics"]["ua"]["pooled"] for run in (honest, leaky)]
+            two = [summary_of(read_results(run), maps=False)["metrics"]["ua"]["pooled"] for run in (honest, leaky)]
             gap = Figure(100 * (two[1]["mean"] - two[0]["mean"]), signed=True)
             rows.append((of.title, model.title, _figure(two[0]), _figure(two[1]), gap))
     note = "UA in per cent. LEAKY: random 80/20 by turn, the same speakers on both sides, the epoch picked on test."

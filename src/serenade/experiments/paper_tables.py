@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from serenade.core.errors import SerenadeError, UsageError
+from serenade.core.errors import MissingExtraError, SerenadeError, UsageError
 from serenade.core.files import read_json, write_json
 from serenade.core.names import NameTable, nearest
 from serenade.corpora.selection import values_of
 from serenade.evaluation.splits import parse_split
+from serenade.experiments.projection import project
+from serenade.experiments.results import read_results
 from serenade.experiments.series import Member, Planner, summaries_of
 from serenade.experiments.settings import ExperimentSettings
 from serenade.systems import PRESETS, system_settings
@@ -338,7 +340,7 @@ def read_table(out: Path, table: TableName) -> dict[str, Any]:
 
     Returns:
         What `begin_table` wrote; every one of ``cells`` has its ``summary``, None where nothing is finished, and its
-        ``maps`` of embeddings, None where the run has not made them.
+        ``maps``, the map of the embeddings of the first fold, None where there is none.
 
     Raises:
         UsageError: the folder holds no such table, or nothing of it is finished.
@@ -361,10 +363,8 @@ def read_table(out: Path, table: TableName) -> dict[str, Any]:
 
 
 def _maps(run: Path) -> dict[str, Any] | None:
-    """The maps that a run made when it was done; they take too long to be made for every look at the table."""
-    path = run / "summary.json"
+    """The map of the first fold; None where nothing is finished, or scikit-learn is not installed."""
     try:
-        maps: dict[str, Any] | None = read_json(path).get("maps") if path.is_file() else None
-    except ValueError:
-        return None  # the run's own report tells that it is damaged
-    return maps
+        return project(read_results(run), most=1)
+    except (UsageError, MissingExtraError):
+        return None

@@ -25,8 +25,12 @@ _COMPONENTS = 50
 """Principal components kept before t-SNE, as van der Maaten and Hinton do."""
 
 
-def project(results: Results) -> dict[str, Any]:
-    """Maps of all finished folds of the first seed.
+def project(results: Results, *, most: int | None = None) -> dict[str, Any]:
+    """Maps of the finished folds of the first seed.
+
+    Args:
+        results: of a run.
+        most: folds mapped at most, the first; None for all.
 
     Returns:
         ``method``, ``seed`` and ``panels``: fold, perplexity, and per utterance x, y, true and predicted class index.
@@ -38,7 +42,7 @@ def project(results: Results) -> dict[str, Any]:
     """
     seed = results.done_seeds[0]
     panels = []
-    for fold in results.split.folds:
+    for fold in results.split.folds[:most]:
         record = results.records.get((fold.name, seed))
         if record is None or record.embeddings is None:
             continue
