@@ -12,6 +12,7 @@ import typer
 from serenade.app.console import Progress, say
 from serenade.core.errors import AudioError, PartialFailure, SerenadeError, UsageError
 from serenade.core.files import storage_errors, write_text
+from serenade.signal.augmentation import AUGMENTATIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +32,12 @@ def augment(
     input_: Annotated[Path, typer.Argument(metavar="FILE|FOLDER", help="A recording, or a folder of recordings.")],
     with_: Annotated[
         str,
-        typer.Option("--with", "-w", metavar="CHAIN", help="Steps with commas between them: speed:0.9,noise:5..20"),
+        typer.Option(
+            "--with",
+            "-w",
+            metavar="CHAIN",
+            help=f"Steps with commas between them, such as speed:0.9,noise:5..20. Steps: {', '.join(AUGMENTATIONS)}.",
+        ),
     ],
     noise: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Recordings of noise for the step noise, else pink noise.")
