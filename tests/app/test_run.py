@@ -1,6 +1,7 @@
 """`serenade run`, `train` and `demo` as a user meets them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,34 @@ def test_a_wrong_selection_is_named(
 ) -> None:
     assert run("run", "baseline", "--corpus", f"synthetic={corpus}", *arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["baseline", "--unlabelled", "unlabelled=."], "does not learn from unlabelled speech"),
+        (["mtl-aug-semi"], r"none is given.*--unlabelled NAME=PATH"),
+        (["mtl-aug-semi", "--unlabelled", "speech"], "given as NAME=PATH.*speech"),
+        (["mtl-aug-semi", "--unlabelled", "librispeach=."], "Did you mean 'librispeech'"),
+        (["mtl-aug-semi", "--unlabelled", "unlabelled=.", "--unlabelled-hours", "0"], "unlabelled.hours"),
+    ],
+    ids=["useless", "missing", "form", "name", "hours"],
+)
+def test_unlabelled_speech_is_asked_for_in_words_that_help(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert run("run", *arguments, "--corpus", f"synthetic={corpus}", "--out", tmp_path / "r", "-q") == 2
+    shown = capsys.readouterr().err.replace("\n", " ")
+    assert re.search(message, shown), shown
+
+
+def test_a_dry_run_lists_what_is_left_out_of_the_unlabelled_speech(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generate(tmp_path / "others", speakers=2, utterances_per_class=1, classes=("angry", "sad"), seed=1)
+    (tmp_path / "others" / "broken.wav").write_bytes(b"no sound")
+    arguments = ["--corpus", f"synthetic={corpus}", "--unlabelled", f"unlabelled={tmp_path / 'others'}"]
+    assert run("run", "mtl-aug-semi", *arguments, "--dry-run", "-q") == 0
+    shown = capsys.readouterr().err
+    assert "unlabelled: 4 recordings" in shown
+    assert "left out: broken.wav: undecodable" in shown
