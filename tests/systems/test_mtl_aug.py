@@ -237,7 +237,9 @@ def test_centers_follow_unmixed_labelled_examples_after_the_step() -> None:
     assert (system.network.center.centers == 0).all(), "moved before the step"
     _, treated = system._treated(batch, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        embeddings = system.network.scores_and_embeddings(treated.audio)[1]
+        _, embeddings = system.network.body.scores_and_embeddings(
+            treated.audio.features.unsqueeze(1), treated.audio.lengths
+        )
     system.after_step()
     for label in range(4):
         members = embeddings[(batch.targets == label) & ~treated.mixed]

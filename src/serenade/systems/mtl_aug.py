@@ -24,13 +24,12 @@ Presets: ``mtl-aug``; ``mtl-aug-semi`` with unlabelled speech; ``stl`` (the CNN-
 Target numbers: none; no cell of the paper's tables could be read.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal, Self
 
 import torch
 from pydantic import Field, model_validator
-from torch import Generator, Tensor, device, nn
+from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from serenade.core.errors import TrainingError, UsageError
@@ -40,21 +39,16 @@ from serenade.core.settings import Settings
 from serenade.models.mtl_aug import CnnBlstm, CnnBlstmSettings, Decoder, SequenceClassifier, StatisticsClassifier
 from serenade.nn.center_loss import CenterLoss
 from serenade.nn.concordance import concordance_loss
-from serenade.nn.masking import masked_mean_squares, valid_steps
+from serenade.nn.masking import masked_mean_squares
 from serenade.nn.soft_targets import class_shares, soft_cross_entropy
-from serenade.signal.audio import SAMPLE_RATE
-from serenade.signal.augmentation.speed import change_speed
-from serenade.signal.features import FrontEndSettings, LogMelSettings, build_front_end
-from serenade.signal.normaliser import Normaliser, NormaliserSettings
-from serenade.training.batches import mean_over_segments, target_attributes
-from serenade.training.settings import TrainingSettings
-from serenade.training.system import Batch, Example, Outputs, UnlabelledUse
+from serenade.signal.normaliser import Normaliser
+from serenade.training.batches import target_attributes
+from serenade.training.system import Batch, Example, UnlabelledUse
 from serenade.training.treatments import Padded, Treated, TreatmentSettings, draw_item, treat
-from serenade.training.windows import collate_windows, windows_of
+from serenade.training.window_system import WindowNetwork, WindowSystem, WindowSystemSettings
 
-__all__ = ["MtlAugNetwork", "MtlAugSettings", "MtlAugSystem"]
+__all__ = ["LossSettings", "MtlAugNetwork", "MtlAugSettings", "MtlAugSystem"]
 
-_WINDOWS_AT_ONCE = 64  # of a long recording; bounds the memory of scoring
 _COLLATED = ("audio", "clean", "treatment")
 _NUM_ATTRIBUTES = 3  # valence, arousal, dominance
 
@@ -79,25 +73,13 @@ class LossSettings(Settings):
     attributes: float = Field(0.0, ge=0, description="of 1 - CCC, mean of valence, arousal and dominance")
 
 
-class MtlAugSettings(Settings):
+class MtlAugSettings(WindowSystemSettings):
     """Settings of MTL-AUG and of what it is compared with; the defaults are MTL-AUG."""
 
     mode: Literal["supervised", "semi"] = Field(
         "supervised",
         description="semi: unlabelled speech trains the encoder beside the labelled, by the auxiliary tasks",
     )
-    front_end: FrontEndSettings = LogMelSettings(
-        num_bands=80,
-        window="hamming",
-        window_length=1024,
-        hop_length=256,
-        fft_length=1024,
-        log="natural",
-        floor=1e-6,
-        floor_by="add",
-    )
-    normaliser: NormaliserSettings = NormaliserSettings(kind="per_bin")
-    window_frames: int = Field(480, ge=4, description="frames that the network sees at once, 7.68 s at the default hop")
     padding: Literal["window", "batch"] = Field(
         "window",
         description="training: fill up to the whole window, or to the longest of the batch and what the encoder sees "
@@ -106,22 +88,9 @@ class MtlAugSettings(Settings):
     treatments: TreatmentSettings = TreatmentSettings()
     losses: LossSettings = LossSettings()
     network: CnnBlstmSettings = CnnBlstmSettings()
-    training: TrainingSettings = TrainingSettings(
-        epochs=100,
-        batch_size=32,
-        learning_rate=1e-4,
-        weight_decay=0.0,
-        schedule="restore_and_halve",
-        restore_after=5,
-        min_learning_rate=1e-5,
-        clip_norm=5.0,
-        criterion="ua",
-    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.normaliser.kind == "clip":
-            raise ValueError("normaliser.kind = clip would take padding for speech: use per_bin, global or none")
         if self.losses.augmentation and len(self.treatments.kinds) < 2:
             raise ValueError("one treatment leaves nothing to classify: set losses.augmentation = 0, or name more")
         if self.mode == "semi" and not (self.losses.augmentation or self.losses.reconstruction):
@@ -129,7 +98,7 @@ class MtlAugSettings(Settings):
         return self
 
 
-class MtlAugNetwork(nn.Module):
+class MtlAugNetwork(WindowNetwork):
     """Normaliser, encoder and heads: all that has weights or fitted buffers.
 
     Args:
@@ -138,13 +107,13 @@ class MtlAugNetwork(nn.Module):
         settings: of the system.
     """
 
+    body: CnnBlstm
     class_weights: Tensor
 
     def __init__(self, num_classes: int, num_bands: int, settings: MtlAugSettings) -> None:
-        super().__init__()
         losses, sizes = settings.losses, settings.network
-        self.normaliser = Normaliser(settings.normaliser, num_bands)
-        self.body = CnnBlstm(num_classes, num_bands, sizes)  # first: one seed gives all presets the same weights here
+        # The body before all heads: one seed gives it the same weights in all presets.
+        super().__init__(Normaliser(settings.normaliser, num_bands), CnnBlstm(num_classes, num_bands, sizes))
         self.center: CenterLoss | None = None
         self.decoder: Decoder | None = None
         self.augmentation: StatisticsClassifier | SequenceClassifier | None = None
@@ -160,17 +129,8 @@ class MtlAugNetwork(nn.Module):
             self.attributes = nn.Linear(sizes.embedding_dim, _NUM_ATTRIBUTES)
         self.register_buffer("class_weights", torch.ones(num_classes), persistent=False)
 
-    def normalise(self, features: Tensor, frames: Tensor) -> Padded:
-        """(B, F, L) features of which (B,) `frames` are valid, normalised; padding becomes 0, the training mean."""
-        padding = ~valid_steps(frames, features.shape[2])
-        return Padded(self.normaliser(features).masked_fill(padding[:, None], 0.0), frames)
 
-    def scores_and_embeddings(self, audio: Padded) -> tuple[Tensor, Tensor]:
-        """(B, K) logits and (B, D) embeddings of normalised features."""
-        return self.body.scores_and_embeddings(audio.features.unsqueeze(1), audio.lengths)
-
-
-class MtlAugSystem:
+class MtlAugSystem(WindowSystem):
     """MTL-AUG as the training loop and the recogniser see it.
 
     Args:
@@ -179,12 +139,15 @@ class MtlAugSystem:
     """
 
     settings_class: type[Settings] = MtlAugSettings
+    settings: MtlAugSettings
+    network: MtlAugNetwork
 
     def __init__(self, settings: MtlAugSettings, labels: LabelSet) -> None:
-        self.settings, self.labels = settings, labels
-        self.front_end = build_front_end(settings.front_end)
-        num_bands, _ = self.front_end.shape(SAMPLE_RATE)
-        self.network = MtlAugNetwork(len(labels), num_bands, settings)
+        super().__init__(settings, labels)
+        self.network = MtlAugNetwork(len(labels), self.num_bands, settings)
+        # Steps of valid frames do not see what is further behind them, so that scores do not depend on the batch.
+        self.reach = self.network.body.encoder.reach
+        self.speeds = settings.treatments.speeds if "speed" in settings.treatments.kinds else ()
         self._for_centers: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -194,39 +157,6 @@ class MtlAugSystem:
 
     def meet_unlabelled(self, utterances: Sequence[Utterance]) -> None:
         """Nothing needs to be known of it: that is the paper's point."""
-
-    def to(self, where: device) -> Self:
-        """The system with its network on a device; features are extracted on the CPU."""
-        self.network.to(where)
-        return self
-
-    def cache_key(self, *, training: bool) -> str:
-        """Front end, and for training the speeds, for scoring the window."""
-        front_end = self.settings.front_end.model_dump_json()
-        return f"{front_end}|speeds {self._speeds}" if training else f"{front_end}|{self.settings.window_frames}"
-
-    @property
-    def _speeds(self) -> tuple[float, ...]:
-        treatments = self.settings.treatments
-        return treatments.speeds if "speed" in treatments.kinds else ()
-
-    def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
-        """``audio`` of a (T,) waveform.
-
-        For scoring (W, F, L), windows; for training (1, F, L) float16 as a whole, and ``speed0``, ``speed1``, ... at
-        other speeds.
-        """
-        if not training:
-            return {"audio": windows_of(self._features(waveform), self.settings.window_frames)}
-        inputs = {"audio": self._features(waveform).half()}
-        for place, speed in enumerate(self._speeds):
-            inputs[f"speed{place}"] = self._features(change_speed(waveform, speed)).half()
-        return inputs
-
-    def _features(self, waveform: Tensor) -> Tensor:
-        with torch.inference_mode(not waveform.requires_grad):
-            features: Tensor = self.front_end(waveform.unsqueeze(0))
-            return features
 
     def fit_inputs(self, train: Sequence[Example]) -> None:
         """Fit the normaliser to the clean, labelled training part of a fold, and the weights of the classes.
@@ -258,16 +188,8 @@ class MtlAugSystem:
 
     def collate(self, items: Sequence[Example]) -> Batch:
         """Windows of all items along the first axis, with their valid lengths."""
-        settings = self.settings
-        used = [
-            Example(item.utterance, {name: item.inputs[name] for name in _COLLATED if name in item.inputs}, item.target)
-            for item in items
-        ]
-        in_training = "treatment" in used[0].inputs
-        # Steps of valid frames do not see what is further behind them, so that scores do not depend on the batch.
-        reach = None if in_training and settings.padding == "window" else self.network.body.encoder.reach
-        voted = self.labels if settings.training.targets == "votes" else None
-        return collate_windows(used, settings.window_frames, reach=reach, voted=voted)
+        in_training = "treatment" in items[0].inputs
+        return self.put_together(items, _COLLATED, trim=not in_training or self.settings.padding == "batch")
 
     def losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
         """``emotion``, ``center`` and ``attributes`` of the labelled, ``reconstruction`` and ``augmentation`` of all.
@@ -296,11 +218,15 @@ class MtlAugSystem:
 
     def _treated(self, batch: Batch, generator: Generator) -> tuple[Padded, Treated]:
         """The untreated and the treated batch, normalised."""
-        inputs, normalise = batch.inputs, self.network.normalise
-        audio = normalise(inputs["audio"], inputs["audio_frames"])
-        clean = normalise(inputs["clean"], inputs["clean_frames"]) if "clean" in inputs else audio
+        inputs = batch.inputs
+        audio = self._normalised(batch, "audio")
+        clean = self._normalised(batch, "clean") if "clean" in inputs else audio
         labelled = batch.targets >= 0
         return clean, treat(audio, clean, inputs["treatment"], labelled, self.settings.treatments, generator)
+
+    def _normalised(self, batch: Batch, name: str) -> Padded:
+        frames = batch.inputs[f"{name}_frames"]
+        return Padded(self.network.normalise(batch.inputs[name], frames), frames)
 
     def _primary_losses(self, batch: Batch, treated: Treated, encoded: Tensor, steps: Tensor) -> dict[str, Tensor]:
         """The losses that the emotion head has a part in: of labelled examples only."""
@@ -338,15 +264,3 @@ class MtlAugSystem:
         """Move the centers after the embeddings of the step; mixtures are left out."""
         if self.network.center is not None and self._for_centers is not None:
             self.network.center.update(*self._for_centers)
-
-    def predict(self, batch: Batch) -> Outputs:
-        """Softmax per window, averaged; embeddings are averaged over windows too."""
-        self.network.eval()
-        inputs = (torch.split(batch.inputs[name], _WINDOWS_AT_ONCE) for name in ("audio", "audio_frames"))
-        scored = [
-            self.network.scores_and_embeddings(self.network.normalise(*part)) for part in zip(*inputs, strict=True)
-        ]
-        logits, embeddings = (torch.cat(parts) for parts in zip(*scored, strict=True))
-        per_example = torch.split(logits.log_softmax(dim=1), batch.lengths.tolist())
-        log_means = torch.stack([windows.logsumexp(dim=0) - math.log(len(windows)) for windows in per_example])
-        return Outputs(log_means.exp(), mean_over_segments(embeddings, batch.lengths), log_means)

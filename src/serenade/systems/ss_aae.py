@@ -19,32 +19,28 @@ Target numbers: none; no cell of the tables could be read.
 """
 
 from collections.abc import Sequence
-from typing import Self
 
 import torch
 from pydantic import Field
-from torch import Generator, Tensor, device, nn
+from torch import Generator, Tensor
 from torch.nn import functional
 
 from serenade.core.labels import LabelSet
 from serenade.core.records import UNKNOWN_SPEAKER, Utterance
 from serenade.core.settings import Settings
 from serenade.models.ss_aae import AaeClassifier, CodeDecoder, Discriminator, SsAaeNetworkSettings, TaskHead
-from serenade.nn.masking import masked_mean_squares, valid_steps
+from serenade.nn.masking import masked_mean_squares
 from serenade.nn.soft_targets import class_shares, soft_cross_entropy
-from serenade.signal.audio import SAMPLE_RATE
-from serenade.signal.features import FrontEndSettings, LogMelSettings, build_front_end
-from serenade.signal.normaliser import Normaliser, NormaliserSettings
-from serenade.training.batches import mean_over_segments
-from serenade.training.settings import TrainingSettings
-from serenade.training.system import Batch, Example, Outputs, Phase, UnlabelledUse
-from serenade.training.windows import collate_windows, random_crop, windows_of
+from serenade.signal.normaliser import Normaliser
+from serenade.training.system import Batch, Example, Phase, UnlabelledUse
+from serenade.training.window_system import WindowNetwork, WindowSystem, WindowSystemSettings
+from serenade.training.windows import random_crop
 
-__all__ = ["SsAaeSettings", "SsAaeSystem"]
+__all__ = ["SsAaeNetwork", "SsAaeSettings", "SsAaeSystem", "TaskWeights"]
 
 _GENDERS = {"female": 0, "male": 1}
 _UNKNOWN = -1
-_WINDOWS_AT_ONCE = 64  # of a long recording; bounds the memory of scoring
+_COLLATED = ("audio", "speaker", "gender")
 
 
 class TaskWeights(Settings):
@@ -56,39 +52,14 @@ class TaskWeights(Settings):
     fooling: float = Field(0.1, gt=0, description="of the encoder's loss against the discriminator")
 
 
-class SsAaeSettings(Settings):
+class SsAaeSettings(WindowSystemSettings):
     """Settings of SS-AAE."""
 
-    front_end: FrontEndSettings = LogMelSettings(
-        num_bands=80,
-        window="hamming",
-        window_length=1024,
-        hop_length=256,
-        fft_length=1024,
-        log="natural",
-        floor=1e-6,
-        floor_by="add",
-    )
-    normaliser: NormaliserSettings = NormaliserSettings(kind="per_bin")
-    window_frames: int = Field(
-        480, ge=32, description="frames that the network sees at once, 7.68 s at the default hop"
-    )
     losses: TaskWeights = TaskWeights()
     network: SsAaeNetworkSettings = SsAaeNetworkSettings()
-    training: TrainingSettings = TrainingSettings(
-        epochs=100,
-        batch_size=32,
-        learning_rate=1e-4,
-        weight_decay=0.0,
-        schedule="restore_and_halve",
-        restore_after=5,
-        min_learning_rate=1e-5,
-        clip_norm=5.0,
-        criterion="ua",
-    )
 
 
-class SsAaeNetwork(nn.Module):
+class SsAaeNetwork(WindowNetwork):
     """Normaliser, coder, heads, decoder and discriminator: all that has weights or fitted buffers.
 
     Args:
@@ -97,26 +68,18 @@ class SsAaeNetwork(nn.Module):
         settings: of the system.
     """
 
+    body: AaeClassifier
+
     def __init__(self, num_classes: int, num_bands: int, settings: SsAaeSettings) -> None:
-        super().__init__()
-        self.normaliser = Normaliser(settings.normaliser, num_bands)
-        self.body = AaeClassifier(num_classes, num_bands, settings.network)
+        body = AaeClassifier(num_classes, num_bands, settings.network)
+        super().__init__(Normaliser(settings.normaliser, num_bands), body)
         self.gender = TaskHead(len(_GENDERS), settings.network)
         self.speaker = TaskHead(1, settings.network)  # as many as are trained on, once they are known
         self.decoder = CodeDecoder(num_bands, settings.window_frames, settings.network)
         self.discriminator = Discriminator(settings.network)
 
-    def normalise(self, features: Tensor, frames: Tensor) -> Tensor:
-        """(B, F, L) features of which (B,) `frames` are valid, normalised; padding becomes 0, the training mean."""
-        normalised: Tensor = self.normaliser(features)
-        return normalised.masked_fill(~valid_steps(frames, features.shape[2])[:, None], 0.0)
 
-    def scores_and_embeddings(self, features: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, K) logits and (B, code_dim) codes of (B, F, L) features of which (B,) `frames` are valid."""
-        return self.body.scores_and_embeddings(self.normalise(features, frames).unsqueeze(1), frames)
-
-
-class SsAaeSystem:
+class SsAaeSystem(WindowSystem):
     """SS-AAE as the training loop and the recogniser see it.
 
     Args:
@@ -125,32 +88,17 @@ class SsAaeSystem:
     """
 
     settings_class: type[Settings] = SsAaeSettings
+    settings: SsAaeSettings
+    network: SsAaeNetwork
     unlabelled_use: UnlabelledUse = "optional"
 
     def __init__(self, settings: SsAaeSettings, labels: LabelSet) -> None:
-        self.settings, self.labels = settings, labels
-        self.front_end = build_front_end(settings.front_end)
-        num_bands, _ = self.front_end.shape(SAMPLE_RATE)
-        self.network = SsAaeNetwork(len(labels), num_bands, settings)
+        super().__init__(settings, labels)
+        self.network = SsAaeNetwork(len(labels), self.num_bands, settings)
+        self.reach = self.network.body.coder.encoder.reach
         self._others: frozenset[str] = frozenset()
         self._speakers: dict[str, int] = {}
         self._codes: Tensor | None = None
-
-    def to(self, where: device) -> Self:
-        """The system with its network on a device; features are extracted on the CPU."""
-        self.network.to(where)
-        return self
-
-    def cache_key(self, *, training: bool) -> str:
-        """Front end, and for scoring the window."""
-        front_end = self.settings.front_end.model_dump_json()
-        return f"{front_end}|whole" if training else f"{front_end}|{self.settings.window_frames}"
-
-    def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
-        """``audio`` of a (T,) waveform: (W, F, L) windows for scoring, (1, F, L) float16 as a whole for training."""
-        with torch.inference_mode():
-            features = self.front_end(waveform.unsqueeze(0))
-        return {"audio": features.half() if training else windows_of(features, self.settings.window_frames)}
 
     def meet_unlabelled(self, utterances: Sequence[Utterance]) -> None:
         """Its speakers are told apart too."""
@@ -179,11 +127,7 @@ class SsAaeSystem:
 
     def collate(self, items: Sequence[Example]) -> Batch:
         """Windows of all items along the first axis, with their valid lengths."""
-        reach = None if "speaker" in items[0].inputs else self.network.body.coder.encoder.reach
-        voted = self.labels if self.settings.training.targets == "votes" else None
-        return collate_windows(items, self.settings.window_frames, reach=reach, voted=voted)
-
-    # -------------------------------------------------------------------------------------------- training
+        return self.put_together(items, _COLLATED, trim="speaker" not in items[0].inputs)
 
     def phases(self) -> list[Phase]:
         """Tasks, discriminator, encoder: each with an optimiser of its own."""
@@ -245,18 +189,6 @@ class SsAaeSystem:
     def _normalised(self, batch: Batch) -> tuple[Tensor, Tensor]:
         frames = batch.inputs["audio_frames"]
         return self.network.normalise(batch.inputs["audio"], frames), frames
-
-    # -------------------------------------------------------------------------------------------- scoring
-
-    def predict(self, batch: Batch) -> Outputs:
-        """Softmax per window, averaged; codes are averaged over windows too."""
-        self.network.eval()
-        windows = torch.split(batch.inputs["audio"], _WINDOWS_AT_ONCE)
-        frames = torch.split(batch.inputs["audio_frames"], _WINDOWS_AT_ONCE)
-        scored = [self.network.scores_and_embeddings(*part) for part in zip(windows, frames, strict=True)]
-        probabilities = torch.cat([logits.softmax(dim=1) for logits, _ in scored])
-        codes = torch.cat([code for _, code in scored])
-        return Outputs(mean_over_segments(probabilities, batch.lengths), mean_over_segments(codes, batch.lengths))
 
 
 def _speaker(utterance: Utterance) -> str | None:
