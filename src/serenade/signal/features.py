@@ -277,21 +277,27 @@ class Mfcc(FrontEnd):
         return torch.matmul(self.cosines, torch.maximum(decibels, loudest - self.top_db))
 
 
+_Windowed = LogMelSettings | FilterBankSettings | SpectrogramSettings | MuLawSpectrogramSettings
+
+
+def _spectrum(settings: _Windowed, padding: Padding | None, exportable: bool) -> PowerSpectrum:
+    return PowerSpectrum(
+        window=settings.window,
+        window_length=settings.window_length,
+        hop_length=settings.hop_length,
+        fft_length=settings.fft_length,
+        padding=padding,
+        exportable=exportable,
+    )
+
+
 class LogMel(FrontEnd):
     """Logarithmic mel spectrogram."""
 
     filters: Tensor
 
     def __init__(self, settings: LogMelSettings, *, exportable: bool = False) -> None:
-        spectrum = PowerSpectrum(
-            window=settings.window,
-            window_length=settings.window_length,
-            hop_length=settings.hop_length,
-            fft_length=settings.fft_length,
-            padding=settings.padding,
-            exportable=exportable,
-        )
-        super().__init__(spectrum, settings.num_bands)
+        super().__init__(_spectrum(settings, settings.padding, exportable), settings.num_bands)
         self.floor, self.floor_by, self.log = settings.floor, settings.floor_by, settings.log
         filters = slaney_filters(
             settings.num_bands, settings.fft_length, SAMPLE_RATE, settings.low_hz, settings.high_hz
@@ -311,15 +317,7 @@ class FilterBank(FrontEnd):
     filters: Tensor
 
     def __init__(self, settings: FilterBankSettings, *, exportable: bool = False) -> None:
-        spectrum = PowerSpectrum(
-            window=settings.window,
-            window_length=settings.window_length,
-            hop_length=settings.hop_length,
-            fft_length=settings.fft_length,
-            padding=None,
-            exportable=exportable,
-        )
-        super().__init__(spectrum, settings.num_bands)
+        super().__init__(_spectrum(settings, None, exportable), settings.num_bands)
         self.floor, self.pre_emphasis = settings.floor, settings.pre_emphasis
         filters = htk_filters(settings.num_bands, settings.fft_length, SAMPLE_RATE, settings.low_hz, settings.high_hz)
         self.register_buffer("filters", (filters / settings.fft_length).float(), persistent=False)
@@ -336,15 +334,7 @@ class Spectrogram(FrontEnd):
     """Log power below the clip's maximum, 0 dB at most."""
 
     def __init__(self, settings: SpectrogramSettings, *, exportable: bool = False) -> None:
-        spectrum = PowerSpectrum(
-            window=settings.window,
-            window_length=settings.window_length,
-            hop_length=settings.hop_length,
-            fft_length=settings.fft_length,
-            padding=None,
-            exportable=exportable,
-        )
-        super().__init__(spectrum, settings.num_bins)
+        super().__init__(_spectrum(settings, None, exportable), settings.num_bins)
         self.floor = settings.floor
 
     def features(self, waveforms: Tensor) -> Tensor:
@@ -359,15 +349,7 @@ class MuLawSpectrogram(FrontEnd):
     """Magnitude spectrogram through a mu-law, relative to the clip's maximum."""
 
     def __init__(self, settings: MuLawSpectrogramSettings, *, exportable: bool = False) -> None:
-        spectrum = PowerSpectrum(
-            window=settings.window,
-            window_length=settings.window_length,
-            hop_length=settings.hop_length,
-            fft_length=settings.fft_length,
-            padding=None,
-            exportable=exportable,
-        )
-        super().__init__(spectrum, settings.num_bins)
+        super().__init__(_spectrum(settings, None, exportable), settings.num_bins)
         self.pad_end, self.mu, self.scale = settings.pad_end, settings.mu, settings.scale
 
     def shape(self, num_samples: int) -> tuple[int, int]:
