@@ -294,3 +294,42 @@ def test_methods_are_those_of_the_command() -> None:
 
     offered = explain.explain.__annotations__["method"].__metadata__[0].metavar.split("|")
     assert offered == ["auto", *METHODS]
+
+
+def windowed(name: str, frames: int = 40) -> Explainer:
+    """A system of windows of 0.64 s, its normaliser fitted."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        values = {"window_frames": frames}
+        system = make_system(name, values, LABELS)
+        system.network.normaliser.fit([system.extract(torch.from_numpy(noise(2.0)), training=False)["audio"]])
+    system.network.eval().requires_grad_(False)
+    return Explainer(system)
+
+
+@pytest.mark.parametrize("name", ["mtl_aug", "ss_aae"])
+def test_windows_are_put_together_to_the_whole_and_attention_is_that_of_each(name: str) -> None:
+    made = windowed(name)
+    assert made.attends
+    samples = noise(2.1)  # 132 frames: three windows, and one that is aligned with the end
+    explanation = made(samples, 16_000)
+    assert explanation.method == "attention and gradcam"
+    whole = made._system.front_end(torch.from_numpy(samples)[None])[0]
+    shown = explanation.features.values
+    np.testing.assert_allclose(shown, whole[:, : shown.shape[1]], atol=1e-4)
+    (attended,) = [overlay for overlay in explanation.overlays if overlay.name == "attention"]
+    body, normaliser = made._system.network.body, made._system.network.normaliser
+    with torch.no_grad():
+        weights = body.attention_maps(normaliser(whole[None, :, :40]).unsqueeze(1))["attention"].values
+    assert float(weights.sum()) == pytest.approx(1.0, abs=1e-5)
+    first = over_input(weights, 80, 40)[0, 0, 0]
+    np.testing.assert_allclose(attended.values[:, :40], first, atol=1e-6)
+
+
+def test_a_recording_of_one_window_is_explained_by_gradients_too() -> None:
+    made = windowed("mtl_aug")
+    samples = noise(0.4)
+    maps = made(samples, 16_000, method="integrated-gradients")
+    assert maps.overlays[0].values.shape == maps.features.values.shape
+    assert np.isfinite(maps.overlays[0].values).all()
+    assert np.abs(maps.overlays[0].values).max() > 0

@@ -1,6 +1,6 @@
 """`Explainer`: why a trained model says what it says of a recording, as maps over what it heard."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -26,8 +26,9 @@ from serenade.signal.axes import FeatureAxes, feature_axes
 from serenade.signal.features import FrontEndSettings, MuLawSpectrogramSettings, build_front_end
 from serenade.signal.segments import cut
 from serenade.systems import load_system
-from serenade.training.segment_system import SegmentClassifierSystem
+from serenade.training.segment_system import SegmentClassifierSystem, SegmentNetwork
 from serenade.training.system import Example, System
+from serenade.training.window_system import WindowSystem
 
 __all__ = ["MOST_S", "Explainer"]
 
@@ -83,11 +84,13 @@ class Explainer:
     @property
     def attends(self) -> bool:
         """Whether the model has attention to show."""
-        if not isinstance(self._system, SegmentClassifierSystem):
+        if not isinstance(self._system, SegmentClassifierSystem | WindowSystem):
             return False
         body = self._system.network.body
         if not isinstance(body, AttentiveNetwork):
             return False
+        if isinstance(self._system, WindowSystem):
+            return True
         silence = torch.zeros(1, self._system.evaluation_segments.length)
         with torch.inference_mode():
             features = self._system.front_end(silence.to(next(body.parameters()).device))
@@ -234,31 +237,57 @@ class _Job:
 
     def explain(self, method: str) -> tuple[str, Picture | None, Picture, list[Overlay]]:
         """The method that was used, a plain spectrogram, the features, and the maps."""
-        if not isinstance(self.system, SegmentClassifierSystem):
-            return self._explain_whole(method)
-        device = next(self.system.network.parameters()).device
-        segments = cut(self.waveform, self.system.evaluation_segments).to(device)
+        if isinstance(self.system, SegmentClassifierSystem):
+            return self._explain_pieces(method, self._segments(self.system), self.system.network)
+        if isinstance(self.system, WindowSystem):
+            network = SegmentNetwork(self.system.network.normaliser, self.system.network.body)
+            return self._explain_pieces(method, self._windows(self.system), network)
+        return self._explain_whole(method)
+
+    def _segments(self, system: SegmentClassifierSystem) -> "_Grid":
+        """Features of overlapping segments, and where they lie."""
+        settings = system.evaluation_segments
+        segments = cut(self.waveform, settings).to(next(system.network.parameters()).device)
         with torch.no_grad():
-            self.features = self.system.front_end(segments)
-        axes = feature_axes(self.system.settings.front_end)
-        grid = _Grid(axes, self.start_s, self.duration_s, self.system.evaluation_segments.step)
-        features = grid.picture(
-            "features" if axes.row_hz is None else "spectrogram, as the model sees it", self.features
-        )
-        sound = None if axes.row_hz is not None else _sound(self.waveform, self.start_s)
-        used, maps = self._maps(method)
-        overlays = [Overlay(m.name, m.title, _meaning(m), grid.join(m.values), m.scale) for m in maps]
-        if self.duration_s - grid.covered_s(len(self.features), segments.shape[1]) > 0.05:
+            self.features = system.front_end(segments)
+        axes = feature_axes(system.settings.front_end)
+        step_s = settings.step / SAMPLE_RATE
+        firsts = [round(number * step_s / axes.hop_s) for number in range(len(segments))]
+        covered_s = (len(segments) - 1) * step_s + segments.shape[1] / SAMPLE_RATE
+        if self.duration_s - covered_s > 0.05:
             self.notes.append("What is blank at the end is shorter than a step between segments and was not scored.")
+        return _Grid(axes, self.start_s, self.duration_s, firsts)
+
+    def _windows(self, system: WindowSystem) -> "_Grid":
+        """Features of consecutive windows, the last one aligned with the end, and where they lie."""
+        device = next(system.network.parameters()).device
+        self.features = system.extract(self.waveform, training=False)["audio"].clone().to(device)
+        axes = feature_axes(system.settings.front_end)
+        count, width = len(self.features), self.features.shape[2]
+        last = system.front_end.shape(len(self.waveform))[1] - width
+        firsts = [min(number * width, last) for number in range(count)]
+        return _Grid(axes, self.start_s, self.duration_s, firsts)
+
+    def _explain_pieces(
+        self, method: str, grid: "_Grid", network: SegmentNetwork
+    ) -> tuple[str, Picture | None, Picture, list[Overlay]]:
+        """By what a network makes of the pieces that a recording is cut into."""
+        assert self.features is not None
+        shown = "features" if grid.axes.row_hz is None else "spectrogram, as the model sees it"
+        features = grid.picture(shown, self.features)
+        sound = None if grid.axes.row_hz is not None else _sound(self.waveform, self.start_s)
+        # cuDNN has no gradient of a recurrent layer at test time
+        with torch.backends.cudnn.flags(enabled=False):
+            used, maps = self._maps(method, network)
+        overlays = [Overlay(m.name, m.title, _meaning(m), grid.join(m.values), m.scale) for m in maps]
         return used, sound, features, overlays
 
-    def _maps(self, method: str) -> tuple[str, list[SegmentMaps]]:
+    def _maps(self, method: str, network: SegmentNetwork) -> tuple[str, list[SegmentMaps]]:
         assert self.features is not None
-        assert isinstance(self.system, SegmentClassifierSystem)
         total = len(self.features)
         self.progress(total, 0)
         segments = Segments(
-            network=self.system.network.eval(),
+            network=network.eval(),
             features=self.features,
             target=self.target,
             baseline=self.features.mean(dim=(0, 2)).unsqueeze(1),
@@ -353,32 +382,26 @@ class _Grid:
         axes: of the features.
         start_s: where the stretch begins in its recording.
         duration_s: of the stretch.
-        step: samples from segment to segment.
+        firsts: the column where each segment begins.
     """
 
-    def __init__(self, axes: FeatureAxes, start_s: float, duration_s: float, step: int) -> None:
-        self.axes, self.start_s, self.step_s = axes, start_s, step / SAMPLE_RATE
+    def __init__(self, axes: FeatureAxes, start_s: float, duration_s: float, firsts: Sequence[int]) -> None:
+        self.axes, self.start_s, self.firsts = axes, start_s, firsts
         left_s = max(0.0, axes.first_s - axes.hop_s / 2)
         self.columns = max(1, int(np.ceil((duration_s - left_s) / axes.hop_s - 1e-9)))
-        self.duration_s = duration_s
 
     def join(self, values: Tensor) -> NDArray[np.float32]:
         """(F, columns) of (N, F, L) segments, averaged where they overlap, NaN where there is none."""
         parts = values.detach().float().cpu().numpy()
         sums = np.zeros((parts.shape[1], self.columns), dtype=np.float64)
         counts = np.zeros(self.columns)
-        for number, part in enumerate(parts):
-            first = round(number * self.step_s / self.axes.hop_s)
+        for first, part in zip(self.firsts, parts, strict=True):
             kept = min(part.shape[1], self.columns - first)
             if kept > 0:
                 sums[:, first : first + kept] += part[:, :kept]
                 counts[first : first + kept] += 1
         with np.errstate(invalid="ignore", divide="ignore"):
             return (sums / counts).astype(np.float32)
-
-    def covered_s(self, count: int, length: int) -> float:
-        """How much of the stretch lies in one of so many segments."""
-        return min(self.duration_s, (count - 1) * self.step_s + length / SAMPLE_RATE)
 
     def picture(self, title: str, values: Tensor) -> Picture:
         """(N, F, L) features as a picture."""
@@ -406,6 +429,6 @@ def _sound(waveform: Tensor, start_s: float) -> Picture:
     with torch.inference_mode():
         values = build_front_end(settings)(samples)
     axes = feature_axes(settings)
-    grid = _Grid(axes, start_s, samples.shape[1] / SAMPLE_RATE, 1)
+    grid = _Grid(axes, start_s, samples.shape[1] / SAMPLE_RATE, [0])
     grid.columns = values.shape[2]
     return grid.picture("spectrogram of the sound", values)

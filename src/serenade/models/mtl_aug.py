@@ -16,7 +16,8 @@ from pydantic import Field, field_validator
 from torch import Tensor, nn
 
 from serenade.core.settings import Settings
-from serenade.nn.masking import attentive_pool, masked_statistics
+from serenade.nn.attention_maps import AttentionMap, attention_in_time
+from serenade.nn.masking import attentive_pool, masked_softmax, masked_statistics
 from serenade.nn.recurrent import PackedBlstm
 
 __all__ = [
@@ -148,6 +149,10 @@ class SequenceClassifier(nn.Module):
         embeddings: Tensor = self.dense(pooled)
         return embeddings
 
+    def attention(self, encoded: Tensor) -> Tensor:
+        """(B, T) weights of the steps of a (B, C, F', T) map, all of them valid; they sum to 1."""
+        return masked_softmax(self.query(self.blstm(as_sequence(encoded), None)).squeeze(2), None)
+
     def forward(self, encoded: Tensor, lengths: Tensor | None) -> Tensor:
         """(B, C, F', T) map to (B, K) logits; `lengths` as for `embed`."""
         logits: Tensor = self.classes(self.embed(encoded, lengths))
@@ -239,3 +244,22 @@ class CnnBlstm(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, 1, F, L) features to (B, K) logits; `lengths` as for `scores_and_embeddings`."""
         return self.scores_and_embeddings(x, lengths)[0]
+
+    @property
+    def stacked(self) -> int:
+        """The rows of the encoder's map run through the bands once."""
+        return 1
+
+    def cells(self, x: Tensor) -> Tensor:
+        """(B, 1, F, L) features to the (B, C, F', T) map of the encoder."""
+        encoded: Tensor = self.encoder(x)
+        return encoded
+
+    def scores_of_cells(self, cells: Tensor) -> Tensor:
+        """(B, C, F', T) map to (B, K) logits."""
+        logits: Tensor = self.emotion(cells, None)
+        return logits
+
+    def attention_maps(self, x: Tensor) -> dict[str, AttentionMap]:
+        """``attention``: (B, 1, 1, T) which steps are listened to."""
+        return {"attention": attention_in_time(self.emotion.attention(self.encoder(x)))}

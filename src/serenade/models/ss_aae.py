@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from serenade.core.settings import Settings
 from serenade.models.mtl_aug import CnnBlstmSettings, Decoder, Encoder, as_sequence
-from serenade.nn.masking import attentive_pool
+from serenade.nn.attention_maps import AttentionMap, attention_in_time
+from serenade.nn.masking import attentive_pool, masked_softmax
 from serenade.nn.recurrent import PackedBlstm
 
 __all__ = ["AaeClassifier", "CodeDecoder", "Coder", "Discriminator", "SsAaeNetworkSettings", "TaskHead"]
@@ -56,9 +57,17 @@ class Coder(nn.Module):
             lengths: (B,) int64 valid frames, at least 1; None where all are valid.
         """
         steps = None if lengths is None else self.encoder.num_steps(lengths)
-        states = self.blstm(as_sequence(self.encoder(x)), steps)
-        code: Tensor = self.code(attentive_pool(states, self.query(states).squeeze(2), steps))
+        return self.code_of(self.encoder(x), steps)
+
+    def code_of(self, encoded: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, C, F', T) map and (B,) valid steps, or None, to (B, code_dim) codes."""
+        states = self.blstm(as_sequence(encoded), lengths)
+        code: Tensor = self.code(attentive_pool(states, self.query(states).squeeze(2), lengths))
         return code
+
+    def attention(self, encoded: Tensor) -> Tensor:
+        """(B, T) weights of the steps of a (B, C, F', T) map, all of them valid; they sum to 1."""
+        return masked_softmax(self.query(self.blstm(as_sequence(encoded), None)).squeeze(2), None)
 
 
 class TaskHead(nn.Module):
@@ -119,6 +128,25 @@ class AaeClassifier(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, 1, F, L) features to (B, K) logits."""
         return self.scores_and_embeddings(x, lengths)[0]
+
+    @property
+    def stacked(self) -> int:
+        """The rows of the encoder's map run through the bands once."""
+        return 1
+
+    def cells(self, x: Tensor) -> Tensor:
+        """(B, 1, F, L) features to the (B, C, F', T) map of the encoder."""
+        encoded: Tensor = self.coder.encoder(x)
+        return encoded
+
+    def scores_of_cells(self, cells: Tensor) -> Tensor:
+        """(B, C, F', T) map to (B, K) logits."""
+        logits: Tensor = self.emotion(self.coder.code_of(cells, None))
+        return logits
+
+    def attention_maps(self, x: Tensor) -> dict[str, AttentionMap]:
+        """``attention``: (B, 1, 1, T) which steps are listened to."""
+        return {"attention": attention_in_time(self.coder.attention(self.coder.encoder(x)))}
 
 
 class CodeDecoder(nn.Module):

@@ -11,7 +11,7 @@ from typing import Literal, Protocol, runtime_checkable
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["AttentionMap", "AttentiveNetwork", "CellNetwork", "entropy_focus", "over_input"]
+__all__ = ["AttentionMap", "AttentiveNetwork", "CellNetwork", "attention_in_time", "entropy_focus", "over_input"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,11 @@ class CellNetwork(Protocol):
     def scores_of_cells(self, cells: Tensor) -> Tensor:
         """(B, C, H, W) cells to (B, K) logits: the rest of the network."""
         ...
+
+
+def attention_in_time(weights: Tensor) -> AttentionMap:
+    """(B, T) weights of attention pooling as a map that knows time only."""
+    return AttentionMap(weights[:, None, None], "attention pooling", "The share of a step in what the network keeps.")
 
 
 def over_input(values: Tensor, height: int, width: int, stacked: int = 1) -> Tensor:
