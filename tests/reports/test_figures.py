@@ -67,6 +67,16 @@ def test_curves_show_the_named_series_only_where_there_are_epochs(summary):
     assert curves_figure({"epochs": [1], "series": {"a": {}}}, {"a": "a"}, "score") is None
 
 
+def test_names_of_many_curves_stay_inside_the_drawing():
+    values = {"mean": [1.0, 2.0], "low": [1.0, 2.0], "high": [1.0, 2.0]}
+    names = {f"losses/{n}": f"loss {n}" for n in range(7)}  # as many as an adversarial system has
+    svg = curves_figure({"epochs": [1, 2], "series": dict.fromkeys(names, values)}, names, "loss")
+    width, height = map(float, ET.fromstring(svg).get("viewBox").split()[2:])
+    told = [e for e in elements(svg, "text") if (e.text or "").startswith("loss ")]
+    assert len({(e.get("x"), e.get("y")) for e in told}) == 7
+    assert all(0 <= float(e.get("x")) <= width - 60 and 0 < float(e.get("y")) < height for e in told)
+
+
 def test_curve_with_gaps_and_one_value_is_drawn():
     series = {"mean": [1.0, None, 1.0], "low": [1.0, None, 1.0], "high": [1.0, None, 1.0]}
     svg = curves_figure({"epochs": [1, 2, 3], "series": {"a": series}}, {"a": "a"}, "loss")

@@ -163,10 +163,11 @@ def _tell_unlabelled(plan: "Plan", shown: "Shown") -> None:
     utterances, left_out = plan.unlabelled.utterances, plan.unlabelled.left_out
     minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
     shown.warn(f"unlabelled: {len(utterances)} recordings, {minutes:.1f} minutes, {len(left_out)} left out")
-    for item in left_out[:_SHOWN]:
+    told = [item for item in left_out if item.reason != "other material"]
+    for item in told[:_SHOWN]:
         shown.warn(f"  left out: {item.where}: {item.reason}{f' ({item.detail})' if item.detail else ''}")
-    if len(left_out) > _SHOWN:
-        shown.warn(f"  and {len(left_out) - _SHOWN} more, see unlabelled_left_out.jsonl in the run")
+    if len(told) > _SHOWN:
+        shown.warn(f"  and {len(told) - _SHOWN} more, see unlabelled_left_out.jsonl in the run")
     bound = [CORPORA.resolve(corpus.name) for corpus in plan.settings.unlabelled.corpora]
     for title in (corpus.title for corpus in bound if corpus.commercial_use is False):
         shown.warn(f"note: {title} is not for commercial use, and so are the models that learn from it")

@@ -31,6 +31,7 @@ _EMOTION_COLOURS = {
     "surprised": "#26c6da",
 }
 _OTHER_COLOURS = ("#5c6bc0", "#66bb6a", "#ef6c9a", "#ffa726", "#00acc1", "#ab47bc", "#d4c441", "#8d6e63")
+_NAMES_A_ROW = 3  # of curves, above their drawing
 _STRONG = {"good": 0.62, "bad": 0.78}
 """Share from which a cell is so strongly coloured that its number is written in the opposite tone."""
 
@@ -120,15 +121,17 @@ def curves_figure(curves: Mapping[str, Any], names: Mapping[str, str], y_label: 
         return None
     drawn = [value for values in series.values() for value in values["high"] + values["low"] if value is not None]
     y_ticks = _ticks(min(0.0, *drawn), max(drawn))
-    axes = Axes(44, 40, 330, 200, (epochs[0], epochs[-1]), (min(y_ticks), max(y_ticks)))
+    lower = 18 * ((len(series) - 1) // _NAMES_A_ROW)  # room for further rows of names
+    axes = Axes(44, 40 + lower, 330, 200, (epochs[0], epochs[-1]), (min(y_ticks), max(y_ticks)))
     x_ticks = {tick: f"{tick:g}" for tick in _ticks(epochs[0], epochs[-1], whole=True) if tick in epochs}
     parts = [axes.frame(x_ticks, {tick: f"{tick:g}" for tick in y_ticks}, "epoch", y_label)]
     for place, (title, values) in enumerate(series.items()):
         parts.append(_curve(axes, epochs, values, place + 1))
-        x = 44 + 330 - 118 * (len(series) - place)
-        parts.append(line(x, 12, x + 16, 12, class_=f"curve c{place + 1}"))
-        parts.append(text(x + 22, 16, title, class_="tick"))
-    return drawing(386, 282, parts, label=f"{y_label} by epoch")
+        row, column = divmod(place, _NAMES_A_ROW)
+        x = 44 + 330 - 118 * (min(len(series), _NAMES_A_ROW) - column)
+        parts.append(line(x, 12 + 18 * row, x + 16, 12 + 18 * row, class_=f"curve c{place + 1}"))
+        parts.append(text(x + 22, 16 + 18 * row, title, class_="tick"))
+    return drawing(386, 282 + lower, parts, label=f"{y_label} by epoch")
 
 
 def _curve(axes: Axes, epochs: Sequence[int], values: Mapping[str, Sequence[float | None]], place: int) -> str:
