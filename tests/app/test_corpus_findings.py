@@ -90,6 +90,25 @@ def test_near_duplicates_say_what_differs(tmp_path: Path, capsys: pytest.Capture
     assert "nothing shared" in shown
 
 
+def test_unknown_speakers_are_nobody_to_share_or_to_differ(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = write(tmp_path / "corpus")
+    rows = ["a0.wav,,happy,train", "a1.wav,anna,sad,train", "b0.wav,,sad,test", "copy.flac,carl,happy,test"]
+    table.write_text("file,speaker,emotion,split\n" + "\n".join(rows) + "\n")
+    _, shown, told = check(table, capsys)
+    assert "labels differ in 0, speakers in 0:" in shown
+    assert told["near_duplicates"][0]["same_speaker"] is None
+    found = {finding["kind"]: finding["severity"] for finding in told["own_parts"][0]["findings"]}
+    assert found["near_duplicate"] == "error"
+    assert found["unknown_speaker"] == "warning"
+    assert "speaker" not in found
+    assert "  warning: of 2 utterances the speaker is not known, so it cannot be told" in shown
+    assert main(["split", "check", f"table={table}", "--split", "columns,validation_speakers=0", "-q"]) == 1
+    shown = capsys.readouterr().out
+    assert "4 utterances of 2 speakers" in shown
+    assert "speaker is not known" in shown
+    assert "share 1 speaker" not in shown
+
+
 def test_looking_for_near_duplicates_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write(tmp_path / "corpus", PLANTED["near_duplicate"][0])
     code, shown, told = check(table, capsys, "--no-near-duplicates")

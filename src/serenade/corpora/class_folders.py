@@ -21,8 +21,8 @@ _log = logging.getLogger(__name__)
 def list_class_folders(root: Path) -> Listing:
     """The recordings below a folder per class, by name alone.
 
-    Folders under a class name the speaker. Where there are none the speaker is unknown, which only a declared leaky
-    split accepts.
+    Folders under a class name the speaker. Where there are none the speaker is unknown, and no split can keep people
+    apart.
 
     Raises:
         CorpusError: there are no folders with recordings; the message names a neighbour that has them.

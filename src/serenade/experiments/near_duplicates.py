@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from serenade.core.records import NearDuplicate, Utterance
+from serenade.core.records import UNKNOWN_SPEAKER, NearDuplicate, Utterance
 from serenade.corpora.fingerprints import recall_fingerprints
 from serenade.signal.audio import examine
 from serenade.signal.fingerprints import Fingerprint, frames_between
 from serenade.signal.near_duplicates import find_matches
 
-__all__ = ["describe_near_duplicate", "find_copies", "find_near_duplicates", "near_duplicate_to_json"]
+__all__ = ["describe_near_duplicate", "find_copies", "find_near_duplicates", "near_duplicate_to_json", "same_speaker"]
 
 _HEARD_DB = 0.75  # smaller changes of level come from the steps of the fingerprint
 _CUT_S = 0.08  # smaller ones from the delay of codecs and the rate of the fingerprint
@@ -98,9 +98,10 @@ def describe_near_duplicate(pair: NearDuplicate, by_id: Mapping[str, Utterance])
     for side, cut_s in (("beginning", pair.offset_s), ("end", behind_s)):
         if abs(cut_s) >= _CUT_S:
             parts.append(f"{abs(cut_s):.2f} s {'less' if cut_s > 0 else 'more'} at the {side}")
-    for word, ours, theirs in (("labels", one.emotion, two.emotion), ("speakers", one.speaker, two.speaker)):
-        if ours != theirs:
-            parts.append(f"{word} differ: {ours} and {theirs}")
+    if one.emotion != two.emotion:
+        parts.append(f"labels differ: {one.emotion} and {two.emotion}")
+    if same_speaker(one, two) is False:
+        parts.append(f"speakers differ: {one.speaker} and {two.speaker}")
     return ", ".join(parts) if parts else "nothing that can be heard differs"
 
 
@@ -115,6 +116,13 @@ def near_duplicate_to_json(pair: NearDuplicate, by_id: Mapping[str, Utterance]) 
     return {
         **asdict(pair),
         "same_label": one.emotion == two.emotion,
-        "same_speaker": one.speaker == two.speaker,
+        "same_speaker": same_speaker(one, two),
         "differences": describe_near_duplicate(pair, by_id),
     }
+
+
+def same_speaker(one: Utterance, two: Utterance) -> bool | None:
+    """Whether two utterances are said to be of one person; None where that is not known of either."""
+    if UNKNOWN_SPEAKER in (one.speaker, two.speaker):
+        return None
+    return one.speaker == two.speaker

@@ -31,14 +31,14 @@ def near_duplicates_of(utterances: "Sequence[Utterance]", *, quiet: bool) -> "tu
 
 def print_near_duplicates(pairs: "Sequence[NearDuplicate]", utterances: "Sequence[Utterance]") -> None:
     """Every pair with what differs, the worst first: other labels, then other speakers."""
-    from serenade.experiments.near_duplicates import describe_near_duplicate
+    from serenade.experiments.near_duplicates import describe_near_duplicate, same_speaker
 
     if not pairs:
         print("No near-duplicates")
         return
     by_id = {u.id: u for u in utterances}
     other_label = sum(by_id[p.first].emotion != by_id[p.second].emotion for p in pairs)
-    other_speaker = sum(by_id[p.first].speaker != by_id[p.second].speaker for p in pairs)
+    other_speaker = sum(same_speaker(by_id[p.first], by_id[p.second]) is False for p in pairs)
     plural = "s" if len(pairs) > 1 else ""
     print(
         f"WARNING: {len(pairs)} near-duplicate{plural}, the same take in two recordings; labels differ in "
@@ -47,7 +47,7 @@ def print_near_duplicates(pairs: "Sequence[NearDuplicate]", utterances: "Sequenc
 
     def rank(pair: "NearDuplicate") -> tuple[bool, bool]:
         one, two = by_id[pair.first], by_id[pair.second]
-        return one.emotion == two.emotion, one.speaker == two.speaker
+        return one.emotion == two.emotion, same_speaker(one, two) is not False
 
     for pair in sorted(pairs, key=rank)[:_SHOWN]:
         wrong = f"{pair.bit_error_rate:.1%} of bits differ over {pair.overlap_s:.1f} s"

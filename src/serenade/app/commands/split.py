@@ -13,6 +13,7 @@ from serenade.app.commands.corpus import print_table
 from serenade.app.console import Progress, say
 from serenade.app.experiment import experiment_settings
 from serenade.core.errors import PartialFailure, SplitError, UsageError
+from serenade.core.records import UNKNOWN_SPEAKER
 
 if TYPE_CHECKING:
     from serenade.core.records import Fold, Utterance
@@ -282,11 +283,15 @@ def _summary(document: "SplitDocument") -> str:
     inner = sum(len(fold.inner) for fold in document.split.folds)
     count = len(document.split.folds)
     folds = f"{count} fold{'s' if count > 1 else ''}" + (f" with {inner} inner ones" if inner else "")
-    speakers = len({(u.corpus, u.speaker) for u in document.utterances})
+    speakers = _known_speakers(document.utterances)
     return (
         f"split {document.split.name} of {', '.join(document.corpora)}, {folds}, {len(document.utterances)} utterances "
         f"of {speakers} speakers in {len(document.labels)} classes"
     )
+
+
+def _known_speakers(utterances: "Sequence[Utterance]") -> int:
+    return len({(u.corpus, u.speaker) for u in utterances if u.speaker != UNKNOWN_SPEAKER})
 
 
 def _tell(document: "SplitDocument", report: "LeakReport", quiet: bool) -> None:
@@ -366,7 +371,7 @@ def _counts(document: "SplitDocument") -> list[dict[str, Any]]:
             classes = Counter(str(u.emotion) for u in found)
             parts[part] = {
                 "utterances": len(found),
-                "speakers": len({(u.corpus, u.speaker) for u in found}),
+                "speakers": _known_speakers(found),
                 "classes": {name: classes[name] for name in document.labels},
             }
         counts.append(parts)
