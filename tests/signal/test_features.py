@@ -415,3 +415,11 @@ class TestTable:
         assert adapter.validate_python({"kind": "log_mel", "num_bands": 40}) == LogMelSettings(num_bands=40)
         with pytest.raises(ValidationError, match="mfcc"):
             adapter.validate_python({"kind": "cqt"})
+
+
+def test_many_frames_are_taken_in_blocks_without_a_seam(monkeypatch):
+    clip = torch.randn(2, 5_000, generator=torch.Generator().manual_seed(0))
+    front_end = build_front_end(LogMelSettings(hop_length=100))
+    whole = front_end(clip)
+    monkeypatch.setattr("serenade.signal.spectra._FRAMES_AT_ONCE", 7)
+    torch.testing.assert_close(front_end(clip), whole, rtol=0, atol=1e-5)

@@ -24,6 +24,10 @@ __all__ = [
     "window_of",
 ]
 
+_FRAMES_AT_ONCE = (
+    4096  # of a clip: an hour of speech at once would be 1.8 GB of frames and spectra (1024 samples, 16 ms)
+)
+
 Padding = Literal["constant", "reflect"]
 Window = Literal["hann", "hamming", "rectangular"]
 
@@ -182,9 +186,14 @@ class PowerSpectrum(nn.Module):
             parts = F.conv1d(padded.unsqueeze(1), self.kernel, stride=self.hop_length)  # (N, 2B, L)
             real, imaginary = parts.chunk(2, dim=1)
             return real.square() + imaginary.square()
-        frames = padded.unfold(1, self.window_length, self.hop_length) * self.window  # (N, L, window_length)
-        spectra = torch.fft.rfft(frames, n=self.fft_length)
-        return torch.addcmul(spectra.real.square(), spectra.imag, spectra.imag).transpose(1, 2)
+        frames = padded.unfold(1, self.window_length, self.hop_length)  # (N, L, window_length), a view
+        blocks = [self._power(block) for block in torch.split(frames, _FRAMES_AT_ONCE, dim=1)]
+        return (blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=1)).transpose(1, 2)
+
+    def _power(self, frames: Tensor) -> Tensor:
+        """(N, L, window_length) to (N, L, B)."""
+        spectra = torch.fft.rfft(frames * self.window, n=self.fft_length)
+        return torch.addcmul(spectra.real.square(), spectra.imag, spectra.imag)
 
     def _pad(self, waveforms: Tensor) -> Tensor:
         num_samples, half = waveforms.shape[1], self.window_length // 2
