@@ -3,7 +3,14 @@
 import torch
 from torch import Tensor
 
-__all__ = ["attentive_pool", "masked_mean_squares", "masked_softmax", "masked_statistics", "valid_steps"]
+__all__ = [
+    "attentive_pool",
+    "masked_mean",
+    "masked_mean_squares",
+    "masked_softmax",
+    "masked_statistics",
+    "valid_steps",
+]
 
 _LEAST_VARIANCE = 1e-8  # the square root's gradient is infinite at 0, which one valid step would give
 
@@ -47,6 +54,20 @@ def attentive_pool(frames: Tensor, scores: Tensor, lengths: Tensor | None) -> Te
     return torch.einsum("bl,bld->bd", masked_softmax(scores, lengths), frames)
 
 
+def masked_mean(frames: Tensor, lengths: Tensor) -> Tensor:
+    """Mean of the valid frames of each sequence.
+
+    Args:
+        frames: (B, L, D) frame vectors; what stands in the padding does not count.
+        lengths: (B,) int64 valid frames, at least 1.
+
+    Returns:
+        (B, D) one vector per sequence.
+    """
+    mask = valid_steps(lengths, frames.shape[1])[:, :, None]
+    return torch.where(mask, frames, 0.0).sum(dim=1) / lengths[:, None]
+
+
 def masked_statistics(frames: Tensor, lengths: Tensor) -> Tensor:
     """Mean and standard deviation (over n, not n - 1) of the valid frames of each sequence.
 
@@ -59,7 +80,7 @@ def masked_statistics(frames: Tensor, lengths: Tensor) -> Tensor:
     """
     mask = valid_steps(lengths, frames.shape[1])[:, :, None]
     count = lengths[:, None]
-    mean = torch.where(mask, frames, 0.0).sum(dim=1) / count
+    mean = masked_mean(frames, lengths)
     deviations = torch.where(mask, frames - mean[:, None], 0.0)
     variance = deviations.square().sum(dim=1) / count
     return torch.cat([mean, variance.clamp_min(_LEAST_VARIANCE).sqrt()], dim=1)
