@@ -25,9 +25,11 @@ from serenade.experiments.unlabelled import Pieces, describe_unlabelled, read_un
 from serenade.reports.page import write_report
 from serenade.signal.audio import read_audio
 from serenade.systems import PRESETS, make_system, system_settings
+from serenade.systems.ss_aae import SsAaeSystem
 from serenade.training import loop
 from serenade.training.cache import FeatureCache
 from serenade.training.checkpoints import read_checkpoint
+from serenade.training.system import Example
 
 RATE = 16000
 LENGTHS_S = {"a/1": 2.0, "a/2": 17.5, "b/3": 7.68, "b/4": 7.7, "c/5": 0.3}
@@ -296,3 +298,26 @@ def test_a_model_of_bound_and_free_speech_is_bound(voices: Path) -> None:
     assert "NOT for commercial use, because of RAVDESS" in card("emodb", "ravdess")
     assert "NOT for commercial use, because of RAVDESS" in card("ravdess", "librispeech")
     assert card("emodb", "librispeech").count("* LibriSpeech: CC BY 4.0") == 1
+
+
+def test_librispeech_brings_speakers_and_their_sex_for_ss_aae(shared: Path) -> None:
+    part = shared / "corpora" / "librispeech-sample" / "test-other"
+    speech = read_unlabelled(settings_of(("librispeech", part))).utterances
+    assert len(speech) == 100
+    assert {u.gender for u in speech} == {"female", "male"}
+    system = make_system(PRESETS["ss-aae"], system_settings("ss-aae", {}).model_dump(), LabelSet(("angry", "sad")))
+    assert isinstance(system, SsAaeSystem)
+    system.meet_unlabelled(speech)
+    pieces = Pieces(speech, system, FeatureCache(), 7.68)
+    first, last = pieces[0], pieces[len(pieces) - 1]
+    assert first.inputs["audio"].shape[1] == 80
+    assert first.inputs["audio"].shape[2] <= 481
+    labelled = Example(people("emodb", "03")[0], first.inputs, 0)
+    system.fit_inputs([labelled])
+    assert system.network.speaker.classes.out_features == 11
+    items = system.training_items([labelled, first, last], torch.Generator().manual_seed(0))
+    batch = system.collate(items)
+    assert batch.targets.tolist() == [0, -1, -1]
+    assert len(set(batch.inputs["speaker"].tolist())) == 3
+    assert batch.inputs["gender"][0] == -1
+    assert (batch.inputs["gender"][1:] >= 0).all()
