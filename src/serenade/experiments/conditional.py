@@ -36,7 +36,7 @@ from serenade.training.batches import num_segments
 from serenade.training.cache import FeatureCache
 from serenade.training.system import DeclaringSystem, Example, System
 
-__all__ = ["FOLDER", "Bench", "evaluate_run", "hear"]
+__all__ = ["FOLDER", "Bench", "evaluate_run", "hear", "tested_before"]
 
 FOLDER = "conditions"
 """Of a run: one folder per condition, one file per job in it."""
@@ -157,7 +157,7 @@ def evaluate_run(
         todo = tuple(c for c in wanted if not _is_done(run, key, c, bench))
         jobs += [_Job(run, key, bench, todo)] if todo else []
     _do(jobs, workers, watcher)
-    return _stored(results, bench)
+    return tested_before(results, bench)
 
 
 def _do(jobs: Sequence[_Job], workers: int, watcher: Watcher | None) -> None:
@@ -183,8 +183,16 @@ def _require_model(job: Path) -> None:
         raise UsageError("the model of a job is not stored, so it cannot be tested again", where=job)
 
 
-def _stored(results: Results, bench: Bench) -> list[tuple[Condition, Results]]:
-    """What is stored of the conditions, each as results like those of the run."""
+def tested_before(results: Results, bench: Bench) -> list[tuple[Condition, Results]]:
+    """What is stored of conditions, without testing anything.
+
+    Args:
+        results: of the run.
+        bench: the conditions and `content`; recordings of noise need not be there.
+
+    Returns:
+        Each condition of which something is stored, with results like those of the run.
+    """
     found = []
     for condition in bench.conditions:
         if condition == CLEAN:

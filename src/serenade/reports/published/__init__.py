@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-__all__ = ["PAPERS", "PublishedRow", "published_curves", "published_rows"]
+__all__ = ["PAPERS", "PublishedRow", "UnreadTable", "published_curves", "published_rows", "unread_tables"]
 
 PAPERS = ("glam", "attention_pooling")
-"""The files."""
+"""The files with figures."""
 _METRICS = ("wa", "ua", "macro_f1", "weighted_f1")
 
 
@@ -37,6 +37,41 @@ class PublishedRow:
     protocol: str
     leaky: str | None = None
     quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadTable:
+    """A table of a paper that could not be read, and what is known of it.
+
+    Args:
+        table: the table of ours that it belongs to.
+        source: paper and table.
+        data: corpora, or "trained on > tested on".
+        rows: models that it is known to have.
+        order: what is known of their order.
+    """
+
+    table: str
+    source: str
+    data: tuple[str, ...]
+    rows: tuple[str, ...]
+    order: str
+
+
+def unread_tables(table: str) -> list[UnreadTable]:
+    """The tables of the MTL-AUG paper that belong to a table of ours: "within", "cross", "noise" or "attacks"."""
+    document = _read("mtl_aug")
+    return [
+        UnreadTable(
+            table=table,
+            source=f"{document['cite']}, {values['source']}",
+            data=tuple(values["data"]),
+            rows=tuple(values["rows"]),
+            order=values["order"],
+        )
+        for values in document["tables"]
+        if values["table"] == table
+    ]
 
 
 def published_rows(table: str) -> list[PublishedRow]:
