@@ -16,5 +16,7 @@ MODELS: NameTable[type[nn.Module]] = NameTable(
         ("one-layer", "serenade.models.apcnn:OneLayerCnn"),
         ("cnn-blstm", "serenade.models.mtl_aug:CnnBlstm"),
         ("ss-aae", "serenade.models.ss_aae:AaeClassifier"),
+        ("fe2e", "serenade.models.mesm:Fe2e"),
+        ("mesm", "serenade.models.mesm:Mesm"),
     ],
 )

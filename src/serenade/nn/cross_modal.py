@@ -8,11 +8,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from serenade.core.errors import UsageError
 from serenade.nn.sparse_conv import Sites
 
-__all__ = ["CrossModalAttention", "MaskGradient", "Selection", "nucleus", "select_cells"]
+__all__ = ["CrossModalAttention", "MaskGradient", "Selection", "kept_area", "nucleus", "select_cells"]
 
 MaskGradient = Literal["none", "straight_through", "scaled"]
 
@@ -131,6 +132,26 @@ def select_cells(
     rows = rows[mask.flatten()[sites.places]]
     if gradient != "none":
         logs = log_attention.flatten()[kept.places]
-        shift = logs.detach() if gradient == "straight_through" else -mask.flatten(1).sum(1)[kept.frames].log()
+        counts = mask.flatten(1).sum(1).to(logs.dtype)[kept.frames]
+        shift = logs.detach() if gradient == "straight_through" else -counts.log()
         rows = rows * (logs - shift).exp()[:, None].to(rows.dtype)
     return rows, Selection(attention.view_as(sites.mask), sites, kept)
+
+
+def kept_area(selections: list[Selection], height: int, width: int) -> list[Tensor]:
+    """What each block has kept, over the frame it looked at: inside what the blocks before have kept.
+
+    Args:
+        selections: of the blocks of one branch, the first block first.
+        height: of the frame.
+        width: of the frame.
+
+    Returns:
+        A (S, height, width) bool mask per block, each inside the one before.
+    """
+    areas: list[Tensor] = []
+    for selection in selections:
+        spread = functional.interpolate(selection.kept.mask[:, None].float(), (height, width), mode="nearest")
+        area = spread.squeeze(1).bool()
+        areas.append(area & areas[-1] if areas else area)
+    return areas

@@ -33,7 +33,7 @@ _OFFSETS = 9  # of a 3x3 kernel, numbered 3 * row + column
 _CENTRE = 4
 _BREAK_EVEN = 0.5  # share of all pairs of a full map from which on convolving the whole map is quicker
 
-Rule = tuple[Tensor, Tensor]
+_Rule = tuple[Tensor, Tensor]
 """Rows of outputs and of their inputs at one offset: (P,) int64 each."""
 
 
@@ -83,7 +83,7 @@ class Sites:
         return len(self.places) + 2 * int(torch.stack(half).sum())
 
     @cached_property
-    def rules(self) -> list[Rule]:
+    def rules(self) -> list[_Rule]:
         """For each offset but the centre, which rows add to which, ordered by offset with the centre left out.
 
         Opposite offsets are each other's mirror, so only half are searched.
