@@ -16,7 +16,7 @@ from serenade.signal.augmentation.chain import AugmentationSettings, parse_chain
 
 __all__ = ["CLEAN", "PRESETS_OF_CONDITIONS", "Condition", "parse_conditions"]
 
-Kind = Literal["clean", "noise", "features", "waveform", "chain"]
+_Kind = Literal["clean", "noise", "features", "waveform", "chain"]
 _WAVE = "-wave"
 _SWEPT = ("noise", *ATTACKS, *(f"{attack}{_WAVE}" for attack in ATTACKS))
 _NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?"
@@ -44,7 +44,7 @@ class Condition:
     """
 
     text: str
-    kind: Kind
+    kind: _Kind
     sweep: str | None = None
     value: float | None = None
 
@@ -97,7 +97,7 @@ def _all_numbers(values: str) -> bool:
 
 
 def _swept(name: str, value: float) -> Condition:
-    kind: Kind = "noise" if name == "noise" else "waveform" if name.endswith(_WAVE) else "features"
+    kind: _Kind = "noise" if name == "noise" else "waveform" if name.endswith(_WAVE) else "features"
     condition = Condition(f"{name}:{value:g}", kind, name, value)
     if kind != "noise":
         condition.attack  # noqa: B018 - raises where the bound is off

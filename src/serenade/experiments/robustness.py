@@ -14,7 +14,7 @@ from serenade.experiments.summary import mean_and_std, plain_values, seed_counts
 
 __all__ = ["robustness_of"]
 
-FORMAT = 1
+_FORMAT = 1
 _SHOWN = ("ua", "wa", "macro_f1", "weighted_f1")
 
 
@@ -32,7 +32,7 @@ def robustness_of(tested: Sequence[tuple[Path, Sequence[tuple[Condition, Results
         p, ``tested`` and ``left_out``.
     """
     runs = [{**_head(run, found[0][1]), "conditions": _conditions(found)} for run, found in tested]
-    return plain_values({"format": FORMAT, "about": about, "runs": runs})
+    return plain_values({"format": _FORMAT, "about": about, "runs": runs})
 
 
 def _head(run: Path, results: Results) -> dict[str, Any]:

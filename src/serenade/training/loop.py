@@ -321,7 +321,8 @@ def _check(training: Sequence[Example], selection: Sequence[Example], settings: 
     if not selection and (settings.selection == "validation" or settings.patience is not None):
         raise TrainingError(
             "there is no validation part to choose the epoch on",
-            hint="Give the split validation speakers, or set training.selection=last and no patience",
+            hint="Give the split validation speakers (loso instead of loso:0), or set training.selection=last with "
+            "training.schedule=decay and no patience",
         )
 
 
