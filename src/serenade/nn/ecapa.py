@@ -24,8 +24,6 @@ _DILATIONS = (2, 3, 4)  # of the three SE-Res2 blocks
 _LEAST_VARIANCE = 1e-12
 _LEAST_REFLECTED = max(_DILATIONS) + 1  # frames: a reflection needs more of them than it adds
 
-Padding = Literal["zeros", "reflect"]
-
 
 class EcapaSettings(Settings):
     """Sizes of ECAPA-TDNN, and what stands beyond the ends of an utterance."""
@@ -35,7 +33,7 @@ class EcapaSettings(Settings):
     attention_channels: int = Field(128, ge=1, description="of the attentive statistics pooling")
     embedding_dim: int = Field(192, ge=1, description="E of the utterance vector")
     dropout: float = Field(0.0, ge=0, lt=1, description="of whole channels after each layer outside the Res2 steps")
-    padding: Padding = Field(
+    padding: Literal["zeros", "reflect"] = Field(
         "zeros",
         description="zeros: exact whatever the batch, from one frame up; reflect: as SpeechBrain, for its weights",
     )
