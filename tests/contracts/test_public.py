@@ -24,6 +24,7 @@ HEAVY = {
     "soxr",
     "captum",
     "PIL",
+    "transformers",
 }
 
 

@@ -1,0 +1,1 @@
+"""Upstreams: networks trained beforehand, on other speech and without emotions, that turn a waveform into frames."""

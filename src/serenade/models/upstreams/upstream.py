@@ -1,0 +1,132 @@
+"""What every upstream offers to extraction, training and downstream networks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from serenade.core.errors import AudioError, UsageError
+from serenade.nn.masking import valid_steps
+
+__all__ = ["Frames", "Upstream", "pad_waveforms"]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What an upstream says of a batch.
+
+    Attributes:
+        layers: tensors (B, L, D), as many as the upstream's `num_layers`; 0 in the padding. The first is what goes into
+            the first block, then comes the input of each further block, at last the network's output.
+        lengths: (B,) int64 valid frames.
+    """
+
+    layers: tuple[Tensor, ...]
+    lengths: Tensor
+
+    @property
+    def last(self) -> Tensor:
+        """(B, L, D) the network's output."""
+        return self.layers[-1]
+
+
+class Upstream(nn.Module, ABC):
+    """A network from waveforms to layers of frames; an utterance has the same frames alone and in any padded batch.
+
+    Attributes:
+        kind: its architecture, such as "wav2vec2".
+        dim: D of the frames.
+        num_layers: blocks + 1.
+        sample_rate: of the waveforms it takes, in hertz.
+        hop_length: samples from frame to frame.
+        least_samples: the shortest waveform it takes.
+        most_samples: the longest, None where there is no limit.
+    """
+
+    kind: str
+    dim: int
+    num_layers: int
+    sample_rate: int
+    hop_length: int
+    least_samples: int
+    most_samples: int | None = None
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.sample_rate / self.hop_length
+
+    @abstractmethod
+    def num_frames(self, lengths: Tensor) -> Tensor:
+        """Valid frames of waveforms of so many samples, any shape, int64."""
+
+    @abstractmethod
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> Frames:
+        """Frames of a batch.
+
+        Args:
+            waveforms: (B, T), each from `prepare`; what stands beyond its length does not count.
+            lengths: (B,) int64 samples, at least `least_samples`.
+        """
+
+    def prepare(self, waveform: Tensor, sample_rate: int) -> Tensor:
+        """A waveform as the network wants it.
+
+        Args:
+            waveform: (T,) mono, float32.
+            sample_rate: its rate in hertz.
+
+        Raises:
+            AudioError: a sample is not a finite number.
+            UsageError: another sample rate than the network's, too short or too long.
+        """
+        if sample_rate != self.sample_rate:
+            raise UsageError(
+                f"the {self.kind} upstream was trained at another sample rate",
+                found=f"{sample_rate} Hz",
+                expected=f"{self.sample_rate} Hz",
+                hint="Resample the recording before",
+            )
+        if waveform.ndim != 1:
+            raise UsageError(
+                f"the {self.kind} upstream takes one channel", found=tuple(waveform.shape), expected="(T,)"
+            )
+        if not bool(waveform.isfinite().all()):
+            raise AudioError("the recording holds values that are not finite numbers", reason="not finite")
+        self._check_length(len(waveform))
+        return self._normalise(waveform)
+
+    def _check_length(self, samples: int) -> None:
+        found = f"{samples} samples ({samples / self.sample_rate:.3f} s)"
+        if samples < self.least_samples:
+            raise UsageError(
+                f"the recording is shorter than one frame of the {self.kind} upstream",
+                found=found,
+                expected=f"at least {self.least_samples} samples",
+                hint="Leave it out or pad it",
+            )
+        if self.most_samples is not None and samples > self.most_samples:
+            raise UsageError(
+                f"the recording is longer than the {self.kind} upstream takes",
+                found=found,
+                expected=f"at most {self.most_samples} samples ({self.most_samples / self.sample_rate:g} s)",
+                hint="Cut it into pieces",
+            )
+
+    def _normalise(self, waveform: Tensor) -> Tensor:
+        return waveform
+
+    def _frames(self, layers: Sequence[Tensor], lengths: Tensor) -> Frames:
+        """Layers cut to the longest utterance and set to 0 in the padding; `lengths` are frames."""
+        longest = int(lengths.max())
+        outside = ~valid_steps(lengths, longest)[:, :, None]
+        return Frames(tuple(layer[:, :longest].masked_fill(outside, 0) for layer in layers), lengths)
+
+
+def pad_waveforms(waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Prepared waveforms (T,) as a batch (B, T), zeros at the end, with (B,) int64 lengths."""
+    lengths = torch.tensor([len(waveform) for waveform in waveforms])
+    return pad_sequence(list(waveforms), batch_first=True), lengths
