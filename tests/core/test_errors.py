@@ -100,6 +100,9 @@ def test_partial_failure_names_five_inputs_and_counts_the_rest() -> None:
     assert message.startswith("predicting: 7 failed, 3 done. Found: 0.wav: no sound; 1.wav")
     assert "5.wav" not in message
     assert message.endswith("and 2 more.")
+    many = PartialFailure("checking", failures=lost, done=3, failed=100_000)
+    assert str(many).startswith("checking: 100000 failed, 3 done.")
+    assert str(many).endswith("and 99995 more.")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -192,6 +192,31 @@ def test_utterances_of_one_recording_are_one_group(tmp_path: Path) -> None:
     assert groups == {"a.wav#0.000-1.000": "a.wav", "a.wav#1.000-2.000": "a.wav", "b.wav": None}
 
 
+def test_a_recording_may_be_written_in_two_ways(tmp_path: Path) -> None:
+    write_sound(tmp_path / "a" / "x.wav")
+    lines = "file,start,end\na/x.wav,0,0.1\na/../a/x.wav,0.1,0.2\n./a/x.wav,0.2,0.3\n"
+    (tmp_path / "data.csv").write_text(lines)
+    assert {u.group for u in list_files(tmp_path / "data.csv").utterances} == {"a/x.wav"}
+
+
+def test_odd_marks_in_cells_do_not_end_a_line(tmp_path: Path) -> None:
+    write_sound(tmp_path / "x.wav")
+    (tmp_path / "data.csv").write_bytes("file,text,note\u2028here\rx.wav,one\u2028two\x0bthree,n\r".encode())
+    found = only(list_files(tmp_path / "data.csv"))
+    assert found.text == "one\u2028two\x0bthree"
+    assert found.extra == {"note\u2028here": "n", "line": "2"}
+
+
+def test_equal_cells_of_a_large_table_are_one_object(tmp_path: Path) -> None:
+    rows = "".join(f"{n}.wav,speaker {n % 3},Some words\n" for n in range(300))
+    (tmp_path / "data.csv").write_text("file,speaker,text\n" + rows)
+    found = CORPUS.list_labels
+    assert found is not None
+    utterances = found(tmp_path / "data.csv").utterances
+    assert len({id(u.speaker) for u in utterances}) == 3
+    assert len({id(u.text) for u in utterances}) == len({id(u.sentence) for u in utterances}) == 1
+
+
 def test_ids_hold_no_absolute_path(tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     for name in ("x/1.wav", "y/2.wav"):

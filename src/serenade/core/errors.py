@@ -202,14 +202,16 @@ class PartialFailure(SerenadeError):
 
     Args:
         what: what was being done.
-        failures: one error per lost input.
+        failures: one error per lost input; of very many the first are enough.
         done: how many inputs were finished.
+        failed: how many were lost; as many as there are failures if not given.
     """
 
     exit_code = 3
 
-    def __init__(self, what: str, *, failures: Sequence[SerenadeError], done: int) -> None:
+    def __init__(self, what: str, *, failures: Sequence[SerenadeError], done: int, failed: int | None = None) -> None:
         self.failures, self.done = tuple(failures), done
+        count = len(self.failures) if failed is None else failed
         listed = "; ".join(f"{error.where}: {error.what}" for error in self.failures[:5])
-        more = f"; and {len(self.failures) - 5} more" if len(self.failures) > 5 else ""
-        super().__init__(f"{what}: {len(self.failures)} failed, {done} done", found=f"{listed}{more}")
+        more = f"; and {count - 5} more" if count > 5 else ""
+        super().__init__(f"{what}: {count} failed, {done} done", found=f"{listed}{more}")

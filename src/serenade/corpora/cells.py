@@ -11,14 +11,16 @@ a dialogue and no group, the dialogue is the group too: splits keep groups whole
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from serenade.core.errors import CorpusError
 from serenade.core.names import nearest
 from serenade.core.records import UNKNOWN_SPEAKER, Attributes, LeftOut, Utterance
 from serenade.corpora.naming import plain_words
 
-__all__ = ["COLUMNS", "MEANINGS", "cells_of", "read_utterance", "sort_cells", "span_name"]
+__all__ = ["COLUMNS", "MEANINGS", "cells_of", "read_facts", "read_utterance", "sort_cells", "span_name"]
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "file": ("path", "filename", "file_name", "filepath", "file_path", "audio", "audio_path", "wav", "recording"),
@@ -62,15 +64,29 @@ _SPLITS = {
     "testing": "test",
 }
 _ATTRIBUTES = ("valence", "arousal", "dominance")
+_STATED = (*_ATTRIBUTES, "scale")
+_NO_PATH = Path()
 _NO_VALUE = frozenset(("", "nan", "nat", "none", "null", "n/a"))
 _CLOCK = re.compile(r"(?:(?P<days>\d+) days? )?(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d+(?:\.\d+)?)")
 _SCALE = re.compile(r"(?P<low>[-+.\w]+?)\s*\.\.\s*(?P<high>[-+.\w]+)")
+_sentence = lru_cache(4096)(plain_words)  # emotion corpora say few sentences often
 
 
 def read_utterance(
     corpus: str, cells: Mapping[str, str], extra: Mapping[str, str], *, where: str, place: str
 ) -> Utterance | LeftOut:
     """The utterance of a row without id and recording, its emotion as written; or why there is none.
+
+    The arguments and errors are those of `read_facts`.
+    """
+    facts = read_facts(corpus, cells, extra, where=where, place=place)
+    return facts if isinstance(facts, LeftOut) else Utterance(**facts)
+
+
+def read_facts(
+    corpus: str, cells: Mapping[str, str], extra: Mapping[str, str], *, where: str, place: str
+) -> dict[str, Any] | LeftOut:
+    """The arguments of the `Utterance` of a row, without id and recording, its emotion as written; or why it is none.
 
     Args:
         corpus: the corpus's name.
@@ -87,28 +103,30 @@ def read_utterance(
     if span is None:
         return LeftOut(where, "bad span", f"{cells.get('start', '')} to {cells.get('end', '')}, expected seconds")
     attributes = _attributes(cells, place)
-    unread = {name: cells[name] for name in (*_ATTRIBUTES, "scale") if attributes is None and name in cells}
+    further = {_own_name(name): value for name, value in extra.items()}
+    if attributes is None:
+        further |= {name: cells[name] for name in _STATED if name in cells}
     gender = cells.get("gender")
-    return Utterance(
-        id=cells.get("utterance", ""),
-        audio=Path(),
-        corpus=corpus,
-        speaker=cells.get("speaker", UNKNOWN_SPEAKER),
-        emotion=cells.get("emotion"),
-        start_s=span[0],
-        end_s=span[1],
-        gender=None if gender is None else _GENDERS.get(gender.lower(), gender.lower()),
-        language=cells["language"].lower() if "language" in cells else None,
-        group=cells.get("group", cells.get("dialogue")),
-        dialogue=cells.get("dialogue"),
-        sentence=cells.get("sentence", plain_words(cells["text"]) if "text" in cells else None),
-        text=cells.get("text"),
-        split=_part(cells, place),
-        fold=cells.get("fold"),
-        attributes=attributes,
-        votes=_votes(cells, place),
-        extra={_own_name(name): value for name, value in extra.items()} | unread,
-    )
+    return {
+        "id": cells.get("utterance", ""),
+        "audio": _NO_PATH,
+        "corpus": corpus,
+        "speaker": cells.get("speaker", UNKNOWN_SPEAKER),
+        "emotion": cells.get("emotion"),
+        "start_s": span[0],
+        "end_s": span[1],
+        "gender": None if gender is None else _GENDERS.get(gender.lower(), gender.lower()),
+        "language": cells["language"].lower() if "language" in cells else None,
+        "group": cells.get("group", cells.get("dialogue")),
+        "dialogue": cells.get("dialogue"),
+        "sentence": cells.get("sentence", _sentence(cells["text"]) if "text" in cells else None),
+        "text": cells.get("text"),
+        "split": _part(cells, place),
+        "fold": cells.get("fold"),
+        "attributes": attributes,
+        "votes": _votes(cells, place),
+        "extra": further,
+    }
 
 
 def sort_cells(named: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -165,6 +183,8 @@ def _plain(value: float | None) -> str:
 
 def _span(cells: Mapping[str, str]) -> tuple[float, float | None] | None:
     """Beginning and end in seconds; None where they are no times or the end is not after the beginning."""
+    if "start" not in cells and "end" not in cells:
+        return 0.0, None
     try:
         start_s, end_s = (_seconds(cells.get(name, "")) for name in ("start", "end"))
     except ValueError:
@@ -230,8 +250,10 @@ def _attributes(cells: Mapping[str, str], place: str) -> Attributes | None:
     Raises:
         CorpusError: the scale or a value cannot be read, or the value lies outside the scale.
     """
+    if "scale" not in cells:
+        return None
     stated = {name: cells[name] for name in _ATTRIBUTES if cells.get(name, "").lower() not in _NO_VALUE}
-    if not stated or "scale" not in cells:
+    if not stated:
         return None
     try:
         scale = _SCALE.fullmatch(cells["scale"].strip())

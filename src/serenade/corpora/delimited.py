@@ -2,11 +2,12 @@
 
 import codecs
 import csv
-import io
 import logging
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from serenade.core.errors import CorpusError, MissingExtraError
@@ -16,6 +17,8 @@ __all__ = ["Row", "decode", "read_any_rows", "read_rows"]
 
 _DELIMITERS = ",;\t|"
 _LINES_LOOKED_AT = 50
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # one line with its end
+_SHARED = 10_000  # different cells of which equal ones are kept once
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # xlsx and ods; xls
 
 _log = logging.getLogger(__name__)
@@ -53,12 +56,10 @@ def read_rows(
     Raises:
         CorpusError: the file is not there or no text, has no such column, or a line has another number of cells.
     """
-    rows = _parquet_lines(path) if path.suffix.lower() == ".parquet" else _text_lines(path, meanings)
-    if not rows:
-        raise CorpusError("the table is empty", where=path, expected="a header and a line per utterance")
+    lines = _parquet_lines(path) if path.suffix.lower() == ".parquet" else _text_lines(path, meanings)
+    _, names = _first(path, lines)
     wanted = (needed,) if isinstance(needed, str) else needed
-    columns = _columns(path, rows[0][1], meanings, wanted, header)
-    return [_row(path, line, cells, columns) for line, cells in rows[1:]]
+    return _rows(path, lines, _columns(path, names, meanings, wanted, header))
 
 
 def read_any_rows(path: Path) -> tuple[list[str], list[Row]]:
@@ -71,23 +72,32 @@ def read_any_rows(path: Path) -> tuple[list[str], list[Row]]:
             of cells than the header.
     """
     if path.suffix.lower() == ".parquet":
-        rows = _parquet_lines(path)
+        lines = _parquet_lines(path)
     else:
         text = _read_text(path)
-        rows = list(_lines(path, text, _likely_delimiter(text)))
-    if not rows:
-        raise CorpusError("the table is empty", where=path, expected="a header and a line per utterance")
-    header = rows[0][1]
+        lines = _lines(path, text, _likely_delimiter(text))
+    _, header = _first(path, lines)
     twice = [name for name, times in Counter(header).items() if times > 1]
     if twice:
         raise CorpusError(f"the table has two columns called {twice[0]!r}", where=f"{path}, line 1", found=header)
-    columns = [(name, False) for name in header]
-    return header, [_row(path, line, cells, columns) for line, cells in rows[1:]]
+    return header, _rows(path, lines, [(name, False) for name in header])
+
+
+def _first(path: Path, lines: Iterator[tuple[int, list[str]]]) -> tuple[int, list[str]]:
+    """The header of a table.
+
+    Raises:
+        CorpusError: there is none.
+    """
+    found = next(lines, None)
+    if found is None:
+        raise CorpusError("the table is empty", where=path, expected="a header and a line per utterance")
+    return found
 
 
 def _likely_delimiter(text: str) -> str:
     """The mark that cuts most of the first lines into as many cells as the header, and that into the most."""
-    head = [line for line in text.splitlines() if line.strip()][:_LINES_LOOKED_AT]
+    head = list(islice(_filled_lines(text), _LINES_LOOKED_AT))
 
     def fit(mark: str) -> tuple[float, int]:
         widths = [len(cells) for cells in csv.reader(head, delimiter=mark)]
@@ -97,14 +107,23 @@ def _likely_delimiter(text: str) -> str:
     return max(_DELIMITERS, key=fit)
 
 
-def _text_lines(path: Path, meanings: Mapping[str, str]) -> list[tuple[int, list[str]]]:
+def _split_lines(text: str) -> Iterator[str]:
+    """The lines with their ends, one at a time; `str.splitlines` also cuts at marks that may stand in a cell."""
+    return (found.group() for found in _LINE.finditer(text))
+
+
+def _filled_lines(text: str) -> Iterator[str]:
+    return (line.strip("\r\n") for line in _split_lines(text) if line.strip())
+
+
+def _text_lines(path: Path, meanings: Mapping[str, str]) -> Iterator[tuple[int, list[str]]]:
     text = _read_text(path)
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next(_filled_lines(text), "")
     delimiter = max(_DELIMITERS, key=lambda mark: sum(name in meanings for name in _names(first, mark)))
-    return list(_lines(path, text, delimiter))
+    return _lines(path, text, delimiter)
 
 
-def _parquet_lines(path: Path) -> list[tuple[int, list[str]]]:
+def _parquet_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Header and rows of a Parquet file as text; an empty cell is a null."""
     try:
         from pyarrow import ArrowInvalid, parquet
@@ -117,7 +136,7 @@ def _parquet_lines(path: Path) -> list[tuple[int, list[str]]]:
     except (ArrowInvalid, OSError) as error:
         raise CorpusError("the table is not a Parquet file, or damaged", where=path, found=str(error)) from error
     rows = [["" if cell is None else str(cell) for cell in row.values()] for row in table.to_pylist()]
-    return list(enumerate([list(table.column_names), *rows], start=1))
+    return enumerate([list(table.column_names), *rows], start=1)
 
 
 def _read_text(path: Path) -> str:
@@ -157,13 +176,14 @@ def _names(header: str, delimiter: str) -> list[str]:
 
 def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Number and cells of every line that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(_split_lines(text), delimiter=delimiter, strict=True)
     before = 0
     try:
         for cells in reader:
             line, before = before + 1, reader.line_num  # a quoted cell may hold line breaks: the first line counts
-            if any(cell.strip() for cell in cells):
-                yield line, [cell.strip() for cell in cells]
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                yield line, stripped
     except csv.Error as error:
         raise CorpusError(
             "the table cannot be read", where=f"{path}, line {reader.line_num}", found=str(error)
@@ -198,20 +218,33 @@ def _columns(
     return columns
 
 
-def _row(path: Path, line: int, cells: Sequence[str], columns: Sequence[tuple[str, bool]]) -> Row:
-    if len(cells) != len(columns):
-        raise CorpusError(
-            "a line of the table has another number of cells than the header",
-            where=f"{path}, line {line}",
-            found=f"{len(cells)} cells: {' | '.join(cells)[:80]}",
-            expected=f"{len(columns)}: {', '.join(name for name, _ in columns)}",
-            hint="If the file ends in this line, it is cut off: copy it again; else a cell is missing"
-            if len(cells) < len(columns)
-            else "Put quotes around cells that hold the delimiter",
-        )
-    filled = [(name, ours, cell) for (name, ours), cell in zip(columns, cells, strict=True) if cell]
-    return Row(
-        line,
-        {name: cell for name, ours, cell in filled if ours},
-        {name: cell for name, ours, cell in filled if not ours},
+def _rows(path: Path, lines: Iterable[tuple[int, list[str]]], columns: Sequence[tuple[str, bool]]) -> list[Row]:
+    """The rows below the header; equal cells of a large table are one object, so that it takes less memory."""
+    known = [(place, name) for place, (name, ours) in enumerate(columns) if ours]
+    others = [(place, name) for place, (name, ours) in enumerate(columns) if not ours]
+    shared: dict[str, str] = {}
+
+    def kept(cell: str) -> str:
+        return shared.setdefault(cell, cell) if len(shared) < _SHARED else shared.get(cell, cell)
+
+    rows = []
+    for line, cells in lines:
+        if len(cells) != len(columns):
+            raise _other_width(path, line, cells, columns)
+        kept_cells = [kept(cell) for cell in cells]
+        named = {name: kept_cells[place] for place, name in known if kept_cells[place]}
+        extra = {name: kept_cells[place] for place, name in others if kept_cells[place]}
+        rows.append(Row(line, named, extra))
+    return rows
+
+
+def _other_width(path: Path, line: int, cells: Sequence[str], columns: Sequence[tuple[str, bool]]) -> CorpusError:
+    return CorpusError(
+        "a line of the table has another number of cells than the header",
+        where=f"{path}, line {line}",
+        found=f"{len(cells)} cells: {' | '.join(cells)[:80]}",
+        expected=f"{len(columns)}: {', '.join(name for name, _ in columns)}",
+        hint="If the file ends in this line, it is cut off: copy it again; else a cell is missing"
+        if len(cells) < len(columns)
+        else "Put quotes around cells that hold the delimiter",
     )

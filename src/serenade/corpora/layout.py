@@ -15,7 +15,9 @@ __all__ = [
     "gather",
     "is_sound",
     "is_there",
+    "place_below",
     "require_root",
+    "shown_base",
     "shown_place",
     "walk_files",
     "walk_sounds",
@@ -44,9 +46,18 @@ def is_there(path: Path) -> bool:
 
 def shown_place(utterance: Utterance, root: Path) -> str:
     """The recording as a person would look for it: relative to the corpus, with its line in the user's table."""
-    base = (root if os.path.isdir(root) else root.parent).as_posix()  # noqa: PTH112 - half the time, and 100,000 calls
-    shown = utterance.audio.as_posix()
-    shown = shown.removeprefix(base if base.endswith("/") else f"{base}/")
+    return place_below(utterance, shown_base(root))
+
+
+def shown_base(root: Path) -> str:
+    """What the paths of a corpus begin with and need not be shown: its folder, that of a table, with a slash."""
+    base = (root if root.is_dir() else root.parent).as_posix()
+    return base if base.endswith("/") else f"{base}/"
+
+
+def place_below(utterance: Utterance, base: str) -> str:
+    """`shown_place` for many utterances: what `shown_base` gives is asked of the disk once."""
+    shown = utterance.audio.as_posix().removeprefix(base)
     return f"{shown} (line {utterance.extra['line']})" if "line" in utterance.extra else shown
 
 

@@ -32,13 +32,13 @@ conversation share its room and its microphone.
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.labels import canonical_emotion
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, LeftOutReason, Listing, Utterance
-from serenade.corpora.cells import MEANINGS, read_utterance, span_name
+from serenade.corpora.cells import MEANINGS, read_facts, span_name
 from serenade.corpora.class_folders import list_class_folders
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import Row, read_rows
@@ -77,13 +77,13 @@ def _list_rows(root: Path, *, recordings_needed: bool) -> Listing:
     _require_some(root, named, paths if recordings_needed else None)
     stems = _relative(root, paths)
     meanings = read_labels(row.cells.get("emotion", "") for row in named)
-    rows_of = Counter(paths.values())
+    rows_of = Counter(stems.values())
     utterances: dict[str, Utterance] = {}
-    for row in named:
-        path = paths[row.line]
-        found = _utterance(root, row, path, stems[row.line], meanings[row.cells.get("emotion", "")])
-        if isinstance(found, Utterance) and found.group is None and rows_of[path] > 1:
-            found = found.with_(group=stems[row.line])
+    del rows
+    for row in _used_up(named):
+        path, stem = paths[row.line], stems[row.line]
+        meaning = meanings[row.cells.get("emotion", "")]
+        found = _utterance(root, row, path, stem, meaning, several=rows_of[stem] > 1)
         if isinstance(found, Utterance) and found.id in utterances:
             found = _complaint(row, "duplicate", _twice(utterances[found.id], found))
         if isinstance(found, LeftOut):
@@ -94,19 +94,29 @@ def _list_rows(root: Path, *, recordings_needed: bool) -> Listing:
     return Listing(tuple(utterances[name] for name in sorted(utterances)), tuple(left_out))
 
 
-def _utterance(root: Path, row: Row, path: Path, stem: str, meaning: str | Slip | None) -> Utterance | LeftOut:
-    """The utterance of a row, or why it cannot be one."""
+def _used_up(rows: list[Row]) -> Iterator[Row]:
+    """The rows in their order; each is let go once it was used, so that rows and utterances do not pile up together."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
+
+
+def _utterance(
+    root: Path, row: Row, path: Path, stem: str, meaning: str | Slip | None, *, several: bool
+) -> Utterance | LeftOut:
+    """The utterance of a row, or why it cannot be one; one of several in a recording is of its group."""
     if isinstance(meaning, Slip):
         return _complaint(row, "unknown label", str(meaning))
-    place = f"{root}, line {row.line}"
-    found = read_utterance("table", row.cells, row.extra, where=_where(row), place=place)
-    if isinstance(found, LeftOut):
-        return found
-    own_id = found.id or span_name(stem, found.start_s, found.end_s)
-    votes = {canonical_emotion(word) or word: count for word, count in found.votes.items()}
-    return found.with_(
-        id=own_id, audio=path, emotion=meaning, votes=votes, extra={**found.extra, "line": str(row.line)}
-    )
+    facts = read_facts("table", row.cells, row.extra, where=_where(row), place=f"{root}, line {row.line}")
+    if isinstance(facts, LeftOut):
+        return facts
+    facts["id"] = facts["id"] or span_name(stem, facts["start_s"], facts["end_s"])
+    facts["audio"], facts["emotion"] = path, meaning
+    facts["votes"] = {canonical_emotion(word) or word: count for word, count in facts["votes"].items()}
+    facts["extra"]["line"] = str(row.line)
+    if several and facts["group"] is None:
+        facts["group"] = stem
+    return Utterance(**facts)
 
 
 def _complaint(row: Row, reason: LeftOutReason, detail: str) -> LeftOut:
@@ -137,7 +147,7 @@ def _path(folder: Path, cell: str) -> Path:
 def _relative(root: Path, paths: Mapping[int, Path]) -> dict[int, str]:
     """Names for ids that hold no absolute path: relative to the table, else to the folder that is common to all."""
     base = os.path.abspath(root.parent)  # noqa: PTH100 - links stay as the user wrote them
-    full = {line: os.path.abspath(path) for line, path in paths.items()}  # noqa: PTH100
+    full = _absolute(paths)
     inside = os.path.join(base, "")  # noqa: PTH118 - with the separator at its end
     outside = [os.path.dirname(path) for path in full.values() if not path.startswith(inside)]  # noqa: PTH120
     common = os.path.join(os.path.commonpath(outside), "") if outside else inside  # noqa: PTH118
@@ -145,6 +155,21 @@ def _relative(root: Path, paths: Mapping[int, Path]) -> dict[int, str]:
         line: path.removeprefix(inside if path.startswith(inside) else common).replace(os.sep, "/")
         for line, path in full.items()
     }
+
+
+def _absolute(paths: Mapping[int, Path]) -> dict[int, str]:
+    """Absolute paths without ``..``; a folder is looked at once, not once for each of its recordings."""
+    folders: dict[str, str] = {}
+    full = {}
+    for line, path in paths.items():
+        folder, name = os.path.split(path)
+        if name in ("", os.curdir, os.pardir):
+            full[line] = os.path.abspath(path)  # noqa: PTH100
+            continue
+        if folder not in folders:
+            folders[folder] = os.path.join(os.path.abspath(folder), "")  # noqa: PTH100, PTH118
+        full[line] = folders[folder] + name
+    return full
 
 
 def _require_some(root: Path, rows: Sequence[Row], paths: Mapping[int, Path] | None) -> None:

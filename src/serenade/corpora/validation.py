@@ -13,7 +13,7 @@ from serenade.core.errors import AudioError, CorpusError
 from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
 from serenade.corpora.collector import collector_paused
 from serenade.corpora.corpus import Examine, Facts
-from serenade.corpora.layout import shown_place
+from serenade.corpora.layout import place_below, shown_base
 from serenade.corpora.memo import FactsMemo
 
 __all__ = ["DAMAGE", "validate"]
@@ -70,10 +70,11 @@ def _judge_all(
     left_out = list(before)
     kept: dict[str, Utterance] = {}
     folders: _Folders = {}
+    base = shown_base(root)
     for utterance in utterances:
-        found = _judge(utterance, facts[utterance.audio], root, folders)
+        found = _judge(utterance, facts[utterance.audio], base, folders)
         if isinstance(found, Utterance) and found.content in kept:
-            found = LeftOut(shown_place(utterance, root), "duplicate", _compare(kept[str(found.content)], found))
+            found = LeftOut(place_below(utterance, base), "duplicate", _compare(kept[str(found.content)], found))
         if isinstance(found, LeftOut):
             left_out.append(found)
         else:
@@ -131,11 +132,11 @@ def _try(examine: Examine, path: Path) -> Facts | AudioError:
         return error
 
 
-def _judge(utterance: Utterance, facts: Facts | AudioError, root: Path, folders: _Folders) -> Utterance | LeftOut:
+def _judge(utterance: Utterance, facts: Facts | AudioError, base: str, folders: _Folders) -> Utterance | LeftOut:
     """The utterance with what is known of its sound, or why it cannot be used."""
 
     def left_out(reason: LeftOutReason, detail: str) -> LeftOut:
-        return LeftOut(shown_place(utterance, root), reason, detail)
+        return LeftOut(place_below(utterance, base), reason, detail)
 
     if isinstance(facts, AudioError):
         return left_out(facts.reason, _detail(facts, utterance.audio, folders))
@@ -156,12 +157,13 @@ def _judge(utterance: Utterance, facts: Facts | AudioError, root: Path, folders:
 
 
 def _detail(error: AudioError, path: Path, folders: _Folders) -> str:
-    detail = "; ".join(str(part) for part in (error.what, error.found) if part is not None)
-    if error.reason == "missing":
-        folder, name = os.path.split(path)  # strings: of 100,000 rows all may be missing
-        twin = _names_by_stem(folder, folders).get(os.path.splitext(name)[0])  # noqa: PTH122
-        detail += f"; but {twin} is there" if twin is not None else ""
-    return detail
+    detail = error.what if error.found is None else f"{error.what}; {error.found}"
+    if error.reason != "missing":
+        return detail
+    folder, name = os.path.split(path)  # strings: of 100,000 rows all may be missing
+    names = _names_by_stem(folder, folders)
+    twin = names.get(os.path.splitext(name)[0]) if names else None  # noqa: PTH122
+    return detail if twin is None else f"{detail}; but {twin} is there"
 
 
 def _names_by_stem(folder: str, folders: _Folders) -> dict[str, str]:

@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,13 +180,14 @@ def _raise_if_damaged(path: Path, listing: "Listing") -> None:
     from serenade.core.errors import CorpusError, PartialFailure
     from serenade.corpora.validation import DAMAGE
 
+    damaged = sum(item.reason in DAMAGE for item in listing.left_out)
+    first = islice((item for item in listing.left_out if item.reason in DAMAGE), _SHOWN)
     failures = [
-        CorpusError(f"{item.reason}, {item.detail}" if item.detail else item.reason, where=item.where)
-        for item in listing.left_out
-        if item.reason in DAMAGE
+        CorpusError(f"{item.reason}, {item.detail}" if item.detail else item.reason, where=item.where) for item in first
     ]
     if failures:
-        raise PartialFailure(f"checking {path}", failures=failures, done=len(listing.utterances))
+        done = len(listing.utterances)
+        raise PartialFailure(f"checking {path}", failures=failures, done=done, failed=damaged)
 
 
 def _print_markdown(corpora: "Sequence[Corpus]") -> None:
