@@ -184,6 +184,17 @@ def measured_voice() -> Quality:
     return meter.result()
 
 
+def test_the_coarse_steps_of_a_very_quiet_recording_are_not_clipping(tmp_path: Path) -> None:
+    time_s = np.arange(2 * RATE) / RATE
+    soundfile.write(tmp_path / "quiet.wav", 0.003 * np.sin(2 * np.pi * 150 * time_s), RATE)
+    (quality,) = measure_quality(tmp_path / "quiet.wav")
+    assert quality.clipped_share > 0.01
+    clipping = next(criterion for criterion in CRITERIA if criterion.name == "clipping")
+    norms = Norms.of([quality])
+    assert clipping.test(quality, norms) is None
+    assert clipping.test(replace(quality, peak=0.3), norms) is not None
+
+
 @pytest.mark.slow
 def test_ravdess_is_measured_within_a_minute_and_has_no_faults_but_quiet_ones(shared: Path) -> None:
     began = time.process_time()  # of all threads: the time on the wall depends on what else runs

@@ -16,6 +16,7 @@ from serenade.signal.quality import Quality
 __all__ = ["CRITERIA", "Criterion", "Norms", "flag"]
 
 _CLIPPED_SHARE = 1e-4
+_TOLD_FROM_PEAK = 0.005  # 164 steps of 16 bit: tops of softer voices are flat because the steps are coarse
 _QUIET_DB = -50.0
 _SILENT_SHARE = 0.7
 _PAUSE_S = 1.5
@@ -96,7 +97,9 @@ class Criterion:
 
 def _clipping(quality: Quality, norms: Norms) -> tuple[float, str] | None:
     share = quality.clipped_share
-    return (share, f"{share:.3%} of the samples, peak {quality.peak:.2f}") if share > _CLIPPED_SHARE else None
+    if share <= _CLIPPED_SHARE or quality.peak < _TOLD_FROM_PEAK:
+        return None
+    return share, f"{share:.3%} of the samples, peak {quality.peak:.2f}"
 
 
 def _noise(quality: Quality, norms: Norms) -> tuple[float, str] | None:
