@@ -35,7 +35,7 @@ _ORDERING = (
 _UNREAD, _UNKNOWN, _UNPUBLISHED = "could not be read", "not known", "not published"
 _PUBLISHED = (
     "Published: could not be read = the paper's table has the row, but no cell of it could be read; not known = "
-    "whether a table on these data has the row is not known; not published = the paper has no table on these data."
+    "whether it has the row is not known; not published = no table of the paper on these data is known."
 )
 _ARROW = " → "
 _FIRST_P = 0.05
@@ -272,7 +272,7 @@ def write_mtl_table(document: Mapping[str, Any], out: Path) -> list[Path]:
         f"{stem}.md": "\n\n".join(to_markdown(one) for one in both),
         f"{stem}.tex": "\n\n".join(to_latex(one) for one in both),
         f"{stem}.csv": to_csv(_whole(document)),
-        **({f"{stem}-orderings.csv": to_csv(orderings)} if orderings.rows else {}),
+        **({f"{stem}-orderings.csv": to_csv(_whole_orderings(document))} if orderings.rows else {}),
         f"{stem}.html": _page(document, table, orderings, figures),
         **{f"{figure.name}.svg": standalone_svg(figure.figure) for figure in figures},
     }
@@ -308,6 +308,16 @@ def _whole(document: Mapping[str, Any]) -> Table:
     return Table((*columns, "interval", "WA", "repeats", "UA std over speakers", "published"), tuple(rows))
 
 
+def _whole_orderings(document: Mapping[str, Any]) -> Table:
+    """The orderings as programs want them: p as a number, or nothing."""
+    table = ordering_table(document)
+    place = table.columns.index("p")
+    values = [row["found"]["p"] if row["found"] is not None else None for row in document["orderings"]]
+    texts = ["" if p is None else f"{p:.6g}" for p in values]
+    rows = [(*row[:place], text, *row[place + 1 :]) for row, text in zip(table.rows, texts, strict=True)]
+    return Table(table.columns, tuple(rows))
+
+
 def _page(document: Mapping[str, Any], table: Table, orderings: Table, figures: Sequence[PaperFigure]) -> str:
     heads = [row["head"] for row in document["rows"] if row["head"] is not None]
     return (
@@ -327,7 +337,12 @@ def _page(document: Mapping[str, Any], table: Table, orderings: Table, figures: 
 
 def _shown(table: Table) -> dict[str, Any]:
     """A table as the page's template takes it: texts, and which of them are figures."""
-    rows = [[(cell if isinstance(cell, str) else cell.text(), not isinstance(cell, str)) for cell in row]
-            for row in table.rows]  # fmt: skip
-    figures = [any(row[place][1] for row in rows) for place in range(len(table.columns))]
+    figures = [
+        name in ("repeats", "p") or any(not isinstance(row[place], str) for row in table.rows)
+        for place, name in enumerate(table.columns)
+    ]
+    rows = [
+        [(cell if isinstance(cell, str) else cell.text(), figure) for cell, figure in zip(row, figures, strict=True)]
+        for row in table.rows
+    ]
     return {"columns": list(zip(table.columns, figures, strict=True)), "rows": rows, "notes": table.notes}

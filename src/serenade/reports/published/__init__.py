@@ -59,7 +59,7 @@ class UnreadTable:
 
 
 def unread_tables(table: str) -> list[UnreadTable]:
-    """The tables of the MTL-AUG paper that belong to a table of ours: "within", "cross", "noise" or "attacks"."""
+    """The tables of the MTL-AUG paper that belong to "within", "cross", "noise", "attacks" or "ablations"."""
     document = _read("mtl_aug")
     return [
         UnreadTable(
