@@ -85,7 +85,7 @@ class CrossModalAttention(nn.Module):
         Returns:
             (S, H W), minus infinity where a cell is inactive; of a frame without active cells everywhere.
         """
-        query = self.text(text)[utterances[sites.frames]]
+        query = self.text(text).index_select(0, utterances[sites.frames])
         scores = self.score(torch.tanh(self.cells(rows) + query)).squeeze(1)
         spread = scores.new_full((sites.mask.numel(),), float("-inf")).index_copy(0, sites.places, scores)
         return _log_softmax(spread.view(len(sites.mask), -1), sites.mask.flatten(1).any(1))
@@ -129,7 +129,7 @@ def select_cells(
     attention = log_attention.detach().exp()
     mask = nucleus(attention, top_p).view_as(sites.mask) & sites.mask
     kept = Sites(mask)
-    rows = rows[mask.flatten()[sites.places]]
+    rows = rows.index_select(0, mask.flatten()[sites.places].nonzero().squeeze(1))
     if gradient != "none":
         logs = log_attention.flatten()[kept.places]
         counts = mask.flatten(1).sum(1).to(logs.dtype)[kept.frames]

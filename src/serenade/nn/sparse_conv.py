@@ -113,7 +113,7 @@ class Sites:
         """
         whole = rows
         if not self.is_full:
-            whole = rows.new_full((self.mask.numel(), rows.shape[1]), fill).index_copy(0, self.places, rows)
+            whole = rows.new_full((self.mask.numel(), rows.shape[1]), fill).index_copy_(0, self.places, rows)
         return whole.view(*self.mask.shape, rows.shape[1]).permute(0, 3, 1, 2)
 
     def check(self, rows: Tensor, channels: int) -> None:
@@ -194,7 +194,9 @@ def masked_dense_conv(rows: Tensor, weight: Tensor, sites: Sites) -> Tensor:
     Returns:
         (N, D) features of the same cells.
     """
-    kernel = weight.view(3, 3, *weight.shape[1:]).permute(3, 2, 0, 1)
+    inputs, outputs = weight.shape[1:]
+    # one transposition of a matrix, for which torch is quick, and the channels-last order that the maps have
+    kernel = weight.flatten(0, 1).T.contiguous().view(outputs, 3, 3, inputs).permute(0, 3, 1, 2)
     return sites.gather(functional.conv2d(sites.scatter(rows), kernel, padding=1))
 
 
