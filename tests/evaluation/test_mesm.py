@@ -71,13 +71,19 @@ def test_other_counts_are_told(tmp_path: Path) -> None:
 
 
 def test_lists_of_videos_are_not_called_leaky(tmp_path: Path) -> None:
-    clips = [say(f"-3g5yACwYn{v}_{n}", f"v{v}", group=f"v{v}") for v in range(6) for n in (1, 10)]
+    clips = [say(f"-3g5yACwYn{v}_{n}", f"v{v}", group=f"v{v}", corpus="cmu-mosei") for v in range(6) for n in (1, 10)]
     ids = [u.id for u in clips]
     split = mesm(clips, write(tmp_path, ids[:8], ids[8:10], [*ids[10:], "gone_3"]))
     assert split.leaky is None
     assert check_split(split, clips).errors == ()
     assert "CMU-MOSEI: test 3, train 8, validation 2, not test 4188, train 14524, validation 1765" in split.notes[0]
     assert split.notes[1] == "1 of 13 listed utterances are not here or not used, such as gone_3"
+
+
+def test_lists_of_another_corpus_are_not_held_against_published_counts(tmp_path: Path) -> None:
+    people = crowd(3)
+    ids = [u.id for u in people]
+    assert mesm(people, write(tmp_path, ids[:8], ids[8:16], ids[16:])).notes == ()
 
 
 def test_lists_are_read_as_people_save_them(tmp_path: Path) -> None:

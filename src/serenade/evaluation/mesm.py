@@ -65,11 +65,19 @@ def from_mesm(utterances: Sequence[Utterance], settings: SplitSettings) -> Split
             expected=f"ids such as {min(by_name)}",
         )
     parts = {part: [by_name[name] for name in names if name in by_name] for part, names in lists.items()}
-    corpus = "IEMOCAP" if all(_IEMOCAP.fullmatch(name) for name in listed) else "CMU-MOSEI"
-    notes = [*_unlike(corpus, lists, parts), *_unmet(listed, by_name)]
+    corpus = _corpus(listed, [u for found in parts.values() for u in found])
+    unlike = [] if corpus is None else _unlike(corpus, lists, parts)
+    notes = [*unlike, *_unmet(listed, by_name)]
     train, validation, test = (tuple(sorted(u.id for u in parts[part])) for part in ("train", "validation", "test"))
     fold = Fold("mesm", train, validation, test)
     return Split("mesm", (fold,), leaky=_LEAKY if corpus == "IEMOCAP" else None, notes=tuple(notes))
+
+
+def _corpus(listed: Iterable[str], found: Iterable[Utterance]) -> str | None:
+    """The corpus whose published lists these should be; None where the user keeps lists of another one."""
+    if all(_IEMOCAP.fullmatch(name) for name in listed):
+        return "IEMOCAP"
+    return "CMU-MOSEI" if any(u.corpus == "cmu-mosei" for u in found) else None
 
 
 def read_ids(path: Path) -> list[str]:
