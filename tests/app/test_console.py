@@ -30,6 +30,15 @@ def test_before_the_first_step_nothing_is_said_of_the_time_left(
     assert capsys.readouterr().err == "Training: 0 of 40 epochs, 30 s spent\n"
 
 
+def test_the_last_step_is_said_once(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("Fetching", total=2, unit="MB") as progress:
+        clock[0] += 30
+        progress.advance(2)
+        clock[0] += 90
+        progress.advance(0)
+    assert capsys.readouterr().err == "Fetching: 2 of 2 MB, 30 s spent\n"
+
+
 def test_quiet_says_nothing_and_short_work_neither(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with Progress("Training", total=2, unit="epochs", quiet=True) as progress:
         clock[0] += 3000

@@ -41,6 +41,7 @@ class Progress:
         self._task: TaskID | None = None
         self._began = self._last_line = time.monotonic()
         self._pause_s = _FIRST_LINE_S
+        self._said_all = False
 
     def __enter__(self) -> Self:
         if not self.quiet and sys.stderr.isatty():
@@ -86,6 +87,9 @@ class Progress:
             return
         if self.done == self.total and now - self._began < _FIRST_LINE_S:
             return  # over before anyone wondered
+        if self.done == self.total and self._said_all:
+            return
+        self._said_all = self.done == self.total
         self._last_line, self._pause_s = now, min(2 * self._pause_s, _SLOWEST_LINE_S)
         spent = now - self._began
         parts = [f"{self.title}: {self.done}" + (f" of {self.total}" if self.total else "") + f" {self.unit}"]
