@@ -54,16 +54,15 @@ class WaveformUpstream(Upstream):
         self.kernels, self.strides = tuple(config.conv_kernel), tuple(config.conv_stride)
         self.dim, self.num_layers = config.hidden_size, config.num_hidden_layers + 1
         self.hop_length, self.least_samples = _reach(self.kernels, self.strides)
-        self.group_norm: _ValidGroupNorm | None = None
         self._valid_frames: Tensor | None = None
         if padding == "exact":
             self._make_exact()
 
     def _make_exact(self) -> None:
         network: Any = self.network
-        first = network.feature_extractor.conv_layers[0]
-        if isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
-            self.group_norm = first.layer_norm = _ValidGroupNorm.like(first.layer_norm)
+        if self._has_group_norm():
+            first = network.feature_extractor.conv_layers[0]
+            first.layer_norm = _ValidGroupNorm.like(first.layer_norm)
         positions = network.encoder.pos_conv_embed
         inner = list(getattr(positions, "layers", []))[:-1]  # data2vec has several
         if getattr(positions, "batch_norm", None) is not None:  # some HuBERT models have it before the convolution
@@ -99,8 +98,7 @@ class WaveformUpstream(Upstream):
         """
         inside = valid_steps(lengths, waveforms.shape[1])
         self._valid_frames = self.num_frames(lengths)
-        if self.group_norm is not None:
-            self.group_norm.lengths = _after(lengths, self.kernels[0], self.strides[0])
+        self._tell_group_norm(_after(lengths, self.kernels[0], self.strides[0]))
         masked = self.padding == "exact" or not self._has_group_norm()
         mask = inside.long() if masked and not bool(inside.all()) else None
         with warnings.catch_warnings():  # WavLM's attention mixes a mask of truth values with a bias of numbers
@@ -109,9 +107,16 @@ class WaveformUpstream(Upstream):
         # the library's last entry is not the network's output where the final normalisation stands behind the blocks
         return self._frames([*found.hidden_states[:-1], found.last_hidden_state], self._valid_frames)
 
+    def _tell_group_norm(self, lengths: Tensor) -> None:
+        """Let the first normalisation know the valid steps of the batch at hand."""
+        network: Any = self.network
+        norm = getattr(network.feature_extractor.conv_layers[0], "layer_norm", None)
+        if isinstance(norm, _ValidGroupNorm):
+            norm.lengths = lengths
+
     def _has_group_norm(self) -> bool:
         network: Any = self.network
-        return bool(network.config.feat_extract_norm == "group")
+        return getattr(network.config, "feat_extract_norm", None) == "group"  # data2vec has no choice
 
 
 def _after(lengths: Tensor, kernel: int, stride: int) -> Tensor:
