@@ -89,4 +89,4 @@ def test_bad_input_is_told(
 
 def test_a_folder_without_a_table_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert table("--out", tmp_path, "--table", "cross", "--target-dev", "0.3", "--finished") == 2
-    assert "this folder holds no table 'cross-target-dev'" in " ".join(capsys.readouterr().err.split())
+    assert "this folder holds no table 'cross-target-dev-0.3'" in " ".join(capsys.readouterr().err.split())

@@ -13,7 +13,7 @@ from serenade.core.files import read_json, write_json
 from serenade.experiments.mtl_tables import MTL_TABLES, read_mtl_table
 from serenade.reports.mtl_table import mtl_table, ordering_table, write_mtl_table
 from serenade.reports.published import unread_tables
-from serenade.reports.tables import Bounds, Figure
+from serenade.reports.tables import Bounds, Figure, to_latex
 
 RunMaker = Callable[..., Path]
 
@@ -111,6 +111,14 @@ def test_orderings_are_told_in_words(within: Path) -> None:
     notes = " ".join(table.notes)
     assert "2 repeats allow no p below 0.50: too few for any p below 0.05, which needs 6." in notes
     assert "T1: holds in 1 of 2, not tested in 1 of 2." in notes
+
+
+def test_directions_are_arrows_in_every_format(within: Path) -> None:
+    document = read_mtl_table(within, "within")
+    across = {**document, "rows": [{**row, "titles": ["EMO-DB", "RAVDESS"]} for row in document["rows"]]}
+    table = mtl_table(across)
+    assert table.rows[0][0] == "EMO-DB → RAVDESS"
+    assert r"EMO-DB $\rightarrow$ RAVDESS" in to_latex(table)
 
 
 def test_everything_is_written(within: Path) -> None:

@@ -191,7 +191,8 @@ class MtlRequest:
     @property
     def stem(self) -> str:
         """Name of the table's files: the epochs picked on a share of the tested corpus make a table of their own."""
-        return f"{self.table}-target-dev" if self.base.split.target_dev else self.table
+        share = self.base.split.target_dev
+        return f"{self.table}-target-dev-{share:g}" if share else self.table
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +304,7 @@ def _groups(request: MtlRequest) -> list[_Group]:
         )
     if base.split.kind != "corpus":
         raise UsageError("a table across corpora has the split corpus", found=base.split.kind, hint="Leave out --split")
-    share = base.split.target_dev
-    folder = f"cross-target-dev-{share:g}" if share else "cross"
+    folder = request.stem
     return [
         _Group(
             _with_classes(base, pair, _common_classes(base, pair)), {"cross": f"{folder}/{pair[0].name}-{pair[1].name}"}

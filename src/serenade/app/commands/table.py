@@ -270,7 +270,7 @@ def mtl_aug(
     _require_use(name, {"--noise": noise, "--environment": environment}, "noise")
     _require_use(name, {"--condition": condition}, "noise", "attacks")
     if finished:
-        _show_mtl(out, f"{table}-target-dev" if target_dev else table, quiet)
+        _show_mtl(out, f"{table}-target-dev-{target_dev:g}" if target_dev else table, quiet)
         return
     given: dict[str, Any] = {"corpora": corpus, "seeds": seeds, "labels": labels, "label_map": label_map}
     given |= {"where": where or None, "threads": threads, "device": device, "unlabelled_hours": unlabelled_hours}
