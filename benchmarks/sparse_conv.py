@@ -1,9 +1,10 @@
-"""Sparse against dense convolution in the three blocks of MESM, forward and with gradients, on one processor.
+"""Sparse against dense convolution in the three blocks of MESM, and MESM against FE2E, on one processor.
 
     python benchmarks/sparse_conv.py
 
 Random and compact masks of one density; the time of `gather_conv` as a share of the dense layer's, the least of several
 passes, and the share of all pairs of cells that is active: where the two cross is the break-even of `nn.sparse_conv`.
+Then the whole networks with first weights on noise, by p. Times are processor time.
 """
 
 import argparse
@@ -15,10 +16,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from serenade.models.mesm import Fe2e, Frames, Mesm, MesmSettings
 from serenade.nn.sparse_conv import Sites, gather_conv
 
 BLOCKS = ((24, 64, 128), (12, 128, 256), (6, 256, 512))  # of the face: size of the map, channels before and after
 DENSITIES = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 1.0)
+SHARES = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
 
 def mask_of(frames: int, size: int, density: float, *, compact: bool) -> Tensor:
@@ -67,6 +70,29 @@ def fresh_gather(rows: Tensor, weight: Tensor, mask: Tensor) -> Tensor:
     return gather_conv(rows, weight, Sites(mask))
 
 
+def networks(frames: int, passes: int) -> None:
+    """Multiplications and times of MESM as shares of FE2E's, forward and with gradients."""
+    torch.manual_seed(0)
+    face = Frames(torch.randn(frames, 3, 48, 48), torch.tensor([frames]))
+    audio = Frames(torch.rand(frames, 1, 128, 32), torch.tensor([frames]))
+    inputs = {"text": torch.randn(1, 768), "face": face, "audio": audio}
+
+    def costs(network: Fe2e | Mesm) -> tuple[float, ...]:
+        count = sum(cost.multiply_adds for cost in network.eval().feature_costs(**inputs).values())
+        with torch.inference_mode():
+            forward = seconds(lambda: network(**inputs), (), passes, backward=False)
+        network.train()
+        learnt = tuple(p for name, p in network.named_parameters() if ".attention." not in name)
+        return count, forward, seconds(lambda: network(**inputs), learnt, passes, backward=True)
+
+    dense = costs(Fe2e(6))
+    print(f"\n{frames} faces and {frames} pieces: FE2E {dense[1]:.2f} s, with gradients {dense[2]:.2f} s")
+    print(f"{'p':>4} {'multiplications':>16} {'forward':>10} {'with gradients':>16}")
+    for p in SHARES:
+        count, forward, training = (a / b for a, b in zip(costs(Mesm(6, MesmSettings(top_p=p))), dense, strict=True))
+        print(f"{p:4.1f} {count:16.2f} {forward:10.2f} {training:16.2f}", flush=True)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -74,6 +100,7 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    networks(options.frames, options.passes)
     for size, channels, wider in BLOCKS:
         for compact in (False, True):
             print(f"\n{size}x{size}, {channels} to {wider}, {'compact' if compact else 'random'} masks")

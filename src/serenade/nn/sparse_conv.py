@@ -31,7 +31,9 @@ __all__ = [
 
 _OFFSETS = 9  # of a 3x3 kernel, numbered 3 * row + column
 _CENTRE = 4
-_BREAK_EVEN = 0.5  # share of all pairs of a full map from which on convolving the whole map is quicker
+# Cells of a map from so many on, and the share of all its pairs from which on convolving the whole is quicker: measured
+# on a CPU with the channels of MESM's blocks, which have the more the smaller the map is.
+_BREAK_EVEN = ((512, 0.5), (128, 0.6), (0, 0.8))
 
 _Rule = tuple[Tensor, Tensor]
 """Rows of outputs and of their inputs at one offset: (P,) int64 each."""
@@ -202,7 +204,9 @@ def masked_dense_conv(rows: Tensor, weight: Tensor, sites: Sites) -> Tensor:
 
 def submanifold_conv(rows: Tensor, weight: Tensor, sites: Sites) -> Tensor:
     """`gather_conv` where few pairs of cells are active, else `masked_dense_conv`; arguments as for both."""
-    sparse = sites.pairs < _BREAK_EVEN * _OFFSETS * sites.mask.numel()
+    cells = sites.mask[:1].numel()
+    share = next(share for least, share in _BREAK_EVEN if cells >= least)
+    sparse = sites.pairs < share * _OFFSETS * sites.mask.numel()
     return gather_conv(rows, weight, sites) if sparse else masked_dense_conv(rows, weight, sites)
 
 
