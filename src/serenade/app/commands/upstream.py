@@ -48,7 +48,8 @@ def check(
     facts = describe_upstream(upstream)
     say(f"Measuring with clips of {clip:g} s", quiet=quiet)
     speed = measure_speed(upstream.to(place), clip_s=clip)
-    where = f"{torch.get_num_threads()} threads" if place.type == "cpu" else str(place)
+    count = torch.get_num_threads()
+    where = f"{count} thread{'s' * (count > 1)}" if place.type == "cpu" else str(place)
     cost = extraction_cost(facts, hours, speed)
     for name, text in _lines(facts, cost, hours, f"{speed:.1f} x real time (clips of {clip:g} s, {where}, float32)"):
         print(f"{name:<14}{text}")
