@@ -22,7 +22,9 @@ __all__ = [
     "mean_of_defined",
     "precision",
     "recall",
+    "subset_match",
     "weighted_accuracy",
+    "weighted_f1",
 ]
 
 Values = NDArray[np.float64]
@@ -84,6 +86,14 @@ def f1(truth: ArrayLike, decided: ArrayLike) -> Values:
     return np.nan_to_num(_ratio(2 * tp, 2 * tp + fp + fn))
 
 
+def weighted_f1(truth: ArrayLike, decided: ArrayLike) -> Values:
+    """(K,) F1 of the answer yes and of the answer no, averaged by how often each is true."""
+    answers, given = _pair(truth, decided)
+    yes = answers.mean(axis=0)
+    result: Values = yes * f1(answers, given) + (1 - yes) * f1(~answers, given <= 0)
+    return result
+
+
 def area_under_curve(truth: ArrayLike, probabilities: ArrayLike) -> Values:
     """(K,) chance that a yes has a higher probability than a no, equals counting half; NaN without either."""
     answers, values = _pair(truth, probabilities)
@@ -94,6 +104,13 @@ def exact_match(truth: ArrayLike, decided: ArrayLike) -> float:
     """Share of utterances of which every answer is right."""
     answers, given = _pair(truth, decided)
     return float((answers == given.astype(bool)).all(axis=1).mean())
+
+
+def subset_match(truth: ArrayLike, decided: ArrayLike) -> float:
+    """Share of utterances with at least one yes and no wrong yes."""
+    answers, given = _pair(truth, decided)
+    says = given.astype(bool)
+    return float((says.any(axis=1) & (answers | ~says).all(axis=1)).mean())
 
 
 def mean_of_defined(values: ArrayLike) -> float:
