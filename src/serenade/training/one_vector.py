@@ -92,7 +92,7 @@ class OneVectorSystem:
 
     def predict(self, batch: Batch) -> Outputs:
         """Softmax of the classifier's logits, and the standardised vector."""
-        self.network.eval()
+        self.network.eval().requires_grad_(False)  # nothing is learnt here; the features may still have a gradient
         embeddings = mean_over_segments(self.network.embed(self._features(batch)), batch.lengths)
         logits = self.network.classifier(embeddings)
         return Outputs(logits.softmax(dim=1), embeddings, logits.log_softmax(dim=1))
