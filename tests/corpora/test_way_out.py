@@ -47,10 +47,11 @@ def test_where_nothing_lies_the_way_to_get_it_is_told(tmp_path: Path, name: str,
 def test_folders_of_other_things_are_not_taken_for_classes(
     tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    home = tmp_path / "home" / "files"  # what lies beside the folder of a test is not looked at from here
     for file in ("music/1.wav", "films/2.wav", "empty/x/1.txt"):
-        write_bytes(tmp_path / file)
+        write_bytes(home / file)
     with pytest.raises(CorpusError) as caught:
-        CORPORA.resolve(name).list_files(tmp_path / "empty")
+        CORPORA.resolve(name).list_files(home / "empty")
     assert "give that folder" not in str(caught.value)
     CORPORA.resolve(name).list_files(tmp_path)
     assert f"{tmp_path}: no folder is named by an emotion that Serenade knows" in caplog.text
