@@ -27,14 +27,14 @@ __all__ = [
     "weighted_f1",
 ]
 
-Values = NDArray[np.float64]
-Answers = NDArray[np.bool_]
+_Values = NDArray[np.float64]
+_Answers = NDArray[np.bool_]
 
 THRESHOLDS: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """What `best_thresholds` chooses from: 0.05, 0.10, ..., 0.95."""
 
 
-def best_thresholds(truth: ArrayLike, probabilities: ArrayLike) -> Values:
+def best_thresholds(truth: ArrayLike, probabilities: ArrayLike) -> _Values:
     """(K,) of `THRESHOLDS` with the best F1 on these utterances, the smallest of equals.
 
     Args:
@@ -46,55 +46,55 @@ def best_thresholds(truth: ArrayLike, probabilities: ArrayLike) -> Values:
     """
     answers, values = _pair(truth, probabilities)
     scores = np.stack([f1(answers, decide(values, np.full(values.shape[1], t))) for t in THRESHOLDS])
-    chosen: Values = np.asarray(THRESHOLDS)[scores.argmax(axis=0)]
+    chosen: _Values = np.asarray(THRESHOLDS)[scores.argmax(axis=0)]
     return chosen
 
 
-def decide(probabilities: ArrayLike, thresholds: ArrayLike) -> Answers:
+def decide(probabilities: ArrayLike, thresholds: ArrayLike) -> _Answers:
     """(N, K) yes where a probability is above the emotion's threshold."""
-    decided: Answers = np.asarray(probabilities, dtype=np.float64) > np.asarray(thresholds, dtype=np.float64)
+    decided: _Answers = np.asarray(probabilities, dtype=np.float64) > np.asarray(thresholds, dtype=np.float64)
     return decided
 
 
-def accuracy(truth: ArrayLike, decided: ArrayLike) -> Values:
+def accuracy(truth: ArrayLike, decided: ArrayLike) -> _Values:
     """(K,) share of right answers, ``(TP + TN) / N``."""
     tp, fp, fn, tn = _counts(truth, decided)
     return _ratio(tp + tn, tp + fp + fn + tn)
 
 
-def weighted_accuracy(truth: ArrayLike, decided: ArrayLike) -> Values:
+def weighted_accuracy(truth: ArrayLike, decided: ArrayLike) -> _Values:
     """(K,) ``(TP / P + TN / N) / 2``, the balanced accuracy; NaN where all answers should be yes, or no."""
     tp, fp, fn, tn = _counts(truth, decided)
     return (_ratio(tp, tp + fn) + _ratio(tn, tn + fp)) / 2
 
 
-def recall(truth: ArrayLike, decided: ArrayLike) -> Values:
+def recall(truth: ArrayLike, decided: ArrayLike) -> _Values:
     """(K,) ``TP / P``; NaN where no answer should be yes."""
     tp, _, fn, _ = _counts(truth, decided)
     return _ratio(tp, tp + fn)
 
 
-def precision(truth: ArrayLike, decided: ArrayLike) -> Values:
+def precision(truth: ArrayLike, decided: ArrayLike) -> _Values:
     """(K,) ``TP / (TP + FP)``; NaN where no answer is yes."""
     tp, fp, _, _ = _counts(truth, decided)
     return _ratio(tp, tp + fp)
 
 
-def f1(truth: ArrayLike, decided: ArrayLike) -> Values:
+def f1(truth: ArrayLike, decided: ArrayLike) -> _Values:
     """(K,) ``2 TP / (2 TP + FP + FN)`` of the answer yes; 0 where none is yes and none should be."""
     tp, fp, fn, _ = _counts(truth, decided)
     return np.nan_to_num(_ratio(2 * tp, 2 * tp + fp + fn))
 
 
-def weighted_f1(truth: ArrayLike, decided: ArrayLike) -> Values:
+def weighted_f1(truth: ArrayLike, decided: ArrayLike) -> _Values:
     """(K,) F1 of the answer yes and of the answer no, averaged by how often each is true."""
     answers, given = _pair(truth, decided)
     yes = answers.mean(axis=0)
-    result: Values = yes * f1(answers, given) + (1 - yes) * f1(~answers, given <= 0)
+    result: _Values = yes * f1(answers, given) + (1 - yes) * f1(~answers, given <= 0)
     return result
 
 
-def area_under_curve(truth: ArrayLike, probabilities: ArrayLike) -> Values:
+def area_under_curve(truth: ArrayLike, probabilities: ArrayLike) -> _Values:
     """(K,) chance that a yes has a higher probability than a no, equals counting half; NaN without either."""
     answers, values = _pair(truth, probabilities)
     return np.array([_area(answers[:, k], values[:, k]) for k in range(values.shape[1])])
@@ -120,7 +120,7 @@ def mean_of_defined(values: ArrayLike) -> float:
     return float(defined.mean()) if len(defined) else float("nan")
 
 
-def _area(answers: Answers, values: Values) -> float:
+def _area(answers: _Answers, values: _Values) -> float:
     yes, no = int(answers.sum()), int((~answers).sum())
     if yes == 0 or no == 0:
         return float("nan")
@@ -129,7 +129,7 @@ def _area(answers: Answers, values: Values) -> float:
     return float((ranks[answers].sum() - yes * (yes + 1) / 2) / (yes * no))
 
 
-def _counts(truth: ArrayLike, decided: ArrayLike) -> tuple[Values, Values, Values, Values]:
+def _counts(truth: ArrayLike, decided: ArrayLike) -> tuple[_Values, _Values, _Values, _Values]:
     """(K,) true and false positives, false and true negatives."""
     answers, given = _pair(truth, decided)
     says = given.astype(bool)
@@ -138,7 +138,7 @@ def _counts(truth: ArrayLike, decided: ArrayLike) -> tuple[Values, Values, Value
     return tp, fp, fn, tn
 
 
-def _pair(truth: ArrayLike, given: ArrayLike) -> tuple[Answers, Values]:
+def _pair(truth: ArrayLike, given: ArrayLike) -> tuple[_Answers, _Values]:
     answers, values = np.asarray(truth), np.asarray(given, dtype=np.float64)
     if answers.shape != values.shape or answers.ndim != 2 or len(answers) == 0:
         raise UsageError(
@@ -149,5 +149,5 @@ def _pair(truth: ArrayLike, given: ArrayLike) -> tuple[Answers, Values]:
     return answers > 0.5, values
 
 
-def _ratio(above: Values, below: Values) -> Values:
+def _ratio(above: _Values, below: _Values) -> _Values:
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
