@@ -53,5 +53,5 @@ def test_folders_of_other_things_are_not_taken_for_classes(
     with pytest.raises(CorpusError) as caught:
         CORPORA.resolve(name).list_files(home / "empty")
     assert "give that folder" not in str(caught.value)
-    CORPORA.resolve(name).list_files(tmp_path)
-    assert f"{tmp_path}: no folder is named by an emotion that Serenade knows" in caplog.text
+    CORPORA.resolve(name).list_files(home)
+    assert f"{home}: no folder is named by an emotion that Serenade knows" in caplog.text
