@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from serenade.core.errors import PartialFailure, SettingsError, UnknownNameError, UsageError
+from serenade.core.errors import AudioError, SettingsError, UnknownNameError, UsageError
 from serenade.corpora import read_corpus
 from serenade.corpora.synthetic import generate
 from serenade.experiments.conditional import Bench, evaluate_run, hear
@@ -208,8 +208,26 @@ def test_missing_noise_and_models_are_told_before_the_work(
         evaluate_run(make_run(), bench_of("gain:-3"))
 
 
-def test_silent_noise_fails_the_jobs_and_says_so(run: Path, tmp_path: Path) -> None:
+def test_silent_noise_is_left_out_and_told_and_nothing_but_silence_is_an_error(run: Path, tmp_path: Path) -> None:
+    class Heard:
+        def __init__(self) -> None:
+            self.warnings: list[str] = []
+
+        def stage(self, title: str, total: int, unit: str) -> None: ...
+
+        def done(self, count: int, detail: str = "") -> None: ...
+
+        def warn(self, message: str) -> None:
+            self.warnings.append(message)
+
     (tmp_path / "quiet").mkdir()
     soundfile.write(tmp_path / "quiet/ch01.wav", np.zeros(16000), 16000)
-    with pytest.raises(PartialFailure, match="noise is silent"):
+    with pytest.raises(AudioError, match="noise is silent"):
         evaluate_run(run, bench_of("noise:0", noise=tmp_path))
+    (tmp_path / "street").mkdir()
+    soundfile.write(tmp_path / "street/ch01.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
+    heard = Heard()
+    tested = evaluate_run(run, bench_of("noise:-3", noise=tmp_path), watcher=heard)
+    assert len(tested[1][1].records) == len(tested[0][1].records)
+    assert len(heard.warnings) == 1
+    assert "quiet" in heard.warnings[0]

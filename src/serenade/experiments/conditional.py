@@ -5,7 +5,7 @@ job's seed), the utterance and the condition, and from nothing else: all models 
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -60,6 +60,7 @@ class Bench:
         device: to compute on.
         threads: of a job.
         content: names the recordings of noise and the responses; results of others are not taken for these.
+        usable: the recordings of noise that can be used; None where nobody has looked yet: all of the folder.
     """
 
     conditions: tuple[Condition, ...]
@@ -69,6 +70,7 @@ class Bench:
     device: str = "auto"
     threads: int = 1
     content: str = ""
+    usable: tuple[Utterance, ...] | None = None
 
     def noise_bank(self) -> NoiseBank | None:
         """The recordings of noise.
@@ -79,7 +81,8 @@ class Bench:
         """
         if self.noise is None:
             return None
-        return NoiseBank(self._recordings(), environments=self.environments)
+        recordings = self._recordings() if self.usable is None else self.usable
+        return NoiseBank(recordings, environments=self.environments)
 
     def response_bank(self) -> ResponseBank | None:
         """The recorded impulse responses.
@@ -89,10 +92,14 @@ class Bench:
         """
         return None if self.responses is None else ResponseBank(self._response_files())
 
-    def ready(self) -> "Bench":
-        """With `content`, after making sure that what is needed is there.
+    def ready(self, warn: Callable[[str], None] = lambda message: None) -> "Bench":
+        """With `content` and `usable`, after making sure that what is needed is there.
+
+        Args:
+            warn: told of recordings of noise that are broken or silent, and left out.
 
         Raises:
+            AudioError: no recording of noise can be used.
             CorpusError: the folder of noise is missing or holds no recordings.
             UsageError: a condition needs noise and none is given, or there is none of an environment, or no response.
         """
@@ -102,12 +109,15 @@ class Bench:
                 f"the condition {needing[0]!r} needs recordings of noise",
                 hint="Say --noise FOLDER; `serenade corpus fetch demand` gets some",
             )
-        self.noise_bank()
+        bank = self.noise_bank()
+        for failure in () if bank is None else bank.drop_unusable():
+            warn(f"left out of the noise: {failure}")
         self.response_bank()
-        files = [recording.audio for recording in self._recordings()] if self.noise is not None else []
+        usable = None if bank is None else bank.recordings
+        files = [recording.audio for recording in usable or ()]
         files += self._response_files() if self.responses is not None else []
         listed = "\n".join(f"{path.name} {path.stat().st_size}" for path in files)
-        return replace(self, content=hashlib.sha256(listed.encode()).hexdigest()[:16])
+        return replace(self, content=hashlib.sha256(listed.encode()).hexdigest()[:16], usable=usable)
 
     def _recordings(self) -> tuple[Utterance, ...]:
         assert self.noise is not None
@@ -148,7 +158,7 @@ def evaluate_run(
         PartialFailure: some jobs failed; the others are kept.
     """
     results = read_results(run)
-    bench = bench.ready()
+    bench = bench.ready() if watcher is None else bench.ready(watcher.warn)
     wanted = tuple(condition for condition in bench.conditions if condition != CLEAN)
     jobs = []
     for fold, seed in results.records:
@@ -245,7 +255,7 @@ def hear(run: Path, bench: Bench, count: int) -> list[tuple[Condition, str, Tens
     Returns:
         The condition, the id of the utterance and (T,) samples; silence where a condition is not defined is left out.
     """
-    results = read_results(run)
+    results, bench = read_results(run), bench.ready()
     fold, seed = next(iter(results.records))
     system = load_system(results.folders[fold, seed] / "model", choose_device(bench.device))
     audible = tuple(condition for condition in bench.conditions if condition.kind != "features")

@@ -175,6 +175,11 @@ class NoiseBank:
         """Names of the environments used, sorted."""
         return tuple(self._recordings)
 
+    @property
+    def recordings(self) -> tuple[Utterance, ...]:
+        """All that are drawn from, sorted by environment and id."""
+        return tuple(each for row in self._recordings.values() for each in row)
+
     def waveform(self, recording: str) -> Tensor:
         """(M,) samples of the recording of an id; not to be modified.
 
