@@ -17,7 +17,7 @@ from serenade.core.errors import AudioError, PartialFailure, SerenadeError, Usag
 from serenade.core.files import read_json, write_json
 from serenade.core.records import LeftOut, Score, Utterance
 from serenade.core.seeding import derive_seed
-from serenade.corpora import read_corpus
+from serenade.experiments.augmentation import open_noise, open_responses
 from serenade.experiments.conditions import CLEAN, Condition
 from serenade.experiments.data import make_examples
 from serenade.experiments.executor import run_all
@@ -44,8 +44,7 @@ _AT_ONCE_S = 60.0
 """Speech held at a time, in seconds; attacks hold the gradients of all of it."""
 _FOR_SCALE = 200
 """Training utterances that the unit of an attack is taken from, where the system has no fitted normaliser."""
-_FORMAT = 1
-_SOUND = {".wav", ".flac"}
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,9 @@ class Bench:
         """
         if self.noise is None:
             return None
-        recordings = self._recordings() if self.usable is None else self.usable
-        return NoiseBank(recordings, environments=self.environments)
+        if self.usable is None:
+            return open_noise(self.noise, self.environments)
+        return NoiseBank(self.usable, environments=self.environments)
 
     def response_bank(self) -> ResponseBank | None:
         """The recorded impulse responses.
@@ -90,7 +90,7 @@ class Bench:
         Raises:
             UsageError: there are none where they should be.
         """
-        return None if self.responses is None else ResponseBank(self._response_files())
+        return None if self.responses is None else open_responses(self.responses)
 
     def ready(self, warn: Callable[[str], None] = lambda message: None) -> "Bench":
         """With `content` and `usable`, after making sure that what is needed is there.
@@ -103,31 +103,21 @@ class Bench:
             CorpusError: the folder of noise is missing or holds no recordings.
             UsageError: a condition needs noise and none is given, or there is none of an environment, or no response.
         """
+        if self.content:
+            return self  # it was made ready before
         needing = [condition.text for condition in self.conditions if condition.kind == "noise"]
         if needing and self.noise is None:
             raise UsageError(
                 f"the condition {needing[0]!r} needs recordings of noise",
                 hint="Say --noise FOLDER; `serenade corpus fetch demand` gets some",
             )
-        bank = self.noise_bank()
-        for failure in () if bank is None else bank.drop_unusable():
-            warn(f"left out of the noise: {failure}")
-        self.response_bank()
+        bank = None if self.noise is None else open_noise(self.noise, self.environments, note=warn)
         usable = None if bank is None else bank.recordings
+        responses = self.response_bank()
         files = [recording.audio for recording in usable or ()]
-        files += self._response_files() if self.responses is not None else []
+        files += [Path(name) for name in responses.names] if responses is not None else []
         listed = "\n".join(f"{path.name} {path.stat().st_size}" for path in files)
         return replace(self, content=hashlib.sha256(listed.encode()).hexdigest()[:16], usable=usable)
-
-    def _recordings(self) -> tuple[Utterance, ...]:
-        assert self.noise is not None
-        return read_corpus("noise", self.noise, examine=None).utterances
-
-    def _response_files(self) -> list[Path]:
-        assert self.responses is not None
-        if self.responses.is_file():
-            return [self.responses]
-        return sorted(path for path in self.responses.rglob("*") if path.suffix.lower() in _SOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,14 +161,17 @@ def evaluate_run(
 
 
 def _do(jobs: Sequence[_Job], workers: int, watcher: Watcher | None) -> None:
-    awaited = [(job, condition) for job in jobs for condition in job.conditions]
+    waiting = [(job, condition) for job in jobs for condition in job.conditions]
+    total = len(waiting)
 
     def tell() -> None:
+        # what was done at an earlier look is not opened again
+        waiting[:] = [(job, c) for job, c in waiting if not _is_done(job.run, job.key, c, job.bench)]
         if watcher is not None:
-            watcher.done(sum(_is_done(job.run, job.key, condition, job.bench) for job, condition in awaited))
+            watcher.done(total - len(waiting))
 
     if watcher is not None and jobs:
-        watcher.stage(f"Testing {jobs[0].run.resolve().name}", len(awaited), "conditions of a fold")
+        watcher.stage(f"Testing {jobs[0].run.resolve().name}", total, "conditions of a fold")
     failures = []
     for job, error in run_all(_test, jobs, workers=min(workers, max(1, len(jobs))), on_tick=tell):
         tell()
@@ -213,7 +206,9 @@ def tested_before(results: Results, bench: Bench) -> list[tuple[Condition, Resul
             key = JobKey(fold, seed)
             if _is_done(results.run, key, condition, bench):
                 stored = read_json(_file(results.run, key, condition))
-                scores = tuple(Score(s["id"], s["truth"], tuple(s["probabilities"]), 1) for s in stored["scores"])
+                scores = tuple(
+                    Score(s["id"], s["truth"], tuple(s["probabilities"]), s["segments"]) for s in stored["scores"]
+                )
                 records[fold, seed] = replace(record, scores=scores)
                 left_out += [LeftOut(**item) for item in stored["left_out"]]
         if records:
@@ -300,7 +295,7 @@ def _write(job: _Job, condition: Condition, scores: Sequence[Score], left_out: S
             "condition": condition.text,
             "fold": job.key.fold,
             "seed": job.key.seed,
-            "scores": [{"id": s.id, "truth": s.truth, "probabilities": s.probabilities} for s in scores],
+            "scores": [asdict(score) for score in scores],
             "left_out": [asdict(item) for item in left_out],
         },
     )

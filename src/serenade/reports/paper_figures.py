@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from serenade.core.errors import MissingExtraError
+from serenade.core.files import write_bytes
 from serenade.reports.figures import class_colour, confusion_figure, map_figure
+from serenade.reports.raster import svg_to_png
 from serenade.reports.svg import circle, panels, text
 
-__all__ = ["PaperFigure", "paper_figures"]
+__all__ = ["PaperFigure", "paper_figures", "write_pictures"]
 
 _COLUMNS = 4
 _LEGEND_WIDTH = 112.0
@@ -91,3 +95,16 @@ def _where(document: Mapping[str, Any], part: str) -> str:
 def _name(document: Mapping[str, Any], part: str, kind: str) -> str:
     named = "" if document["fact"] is None else "-" + "".join(c if c.isalnum() else "-" for c in part)
     return f"{document['table']}{named}-{kind}"
+
+
+def write_pictures(figures: Sequence[PaperFigure], out: Path) -> list[Path]:
+    """The figures as PNG; none without Pillow, which only PNG needs."""
+    written = []
+    for figure in figures:
+        try:
+            picture = svg_to_png(figure.figure)
+        except MissingExtraError:
+            return []
+        written.append(out / f"{figure.name}.png")
+        write_bytes(written[-1], picture)
+    return written

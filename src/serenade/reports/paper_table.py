@@ -7,12 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from serenade.core.errors import MissingExtraError
-from serenade.core.files import write_bytes, write_text
+from serenade.core.files import write_text
 from serenade.reports.page import template_environment
-from serenade.reports.paper_figures import PaperFigure, paper_figures
+from serenade.reports.paper_figures import PaperFigure, paper_figures, write_pictures
 from serenade.reports.published import PublishedRow
-from serenade.reports.raster import standalone_svg, svg_to_png
+from serenade.reports.raster import standalone_svg
 from serenade.reports.tables import METRIC_TITLES, Bounds, Figure, Table, marks_of, to_latex, to_markdown
 
 __all__ = ["paper_csv", "paper_table", "write_paper_table"]
@@ -210,20 +209,7 @@ def write_paper_table(
     }
     for file, content in texts.items():
         write_text(out / file, f"{content}\n")
-    return [*(out / file for file in texts), *_pictures(figures, out)]
-
-
-def _pictures(figures: Sequence[PaperFigure], out: Path) -> list[Path]:
-    """The figures as PNG; none without Pillow, which only PNG needs."""
-    written = []
-    for figure in figures:
-        try:
-            picture = svg_to_png(figure.figure)
-        except MissingExtraError:
-            return []
-        written.append(out / f"{figure.name}.png")
-        write_bytes(written[-1], picture)
-    return written
+    return [*(out / file for file in texts), *write_pictures(figures, out)]
 
 
 def _page(table: Table, document: Mapping[str, Any], figures: Sequence[PaperFigure]) -> str:

@@ -1,10 +1,12 @@
 """Decoded sound that is read once and kept as long as there is room."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Lock
 
 from torch import Tensor
+
+from serenade.core.errors import AudioError
 
 __all__ = ["KeptWaveforms"]
 
@@ -32,6 +34,16 @@ class KeptWaveforms:
             while len(self._kept) > 1 and self.num_bytes > self._most_bytes:
                 self._kept.popitem(last=False)
             return self._kept[name]
+
+    def unusable(self, names: Iterable[str]) -> dict[str, AudioError]:
+        """What is wrong with those that cannot be read, by name; all are read once."""
+        failures = {}
+        for name in names:
+            try:
+                self[name]
+            except AudioError as error:
+                failures[name] = error
+        return failures
 
     @property
     def num_bytes(self) -> int:

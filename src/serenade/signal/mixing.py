@@ -218,18 +218,13 @@ class NoiseBank:
         Raises:
             AudioError: all of them are.
         """
-        failures = []
-        for name in list(self._by_id):
-            try:
-                self.waveform(name)
-            except AudioError as error:
-                failures.append(error)
-                del self._by_id[name]
-        if not self._by_id:
-            raise failures[0]
+        failures = self._kept.unusable(self._by_id)
+        if len(failures) == len(self._by_id):
+            raise next(iter(failures.values()))
+        self._by_id = {name: each for name, each in self._by_id.items() if name not in failures}
         kept = {place: tuple(each for each in row if each.id in self._by_id) for place, row in self._recordings.items()}
         self._recordings = {place: row for place, row in kept.items() if row}
-        return tuple(failures)
+        return tuple(failures.values())
 
     def excerpt(self, recording: str, length: int, start: int) -> NoiseExcerpt:
         """A stretch of the recording of an id.

@@ -98,16 +98,11 @@ class ResponseBank:
         Raises:
             AudioError: all of them are.
         """
-        failures = []
-        for name in list(self._files):
-            try:
-                self.response(name)
-            except AudioError as error:
-                failures.append(error)
-                del self._files[name]
-        if not self._files:
-            raise failures[0]
-        return tuple(failures)
+        failures = self._kept.unusable(self._files)
+        if len(failures) == len(self._files):
+            raise next(iter(failures.values()))
+        self._files = {name: path for name, path in self._files.items() if name not in failures}
+        return tuple(failures.values())
 
     def _read(self, name: str) -> Tensor:
         waveform = next(stream_audio(self._files[name], block_s=_MOST_S))

@@ -60,6 +60,7 @@ def evaluate(
     bench = Bench(tuple(parse_conditions(condition)), noise, tuple(environment or ()), responses, device, threads)
     jobs = workers if workers is not None else max(1, cpu_budget() // threads)
     with Shown(quiet) as shown:
+        bench = bench.ready(shown.warn)  # once for all runs: it listens to all noise
         tested = [(run, evaluate_run(run, bench, workers=jobs, watcher=shown)) for run in runs]
     document = robustness_of(tested, _about(bench))
     print(to_text(robustness_table(document)))
