@@ -62,7 +62,7 @@ def measure(preset: str, overrides: tuple[str, ...]) -> tuple[float, float]:
         began = time.process_time()
         batch = system.collate(system.training_items(examples, generator))
         drawn = time.process_time()
-        steps.step(batch, generator)
+        steps.step([(batch, 1.0)], generator)
         spent.append((time.process_time() - drawn, drawn - began))
     step, before = zip(*spent, strict=True)
     return min(step), min(before)

@@ -158,7 +158,7 @@ def test_the_loops_step_is_three_optimisers_taking_turns() -> None:
     ours.network.train()
     plain.network.train()
     for _ in range(3):
-        steps.step(batch, generator)  # type: ignore[arg-type]
+        steps.step([(batch, 1.0)], generator)  # type: ignore[arg-type]
     network, own = plain.network, torch.Generator().manual_seed(3)
     judge = list(network.discriminator.parameters())
     tasks = [p for name, p in network.named_parameters() if not name.startswith("discriminator")]

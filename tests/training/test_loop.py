@@ -5,15 +5,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.training.toy import LABELS, ToySystem, toy_examples
+from tests.training.toy import LABELS, SemiToySystem, Speech, ToySystem, toy_examples
+from torch import nn
 
-from serenade.core.errors import TrainingError
+from serenade.core.errors import TrainingError, UsageError
+from serenade.core.labels import LabelSet
 from serenade.training.loop import Trained, score, train
 from serenade.training.schedule import learning_rate
 from serenade.training.settings import TrainingSettings
-from serenade.training.steps import make_optimiser
+from serenade.training.steps import Steps, make_optimiser
+from serenade.training.system import Batch, RateGroup
 
 CPU = torch.device("cpu")
+CYCLES = TrainingSettings(epochs=6, batch_size=8, learning_rate=0.02, schedule="cyclic", half_cycle_epochs=1)
 SETTINGS = TrainingSettings(epochs=6, batch_size=8, learning_rate=0.01, weight_average=0.9)
 SGD = TrainingSettings(
     epochs=6, batch_size=8, optimiser="sgd", learning_rate=0.05, weight_decay=1e-4, learning_rate_drops=(3, 5)
@@ -53,7 +57,7 @@ def test_same_seed_gives_identical_weights_and_another_seed_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("killed_after", "settings"), [(1, SETTINGS), (3, SETTINGS), (5, SETTINGS), (3, SGD), (3, PLAIN_SGD)]
+    ("killed_after", "settings"), [(1, SETTINGS), (3, SETTINGS), (5, SETTINGS), (3, SGD), (3, PLAIN_SGD), (3, CYCLES)]
 )
 def test_killed_and_resumed_run_ends_like_an_unbroken_one(
     tmp_path: Path, killed_after: int, settings: TrainingSettings
@@ -156,3 +160,74 @@ def test_a_loss_that_is_not_finite_stops_training() -> None:
     examples[3].inputs["audio"].fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"emotion loss is not finite.*epoch 1.*learning_rate"):
         train(ToySystem(LABELS), examples, toy_examples(4), SETTINGS, seed=0, device=CPU)
+
+
+class MeanToySystem(ToySystem):
+    """Its loss is a plain mean over items, without batch normalisation, so that parts of a batch add up to it."""
+
+    def __init__(self, labels: LabelSet, seed: int = 0) -> None:
+        super().__init__(labels, seed)
+        torch.manual_seed(seed)
+        self.network = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
+
+    def losses(self, batch: Batch, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        return {"emotion": nn.functional.cross_entropy(self.network(batch.inputs["audio"]), batch.targets)}
+
+
+class TwoRateSystem(MeanToySystem):
+    """Whose first layer learns at a tenth of the rate, and whose last bias stays."""
+
+    def rate_groups(self) -> list[RateGroup]:
+        return [RateGroup(list(self.network[0].parameters()), 0.1), RateGroup([self.network[2].weight], 1.0)]
+
+
+def test_parts_of_a_batch_give_the_same_training_as_the_whole() -> None:
+    whole, parts = MeanToySystem(LABELS, 1), MeanToySystem(LABELS, 1)
+    for system, size in ((whole, None), (parts, 3)):
+        settings = TrainingSettings(epochs=4, batch_size=8, learning_rate=0.02, micro_batch_size=size)
+        train(system, toy_examples(), toy_examples(12, seed=5), settings, seed=1, device=CPU)
+    for one, other in zip(weights(whole), weights(parts), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_parts_are_refused_where_losses_are_of_whole_batches() -> None:
+    settings = TrainingSettings(epochs=1, batch_size=8, micro_batch_size=4)
+    with pytest.raises(UsageError, match="of whole batches"):
+        train(
+            SemiToySystem(LABELS),
+            toy_examples(),
+            toy_examples(4),
+            settings,
+            seed=0,
+            device=CPU,
+            unlabelled=Speech(9),  # type: ignore[arg-type] # a toy
+        )
+
+
+def test_groups_of_parameters_learn_at_rates_of_their_own() -> None:
+    """One step of plain gradient descent moves every group by its own rate, and nothing else."""
+    system = TwoRateSystem(LABELS, 1)
+    before = [parameter.detach().clone() for parameter in system.network.parameters()]
+    settings = TrainingSettings(optimiser="sgd", momentum=0.0, weight_decay=0.0, learning_rate=0.5, batch_size=24)
+    steps = Steps(system, settings, CPU)
+    batch = system.collate(system.training_items(toy_examples(), torch.Generator()))
+    steps.set_learning_rate(0.5)
+    steps.step([(batch, 1.0)], torch.Generator())
+    gradients = [parameter.grad for parameter in system.network.parameters()]
+    for old, gradient, new, rate in zip(
+        before, gradients, system.network.parameters(), (0.05, 0.05, 0.5, 0), strict=True
+    ):
+        assert gradient is not None
+        torch.testing.assert_close(new.detach(), old - rate * gradient)
+
+
+def test_groups_are_resumed_like_everything_else(tmp_path: Path) -> None:
+    def fit(folder: Path | None, epochs: int) -> TwoRateSystem:
+        system = TwoRateSystem(LABELS, 1)
+        settings = TrainingSettings(epochs=epochs, batch_size=8, learning_rate=0.02, selection="last")
+        train(system, toy_examples(), [], settings, seed=1, device=CPU, folder=folder, key="k")
+        return system
+
+    fit(tmp_path, 2)
+    for one, other in zip(weights(fit(None, 5)), weights(fit(tmp_path, 5)), strict=True):
+        assert torch.equal(one, other)

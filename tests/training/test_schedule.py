@@ -7,7 +7,7 @@ import torch
 
 from serenade.core.errors import SettingsError
 from serenade.core.settings import make_settings
-from serenade.training.schedule import Plan, merit, plan_epoch
+from serenade.training.schedule import Plan, learning_rate, merit, plan_epoch, step_rate
 from serenade.training.settings import TrainingSettings
 
 PAPER = TrainingSettings(
@@ -73,3 +73,38 @@ def test_what_cannot_go_with_it_is_refused(clash: str) -> None:
     name, _, value = clash.partition(" = ")
     with pytest.raises(SettingsError, match=f"restore_and_halve cannot be had with {name}"):
         make_settings(TrainingSettings, {"schedule": "restore_and_halve"}, [f"{name}={value}"])
+
+
+def test_new_bob_lowers_the_rate_after_epochs_that_do_not_improve_enough() -> None:
+    settings = TrainingSettings(schedule="new_bob", learning_rate=1.0, learning_rate_decay=0.9, criterion="wa")
+    accuracies = [0.500, 0.600, 0.6005, 0.600, 0.700, 0.700]  # errors 0.5 0.4 0.3995 0.4 0.3 0.3
+    history = [{"epoch": n, "selection": {"wa": wa}} for n, wa in enumerate(accuracies, start=1)]
+    rates = [plan_epoch(settings, history[:done], 1).learning_rate for done in range(len(history) + 1)]
+    assert rates == pytest.approx([1, 1, 1, 0.9, 0.81, 0.81, 0.729])
+
+
+def test_a_cycle_is_speechbrains() -> None:
+    """``base + (top - base) max(0, 1 - x) gamma^step`` with ``x = |step / size - 2 cycle + 1|``."""
+    settings = TrainingSettings(
+        schedule="cyclic", learning_rate=1e-4, min_learning_rate=1e-6, half_cycle_epochs=4, cycle_decay=0.9998
+    )
+    per_epoch, size = 7, 28
+    for step in range(300):
+        cycle = 1 + step // (2 * size)
+        x = abs(step / size - 2 * cycle + 1)
+        expected = 1e-6 + (1e-4 - 1e-6) * max(0.0, 1 - x) * 0.9998**step
+        rate = learning_rate(settings, 1 + step // per_epoch)
+        assert step_rate(settings, rate, step, per_epoch) == pytest.approx(expected, rel=1e-12)
+
+
+def test_warm_up_rises_in_a_line_over_its_share_of_all_steps() -> None:
+    settings = TrainingSettings(epochs=10, learning_rate=1.0, learning_rate_decay=1.0, warmup_share=0.1)
+    rates = [step_rate(settings, 1.0, step, 5) for step in range(8)]
+    assert rates == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1, 1, 1])
+    assert step_rate(TrainingSettings(), 0.5, 0, 5) == 0.5
+
+
+@pytest.mark.parametrize("schedule", ["new_bob", "cyclic"])
+def test_drops_do_not_go_with_schedules_of_their_own(schedule: str) -> None:
+    with pytest.raises(SettingsError, match="learning_rate_drops"):
+        make_settings(TrainingSettings, {"schedule": schedule, "learning_rate_drops": [3]})

@@ -6,6 +6,7 @@ All it needs is the run's folder.
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -89,6 +90,7 @@ def run_job(job: Job) -> None:
     save_checkpoint(system, PRESETS[settings.preset], folder / "model", about)
     _write_record(folder, job.key, settings, system, test, scored, trained, about)
     (folder / "state.safetensors").unlink(missing_ok=True)
+    shutil.rmtree(folder / "best", ignore_errors=True)
 
 
 def _fresh_system(settings: ExperimentSettings, labels: LabelSet, seed: int) -> System:

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from serenade.core.errors import TrainingError
+from serenade.core.errors import TrainingError, UsageError
 from serenade.core.seeding import derive_seed
 from serenade.evaluation.metrics import confusion, ua, wa
-from serenade.training.averaging import WeightAverage
+from serenade.training.averaging import BestEpochs, WeightAverage
 from serenade.training.batches import batches, num_segments
-from serenade.training.schedule import merit, plan_epoch
+from serenade.training.schedule import merit, plan_epoch, ranking, step_rate
 from serenade.training.settings import TrainingSettings
 from serenade.training.state import TrainingState, read_state, write_state
-from serenade.training.steps import Steps
-from serenade.training.system import Batch, Example, FittedSystem, SemiSupervisedSystem, System
+from serenade.training.steps import Part, Steps
+from serenade.training.system import Example, FittedSystem, SemiSupervisedSystem, SteppingSystem, System
 from serenade.training.unlabelled import UnlabelledSpeech, ahead, endless, require_fitting_use
 
 __all__ = ["Augment", "EpochCallback", "Scored", "Trained", "score", "train"]
@@ -63,11 +63,15 @@ class Trained:
         chosen_epoch: 1-based.
         timing: ``wall_s``, ``cpu_s``, and ``network_share``, the part of the epochs' wall time spent in the network:
             forward, backward, optimiser step and scoring.
+        averaged: with ``training.average_best``: ``epochs`` whose weights the system holds the mean of, best first, how
+            many were ``asked`` for, and the ``selection`` figures of the mean where there is a validation part. None
+            where one epoch was kept.
     """
 
     epochs: tuple[Mapping[str, Any], ...]
     chosen_epoch: int
     timing: Mapping[str, float]
+    averaged: Mapping[str, Any] | None = None
 
 
 def score(system: System, examples: Sequence[Example], device: torch.device) -> Scored:
@@ -145,7 +149,8 @@ def train(
 
     Raises:
         TrainingError: nothing to train or select on, or a loss that is not finite.
-        UsageError: the system needs unlabelled speech and gets none, or the other way round.
+        UsageError: the system needs unlabelled speech and gets none, or the other way round; or its losses cannot be
+            had in parts, and ``training.micro_batch_size`` is set.
         StorageError: the state cannot be written.
     """
     started, cpu_started = time.perf_counter(), time.process_time()
@@ -157,7 +162,9 @@ def train(
     if isinstance(system, FittedSystem):
         system.fit(training, selection, seed)
         return Trained((), 1, _timing(started, cpu_started, ()))
-    run = _Run(system, settings, seed, device, unlabelled, augment)
+    _require_parts(system, settings, unlabelled)
+    best = BestEpochs(settings.average_best, folder / "best" if folder is not None else None, key)
+    run = _Run(system, settings, seed, device, unlabelled, augment, best)
     run.resume(folder, key)
     with closing(run.passes(training)) as passes:
         while len(run.history) < settings.epochs:
@@ -167,14 +174,15 @@ def train(
             if folder is not None:
                 write_state(folder / "state.safetensors", run.state(key))
                 _write_log(folder / "log.jsonl", run.history)
+            run.forget()
             if on_epoch is not None:
                 on_epoch(entry)
-    system.network.load_state_dict(dict(run.chosen))
-    return Trained(tuple(run.history), run.chosen_epoch, _timing(started, cpu_started, run.history))
+    averaged = run.take_weights(training, selection)
+    return Trained(tuple(run.history), run.chosen_epoch, _timing(started, cpu_started, run.history), averaged)
 
 
 class _Run:
-    """A network in training: optimisers, history and the best epoch so far."""
+    """A network in training: optimisers, history and the best epochs so far."""
 
     def __init__(
         self,
@@ -184,9 +192,10 @@ class _Run:
         device: torch.device,
         unlabelled: UnlabelledSpeech | None,
         augment: Augment | None,
+        best: BestEpochs,
     ) -> None:
         self.system, self.settings, self.seed, self.device = system, settings, seed, device
-        self.unlabelled, self.augment = unlabelled, augment
+        self.unlabelled, self.augment, self.best = unlabelled, augment, best
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.network = system.network.to(device=device, memory_format=layout)  # type: ignore[call-overload] # torch stub
         self.steps = Steps(system, settings, device)
@@ -203,7 +212,7 @@ class _Run:
     def resume(self, folder: Path | None, key: str) -> None:
         """Take up the state of an interrupted run where there is one."""
         state = read_state(folder / "state.safetensors", key) if folder is not None else None
-        if state is None:
+        if state is None or not self.best.holds(ranking(self.settings, state.epochs)):
             return
         self.network.load_state_dict(dict(state.weights))
         self.steps.restore(state.optimiser)
@@ -250,8 +259,7 @@ class _Run:
             self.network.load_state_dict(dict(self.chosen))
             self.steps.reset()
             entry["restored_epoch"] = self.chosen_epoch
-        self.steps.set_learning_rate(plan.learning_rate)
-        entry["losses"], network_s, entry["steps"] = self._train(epoch, next(passes))
+        entry["losses"], network_s, entry["steps"] = self._train(epoch, plan.learning_rate, next(passes))
         if selection:
             began = time.perf_counter()
             with self.average.applied():
@@ -263,20 +271,62 @@ class _Run:
         self._keep_best(entry)
         return entry
 
-    def _train(self, epoch: int, training: Sequence[Example]) -> tuple[dict[str, float], float, int]:
+    def forget(self) -> None:
+        """Let go of the weights of epochs that are no longer among the best, once the state is safe."""
+        self.best.forget(ranking(self.settings, self.history))
+
+    def take_weights(self, training: Sequence[Example], selection: Sequence[Example]) -> dict[str, Any] | None:
+        """Give the network its final weights; what was averaged, where it was.
+
+        The mean of several epochs is taken even if it is worse on the validation part than the best of them.
+        """
+        if self.settings.average_best == 1:
+            self.network.load_state_dict(dict(self.chosen))
+            return None
+        order = ranking(self.settings, self.history)
+        self.network.load_state_dict(self.best.mean(order))
+        if self.settings.refresh_norms:
+            self._refresh_norms(training)
+        found: dict[str, Any] = {"epochs": order[: self.settings.average_best], "asked": self.settings.average_best}
+        if selection:
+            scored = score(self.system, selection, self.device)
+            found["selection"] = {"loss": scored.loss, "wa": scored.wa, "ua": scored.ua}
+        return found
+
+    def _refresh_norms(self, training: Sequence[Example]) -> None:
+        """Statistics of batch normalisation of the weights at hand: the plain mean over the training part's batches."""
+        norms = [module for module in self.network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        usual = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # torch: a cumulative mean
+        torch.manual_seed(derive_seed(self.seed, "norms"))
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "norms", "items"))
+        items = self.system.training_items(training, generator)
+        self.network.train()
+        with torch.no_grad():
+            for chunk in batches(items, self.settings.micro_batch_size or self.settings.batch_size, range(len(items))):
+                self.system.losses(self.system.collate(chunk).to(self.device), generator)
+        for norm, momentum in zip(norms, usual, strict=True):
+            norm.momentum = momentum
+        self.network.eval()
+
+    def _train(self, epoch: int, rate: float, training: Sequence[Example]) -> tuple[dict[str, float], float, int]:
         """Mean losses over the labelled items, seconds in the network, and steps of an epoch."""
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "epoch", epoch))
         items = self.system.training_items(training, generator)
         order = torch.randperm(len(items), generator=generator).tolist()
-        chunks = batches(items, self.settings.batch_size, order)
+        chunks = list(batches(items, self.settings.batch_size, order))
         self.network.train()
         totals: dict[str, Tensor] = {}
         network_s, seen, steps = 0.0, 0, 0
+        before = self.steps_done
         with closing(self._collated(epoch, chunks)) as collated:
-            for batch, labelled in collated:
-                on_device = batch.to(self.device)
+            for parts, labelled in collated:
+                on_device = [(batch.to(self.device), share) for batch, share in parts]
                 began = time.perf_counter()
+                self.steps.set_learning_rate(step_rate(self.settings, rate, before + steps, len(chunks)))
                 losses = self.steps.step(on_device, generator)
                 self.average.update()
                 network_s += time.perf_counter() - began
@@ -287,13 +337,23 @@ class _Run:
         _check_finite(means, epoch)
         return means, network_s, steps
 
-    def _collated(self, epoch: int, chunks: Iterator[list[Example]]) -> Generator[tuple[Batch, int], None, None]:
+    def _collated(
+        self, epoch: int, chunks: Sequence[list[Example]]
+    ) -> Generator[tuple[Sequence[Part], int], None, None]:
         """Batches and how many of their items are labelled; with unlabelled speech made ahead in a thread."""
         if self.unlabelled is None:
-            return ((self.system.collate(chunk), len(chunk)) for chunk in chunks)
+            return ((self._parts(chunk), len(chunk)) for chunk in chunks)
         drawn = self._unlabelled_items(epoch, self.unlabelled)
-        joined = ((self.system.collate([*chunk, *next(drawn)]), len(chunk)) for chunk in chunks)
+        joined = (([(self.system.collate([*chunk, *next(drawn)]), 1.0)], len(chunk)) for chunk in chunks)
         return ahead(joined, _BATCHES_AHEAD)
+
+    def _parts(self, chunk: Sequence[Example]) -> list[Part]:
+        """A batch in the parts that go through the network at once."""
+        size = self.settings.micro_batch_size
+        if size is None:
+            return [(self.system.collate(chunk), 1.0)]
+        parts = batches(chunk, size, range(len(chunk)))
+        return [(self.system.collate(part), len(part) / len(chunk)) for part in parts]
 
     def _unlabelled_items(self, epoch: int, speech: UnlabelledSpeech) -> Iterator[list[Example]]:
         """The unlabelled items of each step, going on in the stream where the epochs before have left it."""
@@ -308,6 +368,9 @@ class _Run:
         """Add an epoch to the history, and keep its weights if it is the one to keep."""
         best = self.history[self.chosen_epoch - 1] if self.chosen_epoch else None
         self.history.append(entry)
+        order = ranking(self.settings, self.history)
+        if int(entry["epoch"]) in order[: self.settings.average_best]:
+            self.best.keep(int(entry["epoch"]), order, self.average.weights())
         by_merit = self.settings.selection == "validation"
         if best is not None and by_merit and merit(entry, self.settings) <= merit(best, self.settings):
             return
@@ -315,10 +378,23 @@ class _Run:
         self.chosen = self.average.weights()
 
 
+def _require_parts(system: System, settings: TrainingSettings, unlabelled: UnlabelledSpeech | None) -> None:
+    """Pass if the losses of a batch are means over its items, where they are to be had in parts."""
+    if settings.micro_batch_size is None:
+        return
+    if unlabelled is not None or isinstance(system, SteppingSystem):
+        raise UsageError(
+            "this system's losses are of whole batches and cannot be had in parts",
+            found=f"training.micro_batch_size = {settings.micro_batch_size}",
+            hint="Leave it out, and set training.batch_size lower",
+        )
+
+
 def _check(training: Sequence[Example], selection: Sequence[Example], settings: TrainingSettings) -> None:
     if len(training) < 2:
         raise TrainingError("there is too little to train on", found=f"{len(training)} utterances")
-    if not selection and (settings.selection == "validation" or settings.patience is not None):
+    needed = settings.selection == "validation" or settings.patience is not None or settings.schedule == "new_bob"
+    if not selection and needed:
         raise TrainingError(
             "there is no validation part to choose the epoch on",
             hint="Give the split validation speakers (loso instead of loso:0), or set training.selection=last with "

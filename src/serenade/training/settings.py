@@ -15,30 +15,63 @@ class TrainingSettings(Settings):
 
     epochs: int = Field(50, ge=1, le=10_000)
     batch_size: int = Field(32, ge=2, description="items per step; a last batch of one is joined to the one before")
-    optimiser: Literal["adam", "sgd"] = Field("adam", description="sgd has Nesterov's momentum")
+    micro_batch_size: int | None = Field(
+        None,
+        ge=2,
+        description="items per forward pass, to save memory: the gradients of a step's parts add up, weighted by their "
+        "size; unset: the whole batch at once",
+    )
+    optimiser: Literal["adam", "adamw", "sgd"] = Field("adam", description="sgd has Nesterov's momentum")
     momentum: float = Field(0.9, ge=0, lt=1, description="sgd: Nesterov's momentum")
     learning_rate: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(1e-6, ge=0, description="L2 in the gradient, not decoupled")
+    weight_decay: float = Field(1e-6, ge=0, description="L2 in the gradient; adamw: decoupled")
     learning_rate_drops: tuple[int, ...] = Field(
         (), description="epochs (counted from 1) from which on the rate is divided by learning_rate_drop"
     )
     learning_rate_drop: float = Field(10.0, gt=1)
-    schedule: Literal["decay", "restore_and_halve"] = Field(
+    schedule: Literal["decay", "restore_and_halve", "new_bob", "cyclic"] = Field(
         "decay",
         description="decay: as learning_rate_decay and learning_rate_drops say; restore_and_halve: whenever validation "
-        "has had no new best for restore_after epochs, go on from the best weights at half the rate",
+        "has had no new best for restore_after epochs, go on from the best weights at half the rate; new_bob: times "
+        "learning_rate_decay after an epoch whose validation error does not fall enough; cyclic: up from "
+        "min_learning_rate and down again, step by step",
     )
-    learning_rate_decay: float = Field(0.95, gt=0, le=1, description="decay: factor after every epoch")
-    min_learning_rate: float = Field(1e-6, ge=0, description="no decay below this; restore_and_halve stops below it")
+    learning_rate_decay: float = Field(
+        0.95, gt=0, le=1, description="decay: factor after every epoch; new_bob: after one without enough improvement"
+    )
+    min_learning_rate: float = Field(
+        1e-6, ge=0, description="no decay below this; restore_and_halve stops below it; cyclic: where a cycle begins"
+    )
     restore_after: int = Field(5, ge=1, description="restore_and_halve: epochs without a new best")
+    least_improvement: float = Field(
+        0.0025, ge=0, lt=1, description="new_bob: share of the epoch's error before that must be more than this"
+    )
+    half_cycle_epochs: int = Field(4, ge=1, description="cyclic: epochs up, and as many down")
+    cycle_decay: float = Field(0.9998, gt=0, le=1, description="cyclic: factor of the cycle's height per step")
+    warmup_share: float = Field(
+        0.0, ge=0, lt=1, description="share of all steps in which the rate rises in a line from 0; 0: none"
+    )
     clip_norm: float | None = Field(
         None, gt=0, description="largest L2 norm of all gradients of a step together; unset: no limit"
     )
     selection: Literal["validation", "last"] = Field(
         "validation", description="weights kept: the best epoch on the validation part, or those of the last epoch"
     )
-    criterion: Literal["mean", "ua"] = Field(
-        "mean", description="best validation epoch: mean of WA and UA, then the lower loss; or UA, then the earlier one"
+    criterion: Literal["mean", "ua", "wa"] = Field(
+        "mean",
+        description="best validation epoch: mean of WA and UA, then the lower loss; or UA, then the earlier one; or "
+        "WA, then the lower loss, then the later one",
+    )
+    average_best: int = Field(
+        1,
+        ge=1,
+        description="the weights kept are the mean of so many epochs, the best ones on the validation part (with "
+        "selection = last, the last ones); 1: one epoch alone",
+    )
+    refresh_norms: bool = Field(
+        False,
+        description="with average_best: statistics of batch normalisation from a pass over the training part; else the "
+        "mean of the epochs'",
     )
     patience: int | None = Field(None, ge=1, description="stop after so many epochs without a better validation score")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -71,6 +104,12 @@ class TrainingSettings(Settings):
             }
             for name in (name for name, clashing in clashes.items() if clashing):
                 raise ValueError(f"schedule = restore_and_halve cannot be had with {name} = {getattr(self, name)}")
+        if self.schedule in ("new_bob", "cyclic") and self.learning_rate_drops:
+            raise ValueError(f"schedule = {self.schedule} cannot be had with learning_rate_drops")
+        if self.refresh_norms and self.average_best == 1:
+            raise ValueError("refresh_norms needs average_best above 1: one epoch has statistics of its own")
+        if self.micro_batch_size is not None and self.micro_batch_size > self.batch_size:
+            raise ValueError(f"micro_batch_size = {self.micro_batch_size} exceeds batch_size = {self.batch_size}")
         return self
 
 
@@ -79,6 +118,8 @@ def _fitted_at_once(training: TrainingSettings) -> TrainingSettings:
         raise ValueError("this system is fitted to labels in one step and cannot learn votes: set targets = label")
     if training.augmentation.steps:
         raise ValueError("this system is fitted in one step, without epochs in which waveforms could be changed")
+    if training.average_best > 1:
+        raise ValueError("this system is fitted in one step, without epochs that could be averaged")
     return training
 
 

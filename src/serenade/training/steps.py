@@ -1,16 +1,20 @@
 """Optimiser steps: one per batch, or several that take turns where a system has an adversary."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, device, nn
 
 from serenade.training.settings import TrainingSettings
 from serenade.training.state import optimiser_tensors, restore_optimiser
-from serenade.training.system import AlternatingSystem, Batch, Phase, SteppingSystem, System
+from serenade.training.system import AlternatingSystem, Batch, Phase, RatedSystem, RateGroup, SteppingSystem, System
 
-__all__ = ["Steps", "make_optimiser"]
+__all__ = ["Part", "Steps", "make_optimiser"]
+
+Part = tuple[Batch, float]
+"""What goes through the network at once, and its share of the step's items."""
 
 
 class Steps:
@@ -25,30 +29,43 @@ class Steps:
     def __init__(self, system: System, settings: TrainingSettings, where: device) -> None:
         self.system, self.settings, self.where = system, settings, where
         self.phases = _phases_of(system)
+        self.groups = [_groups_of(system, phase) for phase in self.phases]
         self.reset()
 
     def reset(self) -> None:
         """Fresh optimisers: whatever they remember of earlier gradients is forgotten."""
-        self.optimisers = [make_optimiser(phase.parameters, self.settings) for phase in self.phases]
+        self.optimisers = [
+            make_optimiser(
+                [{"params": list(group.parameters), "factor": group.factor} for group in groups], self.settings
+            )
+            for groups in self.groups
+        ]
 
     def set_learning_rate(self, rate: float) -> None:
         """The rate of all steps from now on."""
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["factor"]
 
-    def step(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
-        """All steps of a batch; its losses, each taken before the step that it belongs to."""
+    def step(self, parts: Sequence[Part], generator: Generator) -> dict[str, Tensor]:
+        """All steps of a batch; its losses, each taken before the step that it belongs to.
+
+        Args:
+            parts: the batch, whole or in parts whose gradients add up, weighted by their shares.
+            generator: source of randomness.
+        """
         found: dict[str, Tensor] = {}
         for phase, optimiser in zip(self.phases, self.optimisers, strict=True):
             self.system.network.zero_grad(set_to_none=True)
-            with self._precision():
-                losses = phase.losses(batch, generator)
-            torch.stack(list(losses.values())).sum().backward()  # type: ignore[no-untyped-call]
+            for batch, share in parts:
+                with self._precision():
+                    losses = phase.losses(batch, generator)
+                (share * torch.stack(list(losses.values())).sum()).backward()  # type: ignore[no-untyped-call]
+                for name, loss in losses.items():
+                    found[name] = found.get(name, torch.zeros_like(loss)) + share * loss.detach()
             if self.settings.clip_norm is not None:
                 nn.utils.clip_grad_norm_(phase.parameters, self.settings.clip_norm)
             optimiser.step()
-            found |= {name: loss.detach() for name, loss in losses.items()}
         if isinstance(self.system, SteppingSystem):
             with torch.no_grad():
                 self.system.after_step()
@@ -81,10 +98,19 @@ def _phases_of(system: System) -> list[Phase]:
     return [Phase("", system.losses, list(system.network.parameters()))]
 
 
-def make_optimiser(parameters: Iterable[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Adam, or stochastic gradient descent with Nesterov's momentum, as the settings say."""
-    if settings.optimiser == "adam":
-        return torch.optim.Adam(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+def _groups_of(system: System, phase: Phase) -> Sequence[RateGroup]:
+    if isinstance(system, RatedSystem) and not isinstance(system, AlternatingSystem):
+        return [group for group in system.rate_groups() if group.parameters]
+    return [RateGroup(phase.parameters, 1.0)]
+
+
+def make_optimiser(
+    parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]], settings: TrainingSettings
+) -> torch.optim.Optimizer:
+    """Adam, AdamW, or stochastic gradient descent with Nesterov's momentum, as the settings say."""
+    if settings.optimiser != "sgd":
+        cls = torch.optim.Adam if settings.optimiser == "adam" else torch.optim.AdamW
+        return cls(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     return torch.optim.SGD(
         parameters,
         lr=settings.learning_rate,

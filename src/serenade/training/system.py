@@ -23,6 +23,8 @@ __all__ = [
     "FittedSystem",
     "Outputs",
     "Phase",
+    "RateGroup",
+    "RatedSystem",
     "SegmentSystem",
     "SemiSupervisedSystem",
     "SteppingSystem",
@@ -205,6 +207,28 @@ class AlternatingSystem(System, Protocol):
 
     def phases(self) -> Sequence[Phase]:
         """The steps of a batch, in order; names of losses differ between phases."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RateGroup:
+    """Parameters that learn at a rate of their own.
+
+    Args:
+        parameters: what is moved.
+        factor: their rate is the loop's times this.
+    """
+
+    parameters: Sequence[nn.Parameter]
+    factor: float
+
+
+@runtime_checkable
+class RatedSystem(System, Protocol):
+    """A system whose parts learn at different rates, such as a pretrained network and a fresh head."""
+
+    def rate_groups(self) -> Sequence[RateGroup]:
+        """All that is trained, each parameter once; what is in no group stays as it is."""
         ...
 
 
