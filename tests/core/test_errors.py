@@ -26,6 +26,7 @@ EXIT_CODES = {
     "MissingExtraError": 2,
     "MissingPluginError": 2,
     "AudioError": 1,
+    "VideoError": 1,
     "CorpusError": 1,
     "FetchError": 1,
     "SplitError": 1,

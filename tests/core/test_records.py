@@ -9,16 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serenade.core import records
-from serenade.core.records import Attributes, Fold, Prediction, RunRecord, Score, Split, Utterance
+from serenade.core.records import Attributes, Fold, Prediction, RunRecord, Score, Split, Utterance, Video
 
 TEXT = st.text(max_size=8)
 MAYBE = st.none() | TEXT
 SECONDS = st.floats(0, 1e6)
 MARKS = st.none() | st.floats(1, 5)
+VIDEOS = st.builds(
+    Video, st.just(Path("Ä b.mp4")), SECONDS, st.none() | SECONDS, st.none() | st.sampled_from(("left", "right"))
+)
 UTTERANCES = st.builds(
     Utterance,
     id=TEXT,
-    audio=st.just(Path("wav/Ä b.wav")) | st.just(Path("/a.wav")),
+    audio=st.just(Path("wav/Ä b.wav")) | st.just(Path("/a.wav")) | st.just(records.NO_RECORDING),
     corpus=TEXT,
     speaker=TEXT,
     emotion=MAYBE,
@@ -30,6 +33,9 @@ UTTERANCES = st.builds(
     votes=st.dictionaries(TEXT, SECONDS, max_size=2),
     extra=st.dictionaries(TEXT, TEXT, max_size=2),
     duration_s=st.none() | SECONDS,
+    channel=st.none() | st.integers(0, 9),
+    video=st.none() | VIDEOS,
+    faces=st.none() | st.just(Path("faces/Ä b.safetensors")),
 )
 PLAIN_FOLDS = st.builds(Fold, TEXT, *[st.lists(TEXT, max_size=3).map(tuple) for _ in range(3)])
 FOLDS = st.builds(

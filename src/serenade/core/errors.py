@@ -9,6 +9,7 @@
     ├── MissingExtraError         2   an optional package is needed; names the extra to install
     ├── MissingPluginError        2   a package that no extra brings is needed; names it and its licence
     ├── AudioError                1   a recording cannot be read or holds nothing usable
+    ├── VideoError              1   a video cannot be read or shows nothing usable
     ├── CorpusError               1   a corpus cannot be read where the user says it is
     ├── FetchError                1   a download that failed, or is not what was promised
     ├── SplitError                1   folds that cannot be made or are not valid
@@ -41,9 +42,12 @@ __all__ = [
     "TrainingError",
     "UnknownNameError",
     "UsageError",
+    "VideoError",
+    "VideoErrorReason",
 ]
 
 AudioErrorReason = Literal["missing", "empty", "undecodable", "silent", "not finite", "bad span"]
+VideoErrorReason = Literal["missing", "empty", "undecodable", "bad span"]
 
 
 class SerenadeError(Exception):
@@ -160,6 +164,32 @@ class AudioError(SerenadeError):
         what: str,
         *,
         reason: AudioErrorReason,
+        where: object = None,
+        found: object = None,
+        expected: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.reason = reason
+        super().__init__(what, where=where, found=found, expected=expected, hint=hint)
+
+
+class VideoError(SerenadeError):
+    """A video cannot be read or shows nothing usable.
+
+    Args:
+        what: what failed, as a sentence without the full stop.
+        reason: the kind of failure, in the words that corpora use for what they leave out.
+        where: file or utterance.
+        found: what is there.
+        expected: what should be there.
+        hint: what the user can do now.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        reason: VideoErrorReason,
         where: object = None,
         found: object = None,
         expected: object = None,

@@ -14,6 +14,7 @@ __all__ = [
     "LeftOut",
     "LeftOutReason",
     "Listing",
+    "NO_RECORDING",
     "NearDuplicate",
     "Prediction",
     "RunRecord",
@@ -21,7 +22,11 @@ __all__ = [
     "Split",
     "UNKNOWN_SPEAKER",
     "Utterance",
+    "Video",
 ]
+
+NO_RECORDING = Path()
+"""The audio of an utterance that has none, such as one that is only written."""
 
 UNKNOWN_SPEAKER = "unknown"  # the speaker of an utterance when nobody said who talks
 
@@ -85,12 +90,29 @@ class Attributes:
 
 
 @dataclass(frozen=True, slots=True)
+class Video:
+    """Where an utterance is to be seen.
+
+    Args:
+        path: the video file.
+        start_s: where the utterance begins in it.
+        end_s: where it ends; None for the end of the video.
+        side: half of the picture that shows who talks, where two people share it; None for the whole picture.
+    """
+
+    path: Path
+    start_s: float = 0.0
+    end_s: float | None = None
+    side: Literal["left", "right"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One stretch of one person's speech and what is known about it.
 
     Args:
         id: unique within its corpus and stable across machines (no absolute path in it).
-        audio: the recording.
+        audio: the recording; `NO_RECORDING` where there is none.
         corpus: the corpus's name.
         speaker: the person who talks (not the dialogue), unique within the corpus; `UNKNOWN_SPEAKER` where unknown.
         emotion: the class, in the words of `core.labels` where the table knows it; None for unlabelled speech.
@@ -110,6 +132,9 @@ class Utterance:
         extra: further facts of the corpus by name, such as intensity.
         duration_s: length of the stretch; None before the file was examined.
         content: hash of the file's bytes plus the span; None before the file was examined.
+        channel: of the recording in which this person talks, from 0; None for the mean of all.
+        video: where the utterance is to be seen; None where there is no picture of it.
+        faces: pictures of the face that were cut from the video before; None where they were not.
     """
 
     id: str
@@ -132,6 +157,14 @@ class Utterance:
     extra: Mapping[str, str] = field(default_factory=dict)
     duration_s: float | None = None
     content: str | None = None
+    channel: int | None = None
+    video: Video | None = None
+    faces: Path | None = None
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether there is a recording, or a video whose sound is the recording."""
+        return self.audio != NO_RECORDING
 
     def with_(self, **changes: Any) -> "Utterance":
         """A changed copy."""
@@ -140,9 +173,13 @@ class Utterance:
     def to_json(self) -> dict[str, Any]:
         """Plain values only."""
         values = {**asdict(self), "audio": str(self.audio), "votes": dict(self.votes), "extra": dict(self.extra)}
-        for name in ("attributes", "dialogue", "votes"):
+        for name in ("attributes", "dialogue", "votes", "channel", "video", "faces"):
             if values[name] in (None, {}):
                 del values[name]
+        if self.video is not None:
+            values["video"] = {**asdict(self.video), "path": str(self.video.path)}
+        if self.faces is not None:
+            values["faces"] = str(self.faces)
         return values
 
     @classmethod
@@ -150,7 +187,16 @@ class Utterance:
         """The inverse of `to_json`."""
         stated = values.get("attributes")
         attributes = None if stated is None else Attributes(**stated)
-        return cls(**{**values, "audio": Path(values["audio"]), "attributes": attributes})
+        seen, faces = values.get("video"), values.get("faces")
+        return cls(
+            **{
+                **values,
+                "audio": Path(values["audio"]),
+                "attributes": attributes,
+                "video": None if seen is None else Video(**{**seen, "path": Path(seen["path"])}),
+                "faces": None if faces is None else Path(faces),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

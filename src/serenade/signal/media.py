@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from serenade.core.errors import AudioError, MissingExtraError
 
-__all__ = ["Media", "open_media"]
+__all__ = ["Media", "container_of", "open_media"]
 
 # offset, bytes, FFmpeg's name of the container. PyAV is asked only for what is listed: left to guess, FFmpeg would also
 # open playlists, which name other files and addresses on the network.
@@ -64,7 +64,7 @@ def open_media(file: BinaryIO, where: str, problem: str) -> Iterator[Media]:
         AudioError: it is not media, has no sound, or is damaged (also while the blocks are drawn).
         MissingExtraError: PyAV is not installed.
     """
-    container_format = _container_of(file)
+    container_format = container_of(file)
     if container_format is None:
         raise _undecodable(where, problem)
     try:
@@ -91,7 +91,8 @@ def _duration_of(container: Any, track: Any) -> float | None:
     return None if container.duration is None else container.duration / 1e6
 
 
-def _container_of(file: BinaryIO) -> str | None:
+def container_of(file: BinaryIO) -> str | None:
+    """FFmpeg's name of the container that the first bytes of a file tell of; None where it is none that is read."""
     head = file.read(16)
     file.seek(0)
     matches = (name for offset, magic, name in _CONTAINERS if head[offset : offset + len(magic)] == magic)

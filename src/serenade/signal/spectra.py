@@ -19,6 +19,7 @@ __all__ = [
     "cosine_transform",
     "htk_centres",
     "htk_filters",
+    "htk_triangles",
     "slaney_centres",
     "slaney_filters",
     "window_of",
@@ -50,10 +51,7 @@ def slaney_filters(num_bands: int, fft_length: int, sample_rate: int, low_hz: fl
         SettingsError: a filter holds no frequency of the transform.
     """
     edges = _slaney_edges(num_bands + 2, low_hz, high_hz)
-    bins = torch.arange(fft_length // 2 + 1, dtype=torch.float64) * sample_rate / fft_length
-    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
-    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
-    triangles = torch.minimum(rising, falling).clamp_min(0)
+    triangles = _triangles(edges, fft_length, sample_rate)
     return _without_empty(triangles * (2 / (edges[2:] - edges[:-2]))[:, None])
 
 
@@ -85,6 +83,23 @@ def htk_filters(num_bands: int, fft_length: int, sample_rate: int, low_hz: float
     falling = torch.where(bins >= centre, (right - bins) / (right - centre).clamp_min(1), 1.0)
     inside = (bins >= left) & (bins < right)
     return _without_empty(torch.where(inside, torch.minimum(rising, falling), 0.0))
+
+
+def htk_triangles(num_bands: int, fft_length: int, sample_rate: int, low_hz: float, high_hz: float) -> Tensor:
+    """Triangles of height 1 on the HTK mel scale, their corners where they are; narrow ones may hold no frequency.
+
+    Returns:
+        (num_bands, fft_length // 2 + 1) float64, one filter a row.
+    """
+    return _triangles(_htk_edges(num_bands + 2, low_hz, high_hz), fft_length, sample_rate)
+
+
+def _triangles(edges: Tensor, fft_length: int, sample_rate: int) -> Tensor:
+    """(bands, bins) triangles of height 1, each from one edge over the next to the one after it."""
+    bins = torch.arange(fft_length // 2 + 1, dtype=torch.float64) * sample_rate / fft_length
+    rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    return torch.minimum(rising, falling).clamp_min(0)
 
 
 def _htk_edges(count: int, low_hz: float, high_hz: float) -> Tensor:

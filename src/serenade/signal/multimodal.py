@@ -1,0 +1,239 @@
+"""An utterance with whatever there is of its sound, its face and its words, as tensors for a multimodal network.
+
+What an utterance lacks, or what cannot be read of it, is named with its reason and never stops a batch.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from serenade.core.errors import AudioError, SerenadeError, UsageError, VideoError
+from serenade.core.records import Utterance, Video
+from serenade.core.settings import Settings
+from serenade.signal import SIGNAL_VERSION
+from serenade.signal.audio import SAMPLE_RATE, read_audio
+from serenade.signal.face_files import crops_from, read_faces, tensors_of
+from serenade.signal.faces import FaceCrops, FaceDetector, FaceSettings, crop_faces, no_faces, normalise_faces
+from serenade.signal.mel_pieces import MelPieces, MelPieceSettings
+from serenade.signal.text import TextSettings, Tokeniser
+from serenade.signal.video import FrameSettings, sample_frames
+
+__all__ = [
+    "MODALITIES",
+    "Modality",
+    "MultimodalExample",
+    "MultimodalSettings",
+    "find_faces",
+    "read_multimodal",
+]
+
+Modality = Literal["text", "face", "audio"]
+MODALITIES: tuple[Modality, ...] = ("text", "face", "audio")
+"""In the order of the published fusion layer."""
+
+Keep = Callable[[str, Callable[[], dict[str, Tensor]]], dict[str, Tensor]]
+"""Gives the tensors of a key, computed where they are not kept yet; `training.cache.FeatureCache.get` is one."""
+
+_UNEQUAL_S = 1.0  # from this difference on it is told that sound and picture are not equally long
+
+
+class MultimodalSettings(Settings):
+    """How the three modalities are read; the defaults are the published ones."""
+
+    frames: FrameSettings = FrameSettings()
+    faces: FaceSettings = FaceSettings()
+    pieces: MelPieceSettings = MelPieceSettings()
+    text: TextSettings = TextSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class MultimodalExample:
+    """An utterance as tensors.
+
+    Args:
+        id: of the utterance.
+        pieces: (S, 1, F, L) mel pieces of the sound; S is 0 where there is none.
+        faces: the faces, uint8; without any where there is no picture.
+        tokens: (W,) int64 numbers of the words with the marks of beginning and end; W is 0 where there are no words.
+        missing: what is not there, by modality, with the reason.
+        notes: what a reader should know of the rest, such as that the words were cut.
+        duration_s: length of the sound; None where there is none.
+    """
+
+    id: str
+    pieces: Tensor
+    faces: FaceCrops
+    tokens: Tensor
+    missing: Mapping[Modality, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    duration_s: float | None = None
+
+    @property
+    def present(self) -> tuple[Modality, ...]:
+        """The modalities that are there."""
+        lengths = {"text": len(self.tokens), "face": len(self.faces.pixels), "audio": len(self.pieces)}
+        return tuple(name for name in MODALITIES if lengths[name])
+
+    @property
+    def num_frames(self) -> int:
+        """Faces and pieces together: what a batch should be counted by."""
+        return len(self.faces.pixels) + len(self.pieces)
+
+    def face_frames(self) -> Tensor:
+        """(M, 3, H, W) float32 faces, normalised by channel."""
+        return normalise_faces(self.faces.pixels)
+
+
+def read_multimodal(
+    utterance: Utterance,
+    settings: MultimodalSettings | None = None,
+    *,
+    modalities: tuple[Modality, ...] = MODALITIES,
+    detector: FaceDetector | None = None,
+    tokeniser: Tokeniser | None = None,
+    keep: Keep | None = None,
+) -> MultimodalExample:
+    """The tensors of an utterance; what it lacks is empty and named in `missing`.
+
+    Args:
+        utterance: with any of sound, picture and words.
+        settings: the published ones if not given.
+        modalities: what is wanted; of the rest nothing is read.
+        detector: finds faces; may be left out where no utterance has a picture, or all have prepared faces.
+        tokeniser: numbers the words; may be left out where the text is not wanted.
+        keep: a cache of the crops, keyed by the bytes of the video and all settings.
+
+    Raises:
+        UsageError: a detector or a tokeniser is needed and not given.
+        MissingExtraError: a package is needed that is not installed.
+    """
+    settings = settings if settings is not None else MultimodalSettings()
+    missing: dict[Modality, str] = {name: "not asked for" for name in MODALITIES if name not in modalities}
+    notes: list[str] = []
+    pieces, duration_s = _no_pieces(settings), None
+    faces, tokens = _no_faces(settings), torch.zeros(0, dtype=torch.int64)
+    if "audio" in modalities:
+        try:
+            pieces, duration_s = _sound(utterance, settings)
+        except AudioError as error:
+            missing["audio"] = _reason(error)
+    if "face" in modalities:
+        try:
+            faces = find_faces(utterance, settings, detector=detector, keep=keep)
+        except VideoError as error:
+            missing["face"] = _reason(error)
+    if "text" in modalities:
+        if utterance.text is None or not utterance.text.strip():
+            missing["text"] = "no words are written down"
+        else:
+            tokens = _words(utterance.text, settings.text, tokeniser, notes)
+    if "face" in modalities and "face" not in missing:
+        _judge_faces(faces, missing, notes)
+    _compare_lengths(faces, duration_s, settings, notes)
+    return MultimodalExample(utterance.id, pieces, faces, tokens, missing, tuple(notes), duration_s)
+
+
+def _reason(error: SerenadeError) -> str:
+    return error.what if error.found is None else f"{error.what}: {error.found}"
+
+
+def _no_pieces(settings: MultimodalSettings) -> Tensor:
+    return torch.zeros(0, 1, settings.pieces.num_bands, settings.pieces.piece_frames)
+
+
+def _no_faces(settings: MultimodalSettings) -> FaceCrops:
+    return no_faces(settings.faces)
+
+
+def _sound(utterance: Utterance, settings: MultimodalSettings) -> tuple[Tensor, float]:
+    """Pieces and seconds.
+
+    Raises:
+        AudioError: there is no sound, or it cannot be read.
+    """
+    if not utterance.has_audio:
+        raise AudioError("there is no recording", reason="missing", where=utterance.id)
+    waveform = read_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
+    pieces: Tensor = MelPieces(settings.pieces)(waveform)
+    return pieces, len(waveform) / SAMPLE_RATE
+
+
+def find_faces(
+    utterance: Utterance,
+    settings: MultimodalSettings,
+    *,
+    detector: FaceDetector | None = None,
+    keep: Keep | None = None,
+) -> FaceCrops:
+    """The faces of an utterance: prepared ones where it has them, else those of its video.
+
+    Raises:
+        VideoError: there is no picture, or it cannot be read.
+        UsageError: there is a video and no detector.
+        MissingExtraError: PyAV is not installed.
+    """
+    if utterance.faces is not None:
+        return read_faces(utterance.faces)
+    video = utterance.video
+    if video is None:
+        raise VideoError("there is no video", reason="missing", where=utterance.id)
+    if detector is None:
+        raise UsageError(
+            "faces must be found in this video, and no detector is given",
+            where=video.path,
+            hint="Prepare the corpus (serenade corpus prepare), or give a detector",
+        )
+
+    def compute() -> dict[str, Tensor]:
+        return tensors_of(crop_faces(sample_frames(video, settings.frames), detector, settings.faces))
+
+    return crops_from(compute() if keep is None else keep(_key(video, settings, detector), compute))
+
+
+def _key(video: Video, settings: MultimodalSettings, detector: FaceDetector) -> str:
+    try:
+        with video.path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise VideoError(
+            "the video cannot be opened", reason="missing", where=video.path, found=error.strerror
+        ) from error
+    parts = (content, video.start_s, video.end_s, video.side, detector.name)
+    return f"faces/{SIGNAL_VERSION}/{parts}/{settings.frames.model_dump_json()}/{settings.faces.model_dump_json()}"
+
+
+def _words(text: str, settings: TextSettings, tokeniser: Tokeniser | None, notes: list[str]) -> Tensor:
+    if tokeniser is None:
+        raise UsageError("words must be numbered, and no tokeniser is given", hint="Give the folder of a text encoder")
+    tokens, cut = tokeniser.encode(text, settings.max_tokens)
+    if cut:
+        notes.append(f"of {len(text.split())} words only the first {len(tokens)} tokens are read")
+    return tokens
+
+
+def _judge_faces(faces: FaceCrops, missing: dict[Modality, str], notes: list[str]) -> None:
+    """Say what is odd about the faces."""
+    seen = int(faces.found.sum())
+    if len(faces.pixels) == 0:
+        missing["face"] = f"no face in any of {faces.pictures} pictures"
+    elif seen == 0:
+        notes.append(f"no face in any of {faces.pictures} pictures: their middle is used")
+    elif seen < faces.pictures:
+        notes.append(f"a face in {seen} of {faces.pictures} pictures")
+
+
+def _compare_lengths(
+    faces: FaceCrops, duration_s: float | None, settings: MultimodalSettings, notes: list[str]
+) -> None:
+    """Say where sound and picture are not equally long; each is used as far as it goes."""
+    if duration_s is None or len(faces.pixels) == 0:
+        return
+    seen_s = float(faces.times_s[-1]) + settings.frames.interval_ms / 1000
+    if seen_s < duration_s - _UNEQUAL_S:
+        notes.append(f"the pictures end {duration_s - seen_s:.1f} s before the sound")
+    elif duration_s < seen_s - settings.frames.interval_ms / 1000 - _UNEQUAL_S:
+        notes.append(f"the sound ends {seen_s - duration_s:.1f} s before the pictures")
