@@ -306,3 +306,14 @@ def test_wrong_input_is_named() -> None:
 def test_wrong_settings_are_named(cls: type[Any], override: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         make_settings(cls, {}, [override])
+
+
+@pytest.mark.parametrize("kind", [Fe2e, Mesm])
+def test_a_long_clip_goes_through_in_parts_with_the_same_scores(kind: type[Any], monkeypatch: Any) -> None:
+    network = build(kind, small() if kind is Fe2e else sparse()).eval()
+    inputs = batch()
+    with torch.inference_mode():
+        whole = network(**inputs)
+        monkeypatch.setattr("serenade.models.mesm._FRAMES_AT_ONCE", 2)
+        parts = network(**inputs)
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)

@@ -20,6 +20,7 @@ from torch.nn import functional
 from serenade.core.errors import UsageError
 from serenade.core.settings import Settings
 from serenade.nn.cross_modal import CrossModalAttention, MaskGradient, Selection, select_cells
+from serenade.nn.late_fusion import LateFusion
 from serenade.nn.sequence_encoder import SequenceEncoder
 from serenade.nn.sparse_conv import ActiveBatchNorm, Sites, SubmanifoldConv2d, max_pool_sites
 
@@ -39,6 +40,7 @@ CellOrder = Literal["aligned", "released"]
 
 _MODALITIES: tuple[Modality, ...] = ("text", "face", "audio")  # the order of the fusion layer in the release
 _STEM_KERNEL = 5
+_FRAMES_AT_ONCE = 64  # in evaluation, where frames do not depend on each other: bounds the memory of a long clip
 _SMALLEST = 16  # four times halved
 
 
@@ -345,9 +347,18 @@ class _Branch(nn.Module):
 
     def forward(self, frames: Frames, text: Tensor | None) -> Tensor:
         """(B, K) scores."""
-        vectors, _ = self.features(frames, text)
+        vectors = torch.cat([self.features(part, text)[0] for part in self._parts(frames)])
         scores: Tensor = self.head(self.encoder(vectors, frames.lengths))
         return scores
+
+    def _parts(self, frames: Frames) -> list[Frames]:
+        """The frames as they go through the CNN: all at once where they depend on each other, else some at a time."""
+        together = isinstance(self.upper, _SparseUpper) and self.upper.cell_order == "released"
+        if self.training or together or len(frames.values) <= _FRAMES_AT_ONCE:
+            return [frames]
+        owners, count = frames.utterances().split(_FRAMES_AT_ONCE), len(frames.lengths)
+        lengths = [torch.bincount(owner, minlength=count) for owner in owners]
+        return [Frames(*part) for part in zip(frames.values.split(_FRAMES_AT_ONCE), lengths, strict=True)]
 
     def cost(self, frames: Frames, text: Tensor | None) -> FeatureCost:
         """Of these frames; a sparse network is run to see which cells it keeps."""
@@ -363,21 +374,6 @@ class _Branch(nn.Module):
         return FeatureCost(count, low_level, upper, attention)
 
 
-class _LateFusion(nn.Module):
-    """``sum of w_m l_m`` over the branches, one weight per modality; of a single modality its scores themselves."""
-
-    def __init__(self, modalities: tuple[Modality, ...]) -> None:
-        super().__init__()
-        bound = len(modalities) ** -0.5  # the start of a linear layer from the branches to one value
-        starts = {name: torch.empty(()).uniform_(-bound, bound) for name in modalities}
-        self.weights = nn.ParameterDict(starts if len(modalities) > 1 else {})
-
-    def forward(self, scores: Mapping[str, Tensor]) -> Tensor:
-        if len(scores) == 1:
-            return next(iter(scores.values()))
-        return torch.stack([self.weights[name] * score for name, score in scores.items()]).sum(0)
-
-
 class _LateFused(nn.Module):
     """What FE2E and MESM share: checks, a branch per modality, fusion."""
 
@@ -390,7 +386,7 @@ class _LateFused(nn.Module):
         self.branches = nn.ModuleDict(
             {name: _Branch(num_classes, name, settings, upper) for name, upper in uppers.items()}
         )
-        self.fusion = _LateFusion(settings.modalities)
+        self.fusion = LateFusion(settings.modalities)
 
     def branch_scores(
         self, *, text: Tensor | None = None, face: Frames | None = None, audio: Frames | None = None
@@ -400,18 +396,28 @@ class _LateFused(nn.Module):
         scores = {"text": self.text(text)} if "text" in self.modalities else {}
         return scores | {name: self.branches[name](given, text) for name, given in frames.items()}
 
-    def forward(self, *, text: Tensor | None = None, face: Frames | None = None, audio: Frames | None = None) -> Tensor:
+    def forward(
+        self,
+        *,
+        text: Tensor | None = None,
+        face: Frames | None = None,
+        audio: Frames | None = None,
+        present: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
         """(B, K) fused scores; their sigmoid is the probability of each emotion.
 
         Args:
             text: (B, text_dim) the text encoder's last hidden state at its first position.
             face: faces, normalised by channel. An utterance without any is read from the learned first vector.
             audio: pieces of the mel spectrogram.
+            present: (B,) bool for each modality, where some utterances lack some: see `nn.late_fusion`. None takes
+                part in everything.
 
         Raises:
             UsageError: a modality of this network is not given, one that it does not have is, or shapes do not fit.
         """
-        return self.fusion(self.branch_scores(text=text, face=face, audio=audio))  # type: ignore[no-any-return]
+        fused: Tensor = self.fusion(self.branch_scores(text=text, face=face, audio=audio), present)
+        return fused
 
     @torch.no_grad()
     def feature_costs(
