@@ -28,6 +28,7 @@ from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.settings import ExperimentSettings
 from serenade.experiments.unlabelled import Pieces, describe_unlabelled
 from serenade.systems import PRESETS, make_system, save_checkpoint
+from serenade.training.alignment import AligningSystem
 from serenade.training.batches import num_segments
 from serenade.training.cache import FeatureCache
 from serenade.training.checkpoints import versions
@@ -69,6 +70,8 @@ def run_job(job: Job) -> None:
     fold = next(fold for fold in split.folds if fold.name == job.key.fold)
     system = _fresh_system(settings, LabelSet.of(str(u.emotion) for u in utterances), job.key.seed).to(device)
     training, selection, test = _parts(fold, utterances, system, split.select_on_test)
+    if isinstance(system, AligningSystem):
+        system.alignment.meet(test)
     unlabelled = run.read_unlabelled()
     folder = run.job(job.key)
     with _tracker(settings, folder) as tracker:
@@ -85,6 +88,8 @@ def run_job(job: Job) -> None:
             key=_state_key(system, settings, fold, job.key.seed, (*utterances, *unlabelled)),
             on_epoch=tracker,
         )
+    if isinstance(system, AligningSystem):
+        system.alignment.settle()
     scored = score(system, test, device)
     about = _about(settings, job.key, utterances, unlabelled, system)
     save_checkpoint(system, PRESETS[settings.preset], folder / "model", about)
@@ -149,6 +154,8 @@ def _state_key(
 
 def _declared(system: System) -> tuple[str | None, tuple[str, ...]]:
     """Protocol and notes of a system that declares them."""
+    if isinstance(system, AligningSystem):
+        return system.alignment.protocol, ()
     return (system.protocol, system.notes) if isinstance(system, DeclaringSystem) else (None, ())
 
 

@@ -191,7 +191,7 @@ def feature_scale(system: System, training: Sequence[Example]) -> Tensor:
         training: examples of the training part, some if they are many.
     """
     for module in system.network.modules():
-        if isinstance(module, Normaliser) and module.settings.kind in ("global", "per_bin"):
+        if isinstance(module, Normaliser) and module.settings.kind in ("global", "per_bin", "per_corpus"):
             return module.std.flatten().expand(module.num_bins).clone()
     return _deviation([example.inputs["audio"] for example in training])
 

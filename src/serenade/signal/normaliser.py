@@ -12,15 +12,17 @@ from serenade.core.settings import Settings
 
 __all__ = ["Normaliser", "NormaliserSettings"]
 
+_BY_BIN = ("per_bin", "per_corpus")
 _SMALLEST_STD = 1e-5  # a bin that hardly varies is centred but not blown up
 
 
 class NormaliserSettings(Settings):
     """Over what mean and deviation are taken."""
 
-    kind: Literal["none", "global", "per_bin", "clip"] = Field(
+    kind: Literal["none", "global", "per_bin", "per_corpus", "clip"] = Field(
         default="none",
         description="none; global: one mean and deviation; per_bin: one for each feature bin; "
+        "per_corpus: as per_bin, every corpus by its own, the tested one by those of its unlabelled recordings; "
         "clip: each bin of each clip by its own mean and deviation over time, nothing is fitted",
     )
 
@@ -42,7 +44,7 @@ class Normaliser(nn.Module):
         self.settings, self.num_bins = settings, num_bins
         self._is_fitted = not self._needs_fit
         if self._needs_fit:
-            rows = num_bins if settings.kind == "per_bin" else 1
+            rows = num_bins if settings.kind in _BY_BIN else 1
             self.register_buffer("mean", torch.zeros(rows, 1))
             self.register_buffer("std", torch.ones(rows, 1))
             self.register_buffer("fitted", torch.tensor(False))
@@ -50,7 +52,7 @@ class Normaliser(nn.Module):
 
     @property
     def _needs_fit(self) -> bool:
-        return self.settings.kind in ("global", "per_bin")
+        return self.settings.kind in ("global", *_BY_BIN)
 
     def fit(self, features: Iterable[Tensor]) -> None:
         """Take the statistics of the training part of a fold; with nothing to fit, `features` is left alone.
@@ -75,7 +77,7 @@ class Normaliser(nn.Module):
         """(rows, values) float64: all values that share a mean in one row."""
         self._check(features)
         by_bin = features.detach().to("cpu", torch.float64).transpose(0, 1).reshape(self.num_bins, -1)
-        return by_bin if self.settings.kind == "per_bin" else by_bin.reshape(1, -1)
+        return by_bin if self.settings.kind in _BY_BIN else by_bin.reshape(1, -1)
 
     def _check(self, features: Tensor) -> None:
         if features.ndim != 3 or features.shape[1] != self.num_bins:

@@ -165,7 +165,7 @@ class MtlAugSystem(WindowSystem):
             TrainingError: attributes are to be learnt, and nothing states any.
         """
         labelled = [example for example in train if example.target is not None]
-        self.network.normaliser.fit(example.inputs["audio"] for example in labelled)
+        self.alignment.fit(labelled)
         if self.settings.losses.class_weight == "balanced":
             targets = torch.tensor([example.target for example in labelled])
             counts = torch.bincount(targets, minlength=len(self.labels)).clamp_min(1)

@@ -106,7 +106,7 @@ class SsAaeSystem(WindowSystem):
 
     def fit_inputs(self, train: Sequence[Example]) -> None:
         """Fit the normaliser to the labelled training part of a fold, and count the speakers trained on."""
-        self.network.normaliser.fit(example.inputs["audio"] for example in train)
+        self.alignment.fit(train)
         own = {key for example in train if (key := _speaker(example.utterance)) is not None}
         self._speakers = {key: place for place, key in enumerate(sorted(own | self._others))}
         self.network.speaker.resize(max(1, len(self._speakers)))

@@ -19,6 +19,7 @@ from serenade.nn.mixup import draw_mixture, mixed_cross_entropy
 from serenade.signal.features import FrontEndSettings, MfccSettings, build_front_end
 from serenade.signal.normaliser import Normaliser, NormaliserSettings
 from serenade.signal.segments import SegmentSettings, cut
+from serenade.training.alignment import Alignment
 from serenade.training.batches import collate, draw_segments, mean_over_segments, split_segments, upsample
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import Batch, Example, Outputs
@@ -97,6 +98,7 @@ class SegmentClassifierSystem(ABC):
         height, width = self.front_end.shape(settings.segments.length)
         normaliser = Normaliser(settings.normaliser, height)
         self.network = SegmentNetwork(normaliser, self.build(len(labels), height, width))
+        self.alignment = Alignment(normaliser)
 
     @abstractmethod
     def build(self, num_classes: int, height: int, width: int) -> nn.Module:
@@ -121,7 +123,7 @@ class SegmentClassifierSystem(ABC):
 
     def fit_inputs(self, train: Sequence[Example]) -> None:
         """Fit the normaliser on the training part of a fold."""
-        self.network.normaliser.fit(example.inputs["audio"] for example in train)
+        self.alignment.fit(train)
 
     def training_items(self, examples: Sequence[Example], generator: Generator) -> list[Example]:
         """All segments, or as many per utterance as the settings say, drawn anew."""
@@ -133,7 +135,7 @@ class SegmentClassifierSystem(ABC):
 
     def collate(self, items: Sequence[Example]) -> Batch:
         """Segments of all items along the first axis."""
-        return collate(items, self.labels if self.settings.training.targets == "votes" else None)
+        return collate(self.alignment.align(items), self.labels if self.settings.training.targets == "votes" else None)
 
     def losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
         """Cross-entropy of mixed segments."""

@@ -6,6 +6,7 @@ and are filled up with the training mean behind the last valid frame, whose numb
 
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol, Self
 
 import torch
@@ -19,6 +20,7 @@ from serenade.signal.audio import SAMPLE_RATE
 from serenade.signal.augmentation.speed import change_speed
 from serenade.signal.features import FrontEndSettings, LogMelSettings, build_front_end
 from serenade.signal.normaliser import Normaliser, NormaliserSettings
+from serenade.training.alignment import Alignment
 from serenade.training.batches import mean_over_segments
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import Batch, Example, Outputs
@@ -117,6 +119,11 @@ class WindowSystem:
         self.front_end = build_front_end(settings.front_end)
         self.num_bands, _ = self.front_end.shape(SAMPLE_RATE)
 
+    @cached_property
+    def alignment(self) -> Alignment:
+        """Of corpora that are normalised each by its own statistics."""
+        return Alignment(self.network.normaliser)
+
     def to(self, where: device) -> Self:
         """The system with its network on a device; features are extracted on the CPU."""
         self.network.to(where)
@@ -155,7 +162,7 @@ class WindowSystem:
         """
         used = [
             Example(item.utterance, {name: item.inputs[name] for name in names if name in item.inputs}, item.target)
-            for item in items
+            for item in self.alignment.align(items)
         ]
         voted = self.labels if self.settings.training.targets == "votes" else None
         return collate_windows(used, self.settings.window_frames, reach=self.reach if trim else None, voted=voted)
