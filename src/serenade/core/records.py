@@ -389,6 +389,8 @@ class Prediction:
         score: its probability.
         scores: probability of every class, in label order.
         speaker: who talks; None where unknown.
+        uncertain: whether the probability is below what the model is trusted from.
+        attributes: valence, arousal and dominance, where the model tells them; None where it does not.
     """
 
     file: str | None
@@ -398,6 +400,8 @@ class Prediction:
     score: float
     scores: Mapping[str, float]
     speaker: str | None = None
+    uncertain: bool = False
+    attributes: Attributes | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values only."""

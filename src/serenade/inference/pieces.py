@@ -16,7 +16,7 @@ from serenade.core.errors import AudioError, UsageError
 from serenade.signal.audio import SAMPLE_RATE
 from serenade.signal.segments import SegmentSettings, stream_segments
 
-__all__ = ["SHORTEST_S", "SILENCE", "Chunk", "Windows", "cut_windows", "read_pieces"]
+__all__ = ["SHORTEST_S", "SILENCE", "Chunk", "Windows", "cut_windows", "read_pieces", "segments_of"]
 
 SHORTEST_S = 0.1  # half a syllable
 SILENCE = 1e-4  # -80 dB below full scale: under the noise of any microphone, above the dither of a 16-bit file
@@ -80,7 +80,7 @@ def read_pieces(
     level = _Level()
     checked = level.watch(blocks)
     if windows is None:
-        for segments in _segments(checked, settings, group):
+        for segments in segments_of(checked, settings, group):
             yield Chunk(segments, None)
         level.require_speech()
         yield Chunk(torch.empty(0, 0), (0.0, level.samples / SAMPLE_RATE))
@@ -90,14 +90,21 @@ def read_pieces(
         if len(samples) < SHORTEST_S * SAMPLE_RATE or _peak(samples) < SILENCE:
             continue
         pieces += 1
-        for segments in _segments([samples], settings, group):
+        for segments in segments_of([samples], settings, group):
             yield Chunk(segments, None)
         yield Chunk(torch.empty(0, 0), (start / SAMPLE_RATE, (start + len(samples)) / SAMPLE_RATE))
     if pieces == 0:
         level.require_speech()
 
 
-def _segments(blocks: Iterable[Tensor], settings: SegmentSettings | None, group: int) -> Iterator[Tensor]:
+def segments_of(blocks: Iterable[Tensor], settings: SegmentSettings | None, group: int) -> Iterator[Tensor]:
+    """The segments of one piece.
+
+    Args:
+        blocks: consecutive stretches of the piece.
+        settings: how it is cut; None for not at all: one (1, T).
+        group: most segments in one yield.
+    """
     if settings is not None:
         yield from stream_segments(blocks, settings, group=group)
         return

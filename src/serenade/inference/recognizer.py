@@ -1,6 +1,6 @@
 """`Recognizer`: a trained model that is given speech and says how probable each emotion is."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -12,24 +12,30 @@ from torch import Tensor
 from serenade.core.devices import choose_device
 from serenade.core.errors import AudioError, SerenadeError, UsageError
 from serenade.core.labels import LabelSet, canonical_emotion
-from serenade.core.records import UNKNOWN_SPEAKER, Prediction, Utterance
+from serenade.core.records import Attributes, Prediction
+from serenade.core.timelines import SpeakerTurn, Summariser, Timeline
+from serenade.inference.division import TimelineSettings
+from serenade.inference.engines import torch_engine
 from serenade.inference.pieces import Chunk, Windows, read_pieces
 from serenade.inference.prefetch import prefetch
 from serenade.inference.scoring import score_pieces
 from serenade.inference.shipped import find_model, read_card
-from serenade.signal.audio import from_array, stream_audio
-from serenade.signal.segments import SegmentSettings
+from serenade.inference.timeline import Smoother, TimelineStream, rows_of_blocks
+from serenade.signal.audio import SAMPLE_RATE, from_array, stream_audio
 from serenade.systems import load_system
-from serenade.training.system import Example, SegmentSystem, System
+from serenade.training.checkpoints import Calibration, read_calibration
+from serenade.training.system import System
 
 __all__ = ["Recognizer", "Source"]
 
 Source = str | Path | bytes | np.ndarray[Any, Any] | Tensor
 
-# Segments per step of the network. On a CPU, 8 to 16 of GLAM are quickest: 4 take 5 % longer, and 32 take 20 % longer,
-# in page faults. A single short recording pays for all of them (35 ms), so the smaller.
-_BATCH_CPU, _BATCH_GPU = 8, 64
+_EVEN_ODDS = 0.5
 _READERS = 2  # threads that decode while the network works
+
+
+def _nobody(seconds: float) -> None:
+    """Nobody counts."""
 
 
 class Recognizer:
@@ -40,6 +46,8 @@ class Recognizer:
             utterance holds it in memory.
         classes: the only classes to choose from, their probabilities made to sum to 1; None for all of them.
         card: the model card (Markdown).
+        calibration: what makes its probabilities mean what they say; None takes them as they are.
+        name: what to call the model in results.
 
     Raises:
         UsageError: the model does not know one of the classes.
@@ -51,9 +59,11 @@ class Recognizer:
         *,
         classes: Sequence[str] | None = None,
         card: str = "",
+        calibration: Calibration | None = None,
+        name: str = "",
     ) -> None:
-        self.card = card
-        self._scorer = _SegmentScorer(system) if isinstance(system, SegmentSystem) else _UtteranceScorer(system)
+        self.card, self.calibration, self.name = card, calibration, name
+        self._engine = torch_engine(system)
         self._labels = system.labels
         self._kept = _kept_classes(system.labels, classes)
 
@@ -72,7 +82,13 @@ class Recognizer:
         """
         folder = find_model(model)
         system = load_system(folder, choose_device(device))
-        return cls(system, classes=classes, card=read_card(folder))
+        calibration, name = read_calibration(folder), Path(model).name
+        return cls(system, classes=classes, card=read_card(folder), calibration=calibration, name=name)
+
+    @property
+    def uncertain_below(self) -> float:
+        """A class less probable than this is marked as uncertain: it is as likely wrong as right."""
+        return _EVEN_ODDS if self.calibration is None else self.calibration.uncertain_below
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -146,7 +162,7 @@ class Recognizer:
         self, paths: Iterable[str | Path], windows: Windows | None, threads: int
     ) -> Iterator[Prediction | SerenadeError]:
         recordings = prefetch(paths, partial(self._read, windows=windows), threads=_READERS)
-        scored = score_pieces(recordings, self._scorer.logits, batch=self._scorer.batch, threads=threads)
+        scored = score_pieces(recordings, self._engine.logits, batch=self._engine.batch, threads=threads)
         for path, result in scored:
             if isinstance(result, SerenadeError):
                 yield _placed(result, str(path))
@@ -156,61 +172,162 @@ class Recognizer:
     def _one(self, source: Source, sample_rate: int | None, windows: Windows | None) -> Iterator[Prediction]:
         name = str(source) if isinstance(source, str | Path) else None
         chunks = self._read(_checked(source, sample_rate), windows)
-        for _, result in score_pieces([(name, chunks)], self._scorer.logits, batch=self._scorer.batch):
+        for _, result in score_pieces([(name, chunks)], self._engine.logits, batch=self._engine.batch):
             if isinstance(result, SerenadeError):
                 raise _placed(result, name)
             yield self._prediction(name, *result)
 
     def _read(self, source: str | Path | bytes | Tensor, windows: Windows | None) -> Iterator[Chunk]:
         blocks = [source] if isinstance(source, Tensor) else _disk_errors(stream_audio(source))
-        return read_pieces(blocks, self._scorer.segments, windows, group=self._scorer.batch)
+        return read_pieces(blocks, self._engine.segments, windows, group=self._engine.batch)
 
-    def _prediction(self, file: str | None, start_s: float, end_s: float, logits: Tensor) -> Prediction:
-        kept = logits if self._kept is None else logits[list(self._kept)]
+    def stream(
+        self,
+        settings: TimelineSettings | None = None,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+        speakers: Sequence[SpeakerTurn] = (),
+        file: str | None = None,
+    ) -> TimelineStream:
+        """Follow a recording while it arrives: add samples, get rows; many streams may share one recogniser.
+
+        The rows are those of `timeline` for the same samples, whatever the chunks.
+
+        Args:
+            settings: turns or windows, what finds speech, smoothing; None for the defaults.
+            sample_rate: of the samples that will be added, in Hz.
+            speakers: who talks when, where that is known before.
+            file: what to call the recording in its rows.
+
+        Raises:
+            MissingExtraError: the detector is not installed.
+        """
+        chosen = TimelineSettings() if settings is None else settings
+        return TimelineStream(
+            self._engine,
+            partial(self._row, file),
+            chosen,
+            self._smoother(chosen),
+            sample_rate=sample_rate,
+            speakers=speakers,
+        )
+
+    def timeline_rows(
+        self,
+        source: Source,
+        sample_rate: int | None = None,
+        *,
+        settings: TimelineSettings | None = None,
+        speakers: Sequence[SpeakerTurn] = (),
+        threads: int = 1,
+        heard: Callable[[float], None] = _nobody,
+    ) -> Iterator[Prediction]:
+        """The emotions of a recording of any length over time, row by row, at constant memory.
+
+        Args:
+            source: as for a call.
+            sample_rate: as for a call.
+            settings: turns or windows, what finds speech, smoothing; None for the defaults.
+            speakers: who talks when; each has rows of their own.
+            threads: batches of segments that are scored at the same time.
+            heard: told now and then how many more seconds were read.
+
+        Raises:
+            AudioError: it cannot be read.
+            MissingExtraError: its format or the detector needs a package.
+            UsageError: an array without its rate, or speakers of another recording.
+        """
+        chosen = TimelineSettings() if settings is None else settings
+        file = str(source) if isinstance(source, str | Path) else None
+        checked = _checked(source, sample_rate)
+        blocks: Iterable[Tensor] = [checked] if isinstance(checked, Tensor) else _disk_errors(stream_audio(checked))
+        return rows_of_blocks(
+            blocks,
+            self._engine,
+            partial(self._row, file),
+            chosen,
+            self._smoother(chosen),
+            speakers=speakers,
+            threads=threads,
+            heard=lambda samples: heard(samples / SAMPLE_RATE),
+        )
+
+    def timeline(
+        self,
+        source: Source,
+        sample_rate: int | None = None,
+        *,
+        settings: TimelineSettings | None = None,
+        speakers: Sequence[SpeakerTurn] = (),
+        threads: int = 1,
+        heard: Callable[[float], None] = _nobody,
+    ) -> Timeline:
+        """The emotions of a recording of any length over time, as a whole, with a summary per speaker.
+
+        A recording without speech has no rows; that is no error.
+
+        Args:
+            source: as for `timeline_rows`, like all others.
+            sample_rate: of an array.
+            settings: None for the defaults.
+            speakers: who talks when.
+            threads: batches at the same time.
+            heard: told how many more seconds were read.
+
+        Raises:
+            AudioError: it cannot be read.
+            MissingExtraError: its format or the detector needs a package.
+            UsageError: an array without its rate, or speakers of another recording.
+        """
+        chosen = TimelineSettings() if settings is None else settings
+        lengths_s: list[float] = []
+
+        def count(seconds: float) -> None:
+            lengths_s.append(seconds)
+            heard(seconds)
+
+        rows = tuple(
+            self.timeline_rows(source, sample_rate, settings=chosen, speakers=speakers, threads=threads, heard=count)
+        )
+        summariser = Summariser()
+        summariser.add(rows)
+        file = str(source) if isinstance(source, str | Path) else None
+        about = self.about(chosen)
+        return Timeline(file, sum(lengths_s), self.labels, rows, summariser.summaries(), about)
+
+    def about(self, settings: TimelineSettings) -> dict[str, Any]:
+        """How a timeline with these settings is made, for people who find it later."""
+        return {
+            "model": self.name,
+            "temperature": 1.0 if self.calibration is None else self.calibration.temperature,
+            "calibrated": self.calibration is not None,
+            "uncertain_below": self._threshold(settings),
+            "settings": settings.model_dump(mode="json"),
+        }
+
+    def _threshold(self, settings: TimelineSettings) -> float:
+        return self.uncertain_below if settings.uncertain_below is None else settings.uncertain_below
+
+    def _smoother(self, settings: TimelineSettings) -> Smoother:
+        return Smoother(settings.smoothing, self._threshold(settings))
+
+    def _row(self, file: str | None, start_s: float, end_s: float, speaker: str | None, logits: Tensor) -> Prediction:
+        return self._prediction(file, start_s, end_s, logits, speaker)
+
+    def _prediction(
+        self, file: str | None, start_s: float, end_s: float, logits: Tensor, speaker: str | None = None
+    ) -> Prediction:
+        classes = len(self._labels)
+        scored, told = logits[:classes], logits[classes:].tolist()
+        kept = scored if self._kept is None else scored[list(self._kept)]
+        temperature = 1.0 if self.calibration is None else self.calibration.temperature
         # The softmax over some classes is the softmax over all, restricted and made to sum to 1.
-        probabilities = torch.softmax(kept, 0).tolist()
+        probabilities = torch.softmax(kept / temperature, 0).tolist()
         scores = dict(zip(self.labels, probabilities, strict=True))
         label = max(scores, key=scores.__getitem__)
-        return Prediction(file, start_s, end_s, label, scores[label], scores)
-
-
-class _SegmentScorer:
-    """Scores of fixed-length segments, many at a time."""
-
-    def __init__(self, system: SegmentSystem) -> None:
-        self._system = system
-        self._device = _device_of(system)
-        self.batch = _BATCH_CPU if self._device.type == "cpu" else _BATCH_GPU
-        self.segments: SegmentSettings | None = system.evaluation_segments
-        # Convolutions run a sixth quicker on this layout; the results are those of the other within rounding.
-        system.network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
-
-    def logits(self, waveforms: Tensor) -> Tensor:
-        """(N, K) float64 scores of (N, T) segments."""
-        with torch.inference_mode():
-            return self._system.segment_logits(waveforms.to(self._device)).cpu().double()
-
-
-class _UtteranceScorer:
-    """Scores of whole pieces, one at a time, for systems that do not cut."""
-
-    batch = 1
-    segments: SegmentSettings | None = None
-
-    def __init__(self, system: System) -> None:
-        self._system = system
-
-    def logits(self, waveforms: Tensor) -> Tensor:
-        """(1, K) float64 logarithms of the probabilities of a (1, T) piece."""
-        inputs = self._system.extract(waveforms[0], training=False)
-        nobody = Utterance("", Path(), "", UNKNOWN_SPEAKER, None)
-        with torch.inference_mode():
-            outputs = self._system.predict(self._system.collate([Example(nobody, inputs, None)]))
-        return outputs.probabilities.cpu().double().log()
-
-
-def _device_of(system: System) -> torch.device:
-    return next((weight.device for weight in system.network.parameters()), torch.device("cpu"))
+        attributes = Attributes(0.0, 1.0, *told) if told else None
+        uncertain = scores[label] < self.uncertain_below
+        return Prediction(file, start_s, end_s, label, scores[label], scores, speaker, uncertain, attributes)
 
 
 def _kept_classes(labels: LabelSet, classes: Sequence[str] | None) -> tuple[int, ...] | None:

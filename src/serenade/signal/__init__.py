@@ -4,7 +4,7 @@ from typing import Any
 
 from serenade.core.names import NameTable
 
-__all__ = ["FRONT_ENDS", "SIGNAL_VERSION"]
+__all__ = ["DETECTORS", "FRONT_ENDS", "SIGNAL_VERSION"]
 
 SIGNAL_VERSION = 1
 """Raise it when reading, cutting or a front end gives other numbers: features cached before are computed anew."""
@@ -17,5 +17,15 @@ FRONT_ENDS: NameTable[Any] = NameTable(
         ("filter_bank", "serenade.signal.features:FilterBank"),
         ("spectrogram", "serenade.signal.features:Spectrogram"),
         ("mu_law", "serenade.signal.features:MuLawSpectrogram"),
+    ],
+)
+
+DETECTORS: NameTable[Any] = NameTable(
+    "voice activity detector",
+    [
+        ("silero", "serenade.signal.voice_activity:SileroDetector"),
+        ("webrtc", "serenade.signal.voice_activity:WebRtcDetector"),
+        ("energy", "serenade.signal.voice_activity:EnergyDetector"),
+        ("none", "serenade.signal.voice_activity:EverythingDetector"),
     ],
 )

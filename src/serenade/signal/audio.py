@@ -23,7 +23,7 @@ from serenade.signal.fingerprints import Fingerprinter
 if TYPE_CHECKING:  # to examine a recording takes no torch, and loading it a second
     from torch import Tensor
 
-__all__ = ["SAMPLE_RATE", "AudioFacts", "examine", "facts_of", "from_array", "read_audio", "stream_audio"]
+__all__ = ["SAMPLE_RATE", "AudioFacts", "Resampler", "examine", "facts_of", "from_array", "read_audio", "stream_audio"]
 
 SAMPLE_RATE = 16_000
 """The one rate of all waveforms in Serenade, in Hz."""
@@ -141,13 +141,14 @@ def _stream(source: Path | str | bytes, block: int, start_s: float, end_s: float
             yield torch.from_numpy(samples)
 
 
-def from_array(array: Any, sample_rate: int) -> "Tensor":
+def from_array(array: Any, sample_rate: int, *, resample: bool = True) -> "Tensor":
     """Samples in memory as every reader gives them.
 
     Args:
         array: numpy array or tensor: (T,), (T, C) or (C, T). Of two axes the shorter one is the channels; a square is
             (T, C). Floats lie in [-1, 1]; int16, int32, int8 and uint8 are scaled by their range.
         sample_rate: rate of the array in Hz.
+        resample: to 16 kHz; without it the rate stays, for parts of a stream that a `Resampler` takes together.
 
     Returns:
         (T,) mean over channels at 16 kHz; bit for bit what `read_audio` gives for a file of these samples.
@@ -165,7 +166,8 @@ def from_array(array: Any, sample_rate: int) -> "Tensor":
         raise UsageError("audio must be a numpy array or a tensor", found=type(array).__name__)
     samples = _scaled(_time_first(values))
     recording = Recording(int(sample_rate), samples.shape[1], iter([samples]))
-    parts = list(_resampled(_mono_blocks(recording, "audio in memory"), recording.sample_rate))
+    mono = _mono_blocks(recording, "audio in memory")
+    parts = list(_resampled(mono, recording.sample_rate) if resample else mono)
     return torch.from_numpy(np.concatenate(parts))
 
 
@@ -244,24 +246,46 @@ def _mean(block: Samples) -> Samples:
     return mono
 
 
+class Resampler:
+    """A stream of one rate at 16 kHz; its chunks may be of any lengths, the result does not depend on them.
+
+    Args:
+        sample_rate: of what is given, in Hz.
+    """
+
+    def __init__(self, sample_rate: int) -> None:
+        same = sample_rate == SAMPLE_RATE
+        self._stream = None if same else soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+        self._given, self._first = 0, 0.0
+
+    def add(self, samples: Samples) -> Samples:
+        """What the next (n,) samples add to the result; it lags a little behind."""
+        if self._stream is None or not len(samples):
+            return samples
+        self._first = self._first if self._given else float(samples[0])
+        part: Samples = self._stream.resample_chunk(samples)
+        self._given += len(part)
+        return part
+
+    def finish(self) -> Samples:
+        """The rest."""
+        if self._stream is None:
+            return np.zeros(0, dtype=np.float32)
+        part: Samples = self._stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
+        if len(part) == 0 and self._given == 0:  # the recording is shorter than half a sample at 16 kHz
+            return np.array([self._first], dtype=np.float32)
+        return part
+
+
 def _resampled(blocks: Iterable[Samples], sample_rate: int) -> Iterator[Samples]:
     """The same sound at 16 kHz, in parts of any length, at least one sample in all."""
-    if sample_rate == SAMPLE_RATE:
-        yield from blocks
-        return
-    resampler = soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
-    given, first = 0, 0.0
+    resampler = Resampler(sample_rate)
     for block in blocks:
-        first = first if given else float(block[0])
-        part = resampler.resample_chunk(block)
-        given += len(part)
+        part = resampler.add(block)
         if len(part):
             yield part
-    part = resampler.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
-    if len(part):
+    if len(part := resampler.finish()):
         yield part
-    elif given == 0:  # the recording is shorter than half a sample at 16 kHz
-        yield np.array([first], dtype=np.float32)
 
 
 def _blocks_of(length: int, parts: Iterable[Samples]) -> Iterator[Samples]:

@@ -25,6 +25,7 @@ Target numbers: none; no cell of the paper's tables could be read.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, Self
 
 import torch
@@ -43,7 +44,7 @@ from serenade.nn.masking import masked_mean_squares
 from serenade.nn.soft_targets import class_shares, soft_cross_entropy
 from serenade.signal.normaliser import Normaliser
 from serenade.training.batches import target_attributes
-from serenade.training.system import Batch, Example, UnlabelledUse
+from serenade.training.system import Batch, Example, Outputs, UnlabelledUse
 from serenade.training.treatments import Padded, Treated, TreatmentSettings, draw_item, treat
 from serenade.training.window_system import WindowNetwork, WindowSystem, WindowSystemSettings
 
@@ -259,6 +260,14 @@ class MtlAugSystem(WindowSystem):
         rows = denoised[batch.inputs["treatment"]]
         features = torch.where(rows[:, None, None], clean.features, treated.audio.features)
         return Padded(features, torch.where(rows, clean.lengths, treated.audio.lengths))
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Softmax per window, averaged; attributes where they were learnt."""
+        outputs = super().predict(batch)
+        if self.network.attributes is None:
+            return outputs
+        told = self.network.attributes(outputs.embeddings)  # linear, so that of the mean is the mean over windows
+        return replace(outputs, attributes=told.clamp(0.0, 1.0))
 
     def after_step(self) -> None:
         """Move the centers after the embeddings of the step; mixtures are left out."""

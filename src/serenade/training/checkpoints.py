@@ -5,7 +5,7 @@ import platform
 import shutil
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,16 @@ from serenade.core.files import storage_errors, write_bytes, write_text
 from serenade.core.labels import LabelSet
 from serenade.core.settings import dump_toml
 
-__all__ = ["FORMAT", "Checkpoint", "read_checkpoint", "versions", "write_checkpoint"]
+__all__ = [
+    "FORMAT",
+    "Calibration",
+    "Checkpoint",
+    "read_calibration",
+    "read_checkpoint",
+    "versions",
+    "write_calibration",
+    "write_checkpoint",
+]
 
 FORMAT = 1
 _WEIGHTS_FILE, _DESCRIPTION_FILE = "weights.safetensors", "model.toml"
@@ -37,6 +46,29 @@ def versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a model's probabilities are made to mean what they say.
+
+    Args:
+        temperature: scores are divided by it before the softmax.
+        fitted_on: what it was fitted on, in words.
+        predictions: how many predictions those were.
+        uncertain_below: the highest probability from which the model's class is more likely right than wrong.
+    """
+
+    temperature: float
+    fitted_on: str
+    predictions: int
+    uncertain_below: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise ValueError(f"a temperature must be positive, not {self.temperature}")
+        if not 0 <= self.uncertain_below <= 1:
+            raise ValueError(f"a probability lies from 0 to 1, not at {self.uncertain_below}")
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What a model folder holds.
 
@@ -47,6 +79,7 @@ class Checkpoint:
         weights: state dictionary of the system's network.
         about: what the model was trained on and how, for people.
         versions: of the packages that wrote it.
+        calibration: of its probabilities; None where it was not fitted.
     """
 
     system: str
@@ -55,6 +88,7 @@ class Checkpoint:
     weights: Mapping[str, torch.Tensor]
     about: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=versions)
+    calibration: Calibration | None = None
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
@@ -71,6 +105,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
         "labels": list(checkpoint.labels.names),
         "versions": dict(checkpoint.versions),
         "about": dict(checkpoint.about),
+        "calibration": None if checkpoint.calibration is None else asdict(checkpoint.calibration),
         "settings": dict(checkpoint.settings),
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
@@ -103,7 +138,42 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         weights=_read_weights(folder / _WEIGHTS_FILE),
         about=description.get("about", {}),
         versions=description.get("versions", {}),
+        calibration=_calibration_of(description, folder),
     )
+
+
+def read_calibration(folder: Path) -> Calibration | None:
+    """The calibration of a model folder; None where it was not fitted.
+
+    Raises:
+        CheckpointError: as `read_checkpoint`.
+    """
+    return _calibration_of(_read_description(folder), folder)
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Store a calibration with a model that is there; an older one is replaced.
+
+    Raises:
+        CheckpointError: as `read_checkpoint`.
+        StorageError: the disk is full or refuses.
+    """
+    description = _read_description(folder)
+    settings = description.pop("settings", {})  # stays last: it is long
+    changed = {**description, "calibration": asdict(calibration), "settings": settings}
+    write_text(folder / _DESCRIPTION_FILE, dump_toml(changed))
+
+
+def _calibration_of(description: Mapping[str, Any], folder: Path) -> Calibration | None:
+    stated = description.get("calibration")
+    if stated is None:
+        return None
+    try:
+        return Calibration(**stated)
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            "the calibration of the model is damaged", where=folder / _DESCRIPTION_FILE, found=str(error)
+        ) from error
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
