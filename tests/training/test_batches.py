@@ -9,6 +9,7 @@ from serenade.training.batches import (
     collate,
     draw_segments,
     mean_over_segments,
+    num_rows,
     num_segments,
     split_segments,
     upsample,
@@ -68,3 +69,17 @@ def test_attributes_are_targets_on_a_scale_from_0_to_1_and_nan_where_missing() -
     nan = float("nan")
     expected = torch.tensor([[nan, nan, nan], [(2 - 1) / 4, 1.0, 0.0], [nan, 0.75, nan]])
     torch.testing.assert_close(found, expected, equal_nan=True)
+
+
+def test_batches_hold_no_more_rows_than_asked_and_a_longer_item_is_alone() -> None:
+    utterance = toy_examples(1)[0].utterance
+    rows = [3, 3, 2, 9, 1, 4]
+    items = [
+        Example(utterance, {"audio": torch.zeros(n - 1, 2), "face": torch.zeros(1, 2), "text": torch.zeros(5)}, 0)
+        for n in rows
+    ]
+    assert [num_rows(item) for item in items] == rows
+    cut = [[num_rows(item) for item in chunk] for chunk in batches(items, 8, range(6), 6)]
+    assert cut == [[3, 3], [2], [9], [1, 4]]
+    assert [len(chunk) for chunk in batches(items, 2, range(6), 100)] == [2, 2, 2]
+    assert [len(chunk) for chunk in batches(items, 8, [5, 4], 100)] == [2]

@@ -13,6 +13,7 @@ from serenade.corpora import Selection, read_corpus
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings
 from serenade.signal.audio import examine, read_audio
 from serenade.training.cache import FeatureCache
+from serenade.training.fusion_system import UtteranceSystem
 from serenade.training.system import Example, System
 
 __all__ = ["ProgressCallback", "data_fingerprint", "make_examples", "read_corpora"]
@@ -103,16 +104,25 @@ def make_examples(
     """
     examples = []
     for utterance in utterances:
-        key = f"{utterance.content}|{system.cache_key(training=training)}"
+        key = f"{utterance.content}|{system.cache_key(training=training)}{_beside_the_sound(utterance, system)}"
         inputs = cache.get(key, lambda u=utterance: _extract(u, system, training))  # type: ignore[misc] # bound now
         target = None if utterance.emotion is None else system.labels.index(utterance.emotion)
-        if all(len(tensor) for tensor in inputs.values()):
+        if inputs and all(len(tensor) for tensor in inputs.values()):
             examples.append(Example(utterance, inputs, target))
         if progress is not None:
             progress()
     return examples
 
 
+def _beside_the_sound(utterance: Utterance, system: System) -> str:
+    """Names what else of an utterance a system looks at; empty where there is nothing."""
+    if not isinstance(system, UtteranceSystem):
+        return ""
+    return "|" + hashlib.sha256(system.utterance_key(utterance).encode()).hexdigest()
+
+
 def _extract(utterance: Utterance, system: System, training: bool) -> dict[str, Tensor]:
+    if isinstance(system, UtteranceSystem):
+        return system.extract_utterance(utterance)
     waveform = read_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
     return dict(system.extract(waveform, training=training))

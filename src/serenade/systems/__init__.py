@@ -31,6 +31,7 @@ SYSTEMS: NameTable[type[System]] = NameTable(
         ("mfcc_gmm", "serenade.systems.mfcc_gmm:MfccGmmSystem"),
         ("mtl_aug", "serenade.systems.mtl_aug:MtlAugSystem"),
         ("ss_aae", "serenade.systems.ss_aae:SsAaeSystem"),
+        ("mesm", "serenade.systems.mesm:MesmSystem"),
     ],
 )
 
@@ -62,6 +63,10 @@ PRESETS: dict[str, str] = {
     "stl-center": "mtl_aug",
     "mtl-dim": "mtl_aug",
     "ss-aae": "ss_aae",
+    "fe2e-cpu": "mesm",
+    "mesm-cpu": "mesm",
+    "fe2e": "mesm",
+    "mesm": "mesm",
 }
 
 

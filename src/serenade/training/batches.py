@@ -14,6 +14,7 @@ __all__ = [
     "collate",
     "draw_segments",
     "mean_over_segments",
+    "num_rows",
     "num_segments",
     "split_segments",
     "target_attributes",
@@ -105,6 +106,22 @@ def target_shares(example: Example, labels: LabelSet) -> Tensor:
     return one_hot
 
 
+def num_rows(example: Example) -> int:
+    """Rows of all inputs that have more than one axis: segments, windows, faces and pieces of sound together."""
+    return sum(len(tensor) for tensor in example.inputs.values() if tensor.ndim > 1)
+
+
+def _starts(rows: Sequence[int], batch_size: int, most_rows: int) -> list[int]:
+    """Where batches begin that hold at most so many items and rows."""
+    starts, held = [0], 0
+    for place, count in enumerate(rows):
+        if place > starts[-1] and (held + count > most_rows or place - starts[-1] == batch_size):
+            starts.append(place)
+            held = 0
+        held += count
+    return starts
+
+
 def mean_over_segments(values: Tensor, lengths: Tensor) -> Tensor:
     """Mean of the segments of each example.
 
@@ -120,13 +137,23 @@ def mean_over_segments(values: Tensor, lengths: Tensor) -> Tensor:
     return sums / lengths[:, None]
 
 
-def batches(items: Sequence[Example], batch_size: int, order: Sequence[int]) -> Iterator[list[Example]]:
+def batches(
+    items: Sequence[Example], batch_size: int, order: Sequence[int], most_rows: int | None = None
+) -> Iterator[list[Example]]:
     """Items in the order given, cut into batches; a last batch of one joins the one before.
 
     Batch normalisation cannot be trained on a single segment, and a batch of one would drift its statistics.
+
+    Args:
+        items: to be cut.
+        batch_size: most items of a batch.
+        order: places in `items`.
+        most_rows: most rows of a batch, an item with more is alone; a last batch of one stays. None for any number.
     """
     starts = list(range(0, len(order), batch_size))
-    if len(starts) > 1 and len(order) - starts[-1] == 1:
+    if most_rows is not None:
+        starts = _starts([num_rows(items[index]) for index in order], batch_size, most_rows)
+    elif len(starts) > 1 and len(order) - starts[-1] == 1:
         starts.pop()
     for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
         yield [items[index] for index in order[start:stop]]

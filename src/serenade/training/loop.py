@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from serenade.core.errors import TrainingError, UsageError
 from serenade.core.seeding import derive_seed
 from serenade.evaluation.metrics import confusion, ua, wa
+from serenade.training.answers import AnsweringSystem
 from serenade.training.averaging import BestEpochs, WeightAverage
 from serenade.training.batches import batches, num_segments
 from serenade.training.schedule import merit, plan_epoch, ranking, step_rate
@@ -163,6 +164,7 @@ def train(
         system.fit(training, selection, seed)
         return Trained((), 1, _timing(started, cpu_started, ()))
     _require_parts(system, settings, unlabelled)
+    _require_thresholds(system, settings)
     best = BestEpochs(settings.average_best, folder / "best" if folder is not None else None, key)
     run = _Run(system, settings, seed, device, unlabelled, augment, best)
     run.resume(folder, key)
@@ -265,7 +267,7 @@ class _Run:
             with self.average.applied():
                 scored = score(self.system, selection, self.device)
             network_s += time.perf_counter() - began
-            entry["selection"] = {"loss": scored.loss, "wa": scored.wa, "ua": scored.ua}
+            entry["selection"] = self._figures(scored, selection)
         entry["seconds"] = time.perf_counter() - started
         entry["network_seconds"] = network_s
         self._keep_best(entry)
@@ -290,8 +292,15 @@ class _Run:
         found: dict[str, Any] = {"epochs": order[: self.settings.average_best], "asked": self.settings.average_best}
         if selection:
             scored = score(self.system, selection, self.device)
-            found["selection"] = {"loss": scored.loss, "wa": scored.wa, "ua": scored.ua}
+            found["selection"] = self._figures(scored, selection)
         return found
+
+    def _figures(self, scored: Scored, selection: Sequence[Example]) -> dict[str, float]:
+        """Figures of the selection part; where there are thresholds, they are chosen on it."""
+        figures = {"loss": scored.loss, "wa": scored.wa, "ua": scored.ua}
+        if isinstance(self.system, AnsweringSystem):
+            figures["f1"] = self.system.choose_thresholds(selection, scored.embeddings)
+        return figures
 
     def _refresh_norms(self, training: Sequence[Example]) -> None:
         """Statistics of batch normalisation of the weights at hand: the plain mean over the training part's batches."""
@@ -317,7 +326,7 @@ class _Run:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "epoch", epoch))
         items = self.system.training_items(training, generator)
         order = torch.randperm(len(items), generator=generator).tolist()
-        chunks = list(batches(items, self.settings.batch_size, order))
+        chunks = list(batches(items, self.settings.batch_size, order, self.settings.batch_frames))
         self.network.train()
         totals: dict[str, Tensor] = {}
         network_s, seen, steps = 0.0, 0, 0
@@ -387,6 +396,15 @@ def _require_parts(system: System, settings: TrainingSettings, unlabelled: Unlab
             "this system's losses are of whole batches and cannot be had in parts",
             found=f"training.micro_batch_size = {settings.micro_batch_size}",
             hint="Leave it out, and set training.batch_size lower",
+        )
+
+
+def _require_thresholds(system: System, settings: TrainingSettings) -> None:
+    if settings.criterion == "f1" and not isinstance(system, AnsweringSystem):
+        raise UsageError(
+            "this system has no thresholds, by which F1 of the emotions is counted",
+            found="training.criterion = f1",
+            expected="mean, ua or wa",
         )
 
 

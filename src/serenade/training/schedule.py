@@ -119,6 +119,6 @@ def merit(entry: Mapping[str, Any], settings: TrainingSettings) -> Merit:
     figures = entry["selection"]
     if settings.criterion == "wa":
         return figures["wa"], -figures["loss"], entry["epoch"]
-    if settings.criterion == "ua":
-        return (figures["ua"],)
+    if settings.criterion in ("ua", "f1"):
+        return (figures[settings.criterion],)
     return (figures["wa"] + figures["ua"]) / 2, -figures["loss"]

@@ -15,6 +15,12 @@ class TrainingSettings(Settings):
 
     epochs: int = Field(50, ge=1, le=10_000)
     batch_size: int = Field(32, ge=2, description="items per step; a last batch of one is joined to the one before")
+    batch_frames: int | None = Field(
+        None,
+        ge=1,
+        description="most rows of all items of a step together (segments; faces and pieces of sound), whatever their "
+        "number: bounds the memory; a longer item is a step of its own; unset: no limit",
+    )
     micro_batch_size: int | None = Field(
         None,
         ge=2,
@@ -57,10 +63,10 @@ class TrainingSettings(Settings):
     selection: Literal["validation", "last"] = Field(
         "validation", description="weights kept: the best epoch on the validation part, or those of the last epoch"
     )
-    criterion: Literal["mean", "ua", "wa"] = Field(
+    criterion: Literal["mean", "ua", "wa", "f1"] = Field(
         "mean",
         description="best validation epoch: mean of WA and UA, then the lower loss; or UA, then the earlier one; or "
-        "WA, then the lower loss, then the later one",
+        "WA, then the lower loss, then the later one; f1, of systems with thresholds: mean F1 of the emotions",
     )
     average_best: int = Field(
         1,
