@@ -13,7 +13,6 @@ from torch import Tensor
 
 from serenade.core.errors import AudioError
 from serenade.signal.audio import SAMPLE_RATE
-from serenade.signal.convolution import convolve
 
 __all__ = ["SpeechLevel", "active_level_db", "is_silent", "power_level_db", "speech_level_db"]
 
@@ -27,7 +26,12 @@ _MARGIN_DB = 15.9
 # 2^-15 to 2^-1 in the standard, which is for 16-bit samples; floats may be quieter and louder
 _THRESHOLDS = 2.0 ** torch.arange(-30, 9, dtype=torch.float64)
 
-_SMOOTHING_LASTS_S = 24 * _TIME_CONSTANT_S  # the smoothing's response: what comes later is 1e-9 of it
+_BLOCK = 128  # samples; longer and shorter ones take more time
+_STEPS = torch.arange(_BLOCK, dtype=torch.float64)
+_DECAY = math.exp(-1 / (_TIME_CONSTANT_S * SAMPLE_RATE))
+_DECAYS = _DECAY ** (_STEPS + 1)
+_DECAY_OF_BLOCK = float(_DECAYS[-1])
+_WITHIN = (1 - _DECAY) * (_DECAY ** (_STEPS - _STEPS[:, None])).triu()
 _SILENT_POWER = 1e-10  # -100 dB, the power of half a step of 16 bits
 
 
@@ -84,10 +88,21 @@ def speech_level_db(waveform: Tensor, level: SpeechLevel = "active") -> float:
 
 
 def _envelope(samples: Tensor) -> Tensor:
-    """The magnitude through two first-order averages: their response is ``(1 - g)^2 (n + 1) g^n``."""
-    g = math.exp(-1 / (_TIME_CONSTANT_S * SAMPLE_RATE))
-    places = torch.arange(round(_SMOOTHING_LASTS_S * SAMPLE_RATE), dtype=torch.float64)
-    return convolve(samples.abs(), (1 - g) ** 2 * (places + 1) * g**places)
+    """The magnitude through two first-order averages."""
+    return _smoothed(_smoothed(samples.abs()))
+
+
+def _smoothed(values: Tensor) -> Tensor:
+    """``y[n] = g y[n - 1] + (1 - g) x[n]``: within blocks as a matrix product, from block to block as it stands."""
+    count = len(values)
+    rows = torch.nn.functional.pad(values, (0, -count % _BLOCK)).reshape(-1, _BLOCK)
+    smoothed = rows @ _WITHIN
+    carried, before = 0.0, []
+    for last in smoothed[:, -1].tolist():
+        before.append(carried)
+        carried = last + _DECAY_OF_BLOCK * carried
+    smoothed += torch.tensor(before, dtype=torch.float64)[:, None] * _DECAYS
+    return smoothed.ravel()[:count]
 
 
 def _held_maximum(values: Tensor, length: int) -> Tensor:

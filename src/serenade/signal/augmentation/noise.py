@@ -15,6 +15,8 @@ from serenade.signal.speech_level import SpeechLevel
 
 __all__ = ["Noise", "NoiseSettings", "coloured_noise"]
 
+_QUICK = 4096
+
 
 class NoiseSettings(StepSettings):
     """Level of the speech over that of the noise."""
@@ -29,13 +31,14 @@ class NoiseSettings(StepSettings):
 
 def coloured_noise(colour: Literal["pink", "white"], length: int, generator: Generator) -> Tensor:
     """(length,) noise of power 1; that of pink noise falls by 3 dB an octave."""
-    white = torch.randn(length, generator=generator)
     if colour == "white" or length < 4:
-        return white
-    spectrum = torch.fft.rfft(white)
+        return torch.randn(length, generator=generator)
+    # Of a length whose transform is quick, for it is six times as slow at others; then cut.
+    whole = -(-length // _QUICK) * _QUICK
+    spectrum = torch.fft.rfft(torch.randn(whole, generator=generator))
     spectrum[1:] /= torch.arange(1, len(spectrum)).sqrt()
     spectrum[0] = 0
-    pink: Tensor = torch.fft.irfft(spectrum, n=length)
+    pink: Tensor = torch.fft.irfft(spectrum, n=whole)[:length]
     return pink.div(pink.square().mean().sqrt())
 
 
