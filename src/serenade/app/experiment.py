@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 10  # files left out that are named
 
-__all__ = ["Shown", "conditions", "experiment_settings", "tell"]
+__all__ = ["Shown", "conditions", "corpus_option", "experiment_settings", "tell"]
 
 
 def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: Sequence[str]) -> "ExperimentSettings":
@@ -37,10 +37,10 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
     values = load_toml(config) if config is not None else {}
     options = {key: value for key, value in given.items() if value is not None}
     if options.get("corpora"):
-        options["corpora"] = [_corpus(text) for text in options["corpora"]]
+        options["corpora"] = [corpus_option(text) for text in options["corpora"]]
     beside = {"corpora": options.pop("unlabelled", None), "hours": options.pop("unlabelled_hours", None)}
     if beside["corpora"]:
-        beside["corpora"] = [_corpus(text) for text in beside["corpora"]]
+        beside["corpora"] = [corpus_option(text) for text in beside["corpora"]]
     if "split" in options:
         options["split"] = parse_split(options["split"]).model_dump(mode="json", exclude_none=True)
     if "where" in options:
@@ -58,7 +58,12 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
     return make_settings(ExperimentSettings, values, where=str(config) if config is not None else "options")
 
 
-def _corpus(text: str) -> dict[str, str]:
+def corpus_option(text: str) -> dict[str, str]:
+    """A corpus and where it lies, from NAME=PATH.
+
+    Raises:
+        UsageError: the text is not of this form.
+    """
     name, equals, root = text.partition("=")
     if not equals or not root:
         raise UsageError("a corpus is given as NAME=PATH", found=text, expected="such as emodb=/data/emodb")

@@ -18,7 +18,7 @@ from serenade.signal.audio import examine
 from serenade.training.cache import FeatureCache
 from serenade.training.system import Example, System
 
-__all__ = ["Pieces", "describe_unlabelled", "read_unlabelled"]
+__all__ = ["Cuts", "Pieces", "describe_unlabelled", "read_speech", "read_unlabelled", "without_labels"]
 
 
 def read_unlabelled(settings: ExperimentSettings, progress: ProgressCallback | None = None) -> Listing:
@@ -30,7 +30,16 @@ def read_unlabelled(settings: ExperimentSettings, progress: ProgressCallback | N
         CorpusError: a corpus is not there, or nothing usable is left.
         UsageError: more hours are asked for than there are.
     """
-    wanted = settings.unlabelled
+    return read_speech(settings.unlabelled, progress)
+
+
+def read_speech(wanted: UnlabelledSettings, progress: ProgressCallback | None = None) -> Listing:
+    """As `read_unlabelled`, of the settings of the unlabelled speech alone.
+
+    Raises:
+        CorpusError: a corpus is not there, or nothing usable is left.
+        UsageError: more hours are asked for than there are.
+    """
     if not wanted.corpora:
         return Listing(())
     names = Counter[str]()
@@ -46,7 +55,7 @@ def read_unlabelled(settings: ExperimentSettings, progress: ProgressCallback | N
             if refused is not None:
                 left_out.append(refused)
             else:
-                kept[str(utterance.content)] = _bare(utterance, f"unlabelled/{prefix}/{utterance.id}")
+                kept[str(utterance.content)] = without_labels(utterance, f"unlabelled/{prefix}/{utterance.id}")
     _require_some(wanted.corpora, kept, left_out)
     return Listing(_some_hours(sorted(kept.values(), key=lambda u: u.id), wanted), tuple(left_out))
 
@@ -60,7 +69,7 @@ def _refused(utterance: Utterance, wanted: UnlabelledSettings, kept: dict[str, U
     return None
 
 
-def _bare(utterance: Utterance, name: str) -> Utterance:
+def without_labels(utterance: Utterance, name: str) -> Utterance:
     """Without what is not used: 100 hours are some 30,000 of them."""
     return utterance.with_(id=name, emotion=None, text=None, votes={}, extra={}, split=None, fold=None, attributes=None)
 
@@ -111,37 +120,22 @@ def describe_unlabelled(utterances: Sequence[Utterance]) -> dict[str, object] | 
     }
 
 
-class Pieces:
-    """Unlabelled speech as training sees it: examples made from the cache, or from the recording, when asked for.
-
-    A recording longer than a piece is cut into equal pieces. Only the list of recordings is in memory.
+class Cuts:
+    """Recordings cut into equal pieces where they are longer than a piece; only the list of them is in memory.
 
     Args:
-        utterances: from `read_unlabelled`.
-        system: makes the inputs.
-        cache: keeps them.
+        utterances: examined ones.
         piece_s: longest piece.
     """
 
-    def __init__(self, utterances: Iterable[Utterance], system: System, cache: FeatureCache, piece_s: float) -> None:
+    def __init__(self, utterances: Iterable[Utterance], piece_s: float) -> None:
         self.utterances: Sequence[Utterance] = tuple(utterances)
-        self._system, self._cache = system, cache
         counts = [max(1, math.ceil((u.duration_s or 0.0) / piece_s - 1e-6)) for u in self.utterances]
         self._ends = np.fromiter(accumulate(counts), dtype=np.int64, count=len(counts))
 
     def __len__(self) -> int:
         """How many pieces there are."""
         return int(self._ends[-1]) if len(self._ends) else 0
-
-    def __getitem__(self, index: int) -> Example:
-        """A piece as an example.
-
-        Raises:
-            AudioError: the recording cannot be read any more.
-            IndexError: there is no such piece.
-        """
-        (example,) = make_examples([self.piece(index)], self._system, self._cache, training=True)
-        return example
 
     def piece(self, index: int) -> Utterance:
         """The part of a recording that a piece is.
@@ -154,6 +148,31 @@ class Pieces:
         place = int(np.searchsorted(self._ends, index, side="right"))
         first = int(self._ends[place - 1]) if place else 0
         return _part(self.utterances[place], index - first, int(self._ends[place]) - first)
+
+
+class Pieces(Cuts):
+    """Unlabelled speech as training sees it: examples made from the cache, or from the recording, when asked for.
+
+    Args:
+        utterances: from `read_unlabelled`.
+        system: makes the inputs.
+        cache: keeps them.
+        piece_s: longest piece.
+    """
+
+    def __init__(self, utterances: Iterable[Utterance], system: System, cache: FeatureCache, piece_s: float) -> None:
+        super().__init__(utterances, piece_s)
+        self._system, self._cache = system, cache
+
+    def __getitem__(self, index: int) -> Example:
+        """A piece as an example.
+
+        Raises:
+            AudioError: the recording cannot be read any more.
+            IndexError: there is no such piece.
+        """
+        (example,) = make_examples([self.piece(index)], self._system, self._cache, training=True)
+        return example
 
 
 def _part(utterance: Utterance, number: int, count: int) -> Utterance:
