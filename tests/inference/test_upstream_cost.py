@@ -8,7 +8,7 @@ import torch
 from serenade.inference.upstream_cost import UpstreamFacts, describe_upstream, extraction_cost, measure_speed
 from serenade.models.upstreams.upstream import Frames, Upstream
 
-LARGE = UpstreamFacts("hubert", 422, 315_000_000, 25, 1024, 50.0, 16000, 0.025, None)
+LARGE = UpstreamFacts("hubert", 422, 315_000_000, 25, 1024, "speech", 50.0, 16000, 0.025, None)
 
 
 class Slow(Upstream):
@@ -38,7 +38,7 @@ def test_seven_hours_of_a_large_upstream_take_2_6_gb_a_layer() -> None:
 
 def test_facts_are_read_from_the_upstream() -> None:
     facts = describe_upstream(Slow(0))
-    assert facts == UpstreamFacts("slow", 1, 8, 2, 3, 10.0, 1000, 0.1, None)
+    assert facts == UpstreamFacts("slow", 1, 8, 2, 3, "speech", 10.0, 1000, 0.1, None)
 
 
 def test_speed_is_sound_by_time() -> None:

@@ -21,6 +21,15 @@ WAVEFORM: dict[str, tuple[str, dict[str, Any]]] = {
     "data2vec-audio": ("Data2VecAudio", {"conv_bias": False, "num_conv_pos_embeddings": 3, "conv_pos_kernel_size": 5}),
 }
 
+TEXT: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": ("Bert", {}),
+    "albert": ("Albert", {"embedding_size": 8}),
+    "distilbert": ("DistilBert", {"dim": 16, "n_layers": 3, "n_heads": 2, "hidden_dim": 32}),
+    "roberta": ("Roberta", {"max_position_embeddings": 130, "pad_token_id": 1}),
+    "xlm-roberta": ("XLMRoberta", {"max_position_embeddings": 20, "pad_token_id": 1}),
+}
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "am", "so", "happy", "sad", "angry", "no", "##t", "!"]
+
 
 def make_network(name: str, head: str = "Model", **changes: object) -> Any:
     """A network of the library with drawn weights, also those that the library would draw as zeros and ones."""
@@ -57,4 +66,21 @@ def write_checkpoint(folder: Path, name: str, head: str = "Model", **changes: ob
         transformers.WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
     else:
         transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+    return network
+
+
+def write_text_checkpoint(folder: Path, name: str, head: str = "Model", **changes: object) -> Any:
+    """A checkpoint folder of a text encoder with a word-piece tokenizer; returns the network in it."""
+    import transformers
+
+    prefix, settings = TEXT[name]
+    torch.manual_seed(sum(map(ord, name)))
+    config = getattr(transformers, f"{prefix}Config")(**(SIZES | {"vocab_size": len(WORDS)} | settings | changes))
+    network = getattr(transformers, f"{prefix}{head}")(config).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    network.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
+    transformers.BertTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
     return network

@@ -123,9 +123,9 @@ def test_folders_that_are_no_upstream_are_refused(tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").unlink()
     with pytest.raises(CheckpointError, match=r"it has no preprocessor_config\.json.*take it from where"):
         open_upstream(tmp_path)
-    set_config(tmp_path, model_type="bert")
+    set_config(tmp_path, model_type="gpt2")
     with pytest.raises(
-        CheckpointError, match=r"no known upstream.*Found: model_type 'bert'\. Expected: one of wav2vec2"
+        CheckpointError, match=r"no known upstream.*Found: model_type 'gpt2'\. Expected: one of wav2vec2"
     ):
         open_upstream(tmp_path)
     (tmp_path / "config.json").write_text("{")

@@ -55,7 +55,8 @@ def library_layers(name: str, network: Any, waveform: torch.Tensor) -> list[torc
 
 
 def test_every_architecture_is_tested(checkpoints: dict[str, tuple[Path, Any]]) -> None:
-    assert {open_upstream(folder).kind for folder, _ in checkpoints.values()} == set(ARCHITECTURES)
+    speech_kinds = {kind for kind, architecture in ARCHITECTURES.items() if architecture.modality == "speech"}
+    assert {open_upstream(folder).kind for folder, _ in checkpoints.values()} == speech_kinds
 
 
 @every_upstream

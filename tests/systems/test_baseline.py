@@ -10,7 +10,8 @@ from sklearn.preprocessing import StandardScaler
 
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
-from serenade.systems.baseline import BaselineSettings, BaselineSystem, _statistics_over_time
+from serenade.signal.functionals import statistics_over_time
+from serenade.systems.baseline import BaselineSettings, BaselineSystem
 from serenade.training.system import Example
 
 LABELS = LabelSet(("angry", "happy", "sad"))
@@ -75,7 +76,7 @@ def test_statistics_equal_plain_numpy() -> None:
         ]
     )
     # the quantile levels are float32
-    np.testing.assert_allclose(_statistics_over_time(bands.float()).numpy(), expected, atol=1e-5)
+    np.testing.assert_allclose(statistics_over_time(bands.float()).numpy(), expected, atol=1e-5)
 
 
 def test_one_sample_still_gives_finite_statistics() -> None:

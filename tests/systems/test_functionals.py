@@ -16,7 +16,7 @@ from serenade.experiments.run import prepare, run_experiment
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings
 from serenade.experiments.summary import summarise
 from serenade.reports.tables import result_table
-from serenade.systems import functionals
+from serenade.signal import functionals
 from serenade.systems.functionals import FunctionalsSettings, FunctionalsSystem
 from serenade.training.system import DeclaringSystem, Example
 

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from serenade.core.errors import StorageError
 
 __all__ = [
     "cache_folder",
+    "locked",
     "read_json",
     "read_json_lines",
     "storage_errors",
@@ -61,6 +63,30 @@ def storage_errors(path: Path) -> Iterator[None]:
             where=path,
             hint="Free some space or choose another folder; what was finished before is kept",
         ) from error
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Hold a lock against other processes; waits for it, and yields the handle of its file, open to read and write."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        _lock(handle)
+        yield handle
+    finally:
+        os.close(handle)  # also lets go of the lock
 
 
 def write_bytes(path: Path, data: bytes) -> None:

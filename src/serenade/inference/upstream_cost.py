@@ -25,7 +25,8 @@ class UpstreamFacts:
         parameters: how many numbers are in its parameters.
         num_layers: blocks + 1.
         dim: numbers in a frame.
-        frame_rate: frames per second.
+        modality: what it takes, "speech" or "text".
+        frame_rate: frames per second; None where they are not evenly spaced in time.
         sample_rate: of the waveforms it takes, in hertz.
         shortest_s: the shortest recording it takes.
         longest_s: the longest, None where there is no limit.
@@ -36,7 +37,8 @@ class UpstreamFacts:
     parameters: int
     num_layers: int
     dim: int
-    frame_rate: float
+    modality: str
+    frame_rate: float | None
     sample_rate: int
     shortest_s: float
     longest_s: float | None
@@ -66,6 +68,7 @@ def describe_upstream(upstream: Upstream) -> UpstreamFacts:
         parameters=sum(parameter.numel() for parameter in upstream.parameters()),
         num_layers=upstream.num_layers,
         dim=upstream.dim,
+        modality=upstream.modality,
         frame_rate=upstream.frame_rate,
         sample_rate=upstream.sample_rate,
         shortest_s=upstream.least_samples / upstream.sample_rate,
@@ -103,12 +106,13 @@ def _time(upstream: Upstream, clip: torch.Tensor, lengths: torch.Tensor) -> floa
 
 
 def extraction_cost(facts: UpstreamFacts, corpus_hours: float, speed: float) -> ExtractionCost:
-    """What extracting a corpus costs.
+    """What extracting a corpus costs; the room of frames that are not evenly spaced in time is not told.
 
     Args:
         facts: of the upstream.
         corpus_hours: of speech.
         speed: seconds of sound per second.
     """
-    one_layer = corpus_hours * 3600 * facts.frame_rate * facts.dim * _BYTES_PER_NUMBER / _GIB
+    frame_rate = 0.0 if facts.frame_rate is None else facts.frame_rate
+    one_layer = corpus_hours * 3600 * frame_rate * facts.dim * _BYTES_PER_NUMBER / _GIB
     return ExtractionCost(corpus_hours / speed, one_layer, facts.num_layers * one_layer)

@@ -79,6 +79,7 @@ class Encoder(nn.Module):
             )
         )
         self.reach = _reach(settings.kernels)
+        self.frames_per_step = _FRAMES_PER_STEP
 
     @staticmethod
     def num_steps(lengths: Tensor) -> Tensor:

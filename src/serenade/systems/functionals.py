@@ -14,34 +14,25 @@ recording's features need openSMILE, the classifier needs neither it nor scikit-
 Target numbers (UA, leave one speaker out): EMO-DB without disgust 70 (eGeMAPS) and 79 (ComParE).
 """
 
-from functools import cache
-from importlib import metadata
-from typing import Any, Literal
+from torch import Tensor
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-from serenade.core.errors import MissingPluginError
 from serenade.core.labels import LabelSet
-from serenade.signal.audio import SAMPLE_RATE
+from serenade.signal.functionals import (
+    OPENSMILE_LICENCE,
+    FeatureSet,
+    opensmile_functionals,
+    opensmile_version,
+    opensmile_width,
+)
 from serenade.training.one_vector import OneVectorSettings, OneVectorSystem
 
-__all__ = ["LICENCE", "FunctionalsSettings", "FunctionalsSystem"]
-
-_FeatureSet = Literal["eGeMAPSv02", "ComParE_2016"]
-LICENCE = (
-    "openSMILE's licence (audEERING) permits research and other non-commercial use only, also of the features and "
-    "models made with it."
-)
-_WIDTHS: dict[_FeatureSet, int] = {"eGeMAPSv02": 88, "ComParE_2016": 6373}
-_MIN_SAMPLES = 960  # openSMILE's longest window, 60 ms; it has no features of less, so zeros are put behind
+__all__ = ["FunctionalsSettings", "FunctionalsSystem"]
 
 
 class FunctionalsSettings(OneVectorSettings):
     """Settings of openSMILE functionals with a classifier."""
 
-    feature_set: _FeatureSet = "eGeMAPSv02"
+    feature_set: FeatureSet = "eGeMAPSv02"
 
 
 class FunctionalsSystem(OneVectorSystem):
@@ -55,9 +46,9 @@ class FunctionalsSystem(OneVectorSystem):
     settings_class = FunctionalsSettings
 
     def __init__(self, settings: FunctionalsSettings, labels: LabelSet) -> None:
-        self.feature_set: _FeatureSet = settings.feature_set
-        super().__init__(settings, labels, _WIDTHS[settings.feature_set])
-        self.notes = (f"Its features ({self.feature_set}) are openSMILE's. {LICENCE}",)
+        self.feature_set: FeatureSet = settings.feature_set
+        super().__init__(settings, labels, opensmile_width(settings.feature_set))
+        self.notes = (f"Its features ({self.feature_set}) are openSMILE's. {OPENSMILE_LICENCE}",)
 
     def cache_key(self, *, training: bool) -> str:
         """Version and feature set; training and scoring see the same.
@@ -65,7 +56,7 @@ class FunctionalsSystem(OneVectorSystem):
         Raises:
             MissingPluginError: openSMILE is not installed.
         """
-        return f"opensmile {_version()}|{self.feature_set}"
+        return f"opensmile {opensmile_version()}|{self.feature_set}"
 
     def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
         """``audio: (1, D)``: the functionals of a (T,) waveform.
@@ -73,28 +64,4 @@ class FunctionalsSystem(OneVectorSystem):
         Raises:
             MissingPluginError: openSMILE is not installed.
         """
-        padded = nn.functional.pad(waveform, (0, max(0, _MIN_SAMPLES - len(waveform))))
-        features = _smile(self.feature_set).process_signal(padded.cpu().numpy(), SAMPLE_RATE).to_numpy(np.float32)
-        # A functional without a value (a quotient of two zeros) is not told from 0.
-        return {"audio": torch.nan_to_num(torch.tensor(features), nan=0.0, posinf=0.0, neginf=0.0)}
-
-
-def _version() -> str:
-    try:
-        return metadata.version("opensmile")
-    except metadata.PackageNotFoundError as error:
-        raise _missing() from error
-
-
-@cache
-def _smile(feature_set: _FeatureSet) -> Any:
-    """The extractor of a feature set: it takes 0.2 s to make."""
-    try:
-        import opensmile
-    except ImportError as error:
-        raise _missing() from error
-    return opensmile.Smile(opensmile.FeatureSet[feature_set], opensmile.FeatureLevel.Functionals)
-
-
-def _missing() -> MissingPluginError:
-    return MissingPluginError("opensmile", purpose="computing openSMILE functionals", licence=LICENCE)
+        return {"audio": opensmile_functionals(waveform, self.feature_set).unsqueeze(0)}

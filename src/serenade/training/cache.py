@@ -8,7 +8,6 @@ looked through, and those not used for longest removed.
 
 import json
 import os
-import sys
 import tempfile
 import time
 import zlib
@@ -23,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from serenade.core.files import cache_folder
+from serenade.core.files import cache_folder, locked
 from serenade.signal import SIGNAL_VERSION
 
 __all__ = ["FeatureCache"]
@@ -123,9 +122,7 @@ class FeatureCache:
 
     def _account(self, new_bytes: int) -> None:
         """Add to the sum of all entries, under a lock, and keep it within the bound."""
-        handle = os.open(self.folder / "total", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            _lock(handle)
+        with locked(self.folder / "total") as handle:
             text = os.read(handle, 32)
             known = text.strip().isdigit()
             total = int(text) + new_bytes if known else 0
@@ -133,21 +130,6 @@ class FeatureCache:
                 total = self._evict()
             os.lseek(handle, 0, os.SEEK_SET)
             os.ftruncate(handle, os.write(handle, f"{total}\n".encode()))
-        finally:
-            os.close(handle)  # also lets go of the lock
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_LOCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,1 +1,24 @@
-"""Upstreams: networks trained beforehand, on other speech and without emotions, that turn a waveform into frames."""
+"""Upstreams: what turns an utterance into frames; most are networks trained beforehand, without emotions.
+
+`serenade.systems.upstreams.named_upstream` opens any of them by its name or folder.
+"""
+
+from collections.abc import Callable
+
+from serenade.core.names import NameTable
+from serenade.models.upstreams.upstream import Upstream
+
+__all__ = ["UPSTREAMS"]
+
+UPSTREAMS: NameTable[Callable[[], Upstream]] = NameTable(
+    "upstream",
+    [
+        ("filter-bank", "serenade.models.upstreams.acoustic:filter_bank"),
+        ("log-mel", "serenade.models.upstreams.acoustic:log_mel"),
+        ("mfcc", "serenade.models.upstreams.acoustic:mfcc"),
+        ("functionals", "serenade.models.upstreams.acoustic:statistics"),
+        ("egemaps", "serenade.models.upstreams.acoustic:opensmile_egemaps"),
+        ("compare", "serenade.models.upstreams.acoustic:opensmile_compare"),
+    ],
+)
+"""Those that need no folder."""

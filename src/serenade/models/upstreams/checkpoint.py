@@ -7,6 +7,7 @@ place: the library alone would only warn, and go on with random values.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,7 +18,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from serenade.core.errors import CheckpointError, MissingExtraError
-from serenade.models.upstreams.upstream import Upstream
+from serenade.models.upstreams.masked_mel import KIND, build_masked_mel
+from serenade.models.upstreams.text import TextUpstream, read_tokenizer
+from serenade.models.upstreams.upstream import Modality, Upstream
 from serenade.models.upstreams.waveform import PaddingRule, WaveformUpstream
 from serenade.models.upstreams.whisper import WhisperUpstream
 
@@ -31,6 +34,7 @@ class _Architecture:
     network: str  # class of the library
     prefix: str  # before the names of its weights, where the file holds more than the network
     others: tuple[str, ...] = ()  # weights of its pretraining, or of parts that are not needed
+    modality: Modality = "speech"
 
 
 _QUANTISER = ("quantizer.", "project_q.", "project_hid.")
@@ -41,6 +45,11 @@ ARCHITECTURES: Mapping[str, _Architecture] = {
     "wavlm": _Architecture("WavLMModel", "wavlm.", _QUANTISER),
     "data2vec-audio": _Architecture("Data2VecAudioModel", "data2vec_audio."),
     "whisper": _Architecture("WhisperEncoder", "encoder.", ("decoder.", "proj_out.")),
+    "bert": _Architecture("BertModel", "bert.", ("cls.", "pooler."), "text"),
+    "albert": _Architecture("AlbertModel", "albert.", ("predictions.", "sop_classifier.", "pooler"), "text"),
+    "distilbert": _Architecture("DistilBertModel", "distilbert.", ("vocab_",), "text"),
+    "roberta": _Architecture("RobertaModel", "roberta.", ("lm_head.", "pooler."), "text"),
+    "xlm-roberta": _Architecture("XLMRobertaModel", "roberta.", ("lm_head.", "pooler."), "text"),
 }
 """The `model_type` of each checkpoint that can be read."""
 
@@ -51,23 +60,35 @@ _TASKS = {
     "ForAudioFrameClassification": "the classification of frames",
     "ForXVector": "speaker recognition",
     "ForAudioClassification": "the classification of utterances",
+    "ForTokenClassification": "the classification of words",
+    "ForQuestionAnswering": "the answering of questions",
 }
-_TASK_WEIGHTS = {"lm_head.": "speech recognition", "classifier.": "classification", "tdnn.": "speaker recognition"}
-# Weight normalisation under its older names.
+_TASK_WEIGHTS = {
+    "lm_head.": "speech recognition",
+    "classifier.": "classification",
+    "tdnn.": "speaker recognition",
+    "qa_outputs.": "the answering of questions",
+}
+# Weight normalisation, and BERT's layer normalisation, under their older names.
 _RENAMED = {
+    "LayerNorm.gamma": "LayerNorm.weight",
+    "LayerNorm.beta": "LayerNorm.bias",
     "pos_conv_embed.conv.weight_g": "pos_conv_embed.conv.parametrizations.weight.original0",
     "pos_conv_embed.conv.weight_v": "pos_conv_embed.conv.parametrizations.weight.original1",
 }
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-_UNUSED = "masked_spec_embed"  # stands for masked frames in pretraining; some files have it, some do not
+# What stands for masked frames in pretraining, and a mere count of positions: some files have them, some do not.
+_UNUSED = ("masked_spec_embed", "embeddings.position_ids")
 
 
 def open_upstream(folder: str | Path, *, padding: PaddingRule = "exact") -> Upstream:
-    """The upstream in a folder with `config.json`, `preprocessor_config.json` and its weights, in evaluation mode.
+    """The upstream in a folder with `config.json` and weights, in evaluation mode.
+
+    Beside them stands `preprocessor_config.json` for speech, and the files of the tokenizer for text.
 
     Args:
         folder: as downloaded from the hub, or from the library's `save_pretrained`.
-        padding: "library" follows the library's rule for padded batches, to compare with; not for Whisper.
+        padding: "library" follows the library's rule for padded batches, to compare with; not for Whisper and text.
 
     Raises:
         CheckpointError: no checkpoint, another architecture, fine-tuned for a task, cut short, weights missing or too
@@ -77,17 +98,18 @@ def open_upstream(folder: str | Path, *, padding: PaddingRule = "exact") -> Upst
     folder = Path(folder)
     config = _read_json(folder, "config.json")
     kind = str(config.get("model_type"))
+    if kind == KIND:
+        return build_masked_mel(folder, config)
     if kind not in ARCHITECTURES:
         raise CheckpointError(
             "this checkpoint is of an architecture that is no known upstream",
             where=folder,
             found=f"model_type {kind!r}",
-            expected=f"one of {', '.join(ARCHITECTURES)}",
+            expected=f"one of {', '.join([*ARCHITECTURES, KIND])}",
         )
     _refuse_fine_tuned(folder, config)
-    sound = _read_json(folder, "preprocessor_config.json")
     network = _build(folder, kind, config)
-    upstream = _wrap(folder, kind, network, sound, padding)
+    upstream = _wrap(folder, kind, network, padding)
     _load(network, _read_weights(folder), ARCHITECTURES[kind], folder)
     return upstream.eval()
 
@@ -141,20 +163,24 @@ def _build(folder: Path, kind: str, config: Mapping[str, Any]) -> nn.Module:
         raise CheckpointError(
             "this checkpoint has an adapter behind its blocks, which no upstream here has", where=folder
         )
+    bare = {"add_pooling_layer": False} if "add_pooling_layer" in signature(cls).parameters else {}
     still = {"apply_spec_augment": False, "layerdrop": 0.0, "encoder_layerdrop": 0.0}
     try:
         settings = cls.config_class.from_dict(dict(config))
         for key, value in still.items():
             if hasattr(settings, key):
                 setattr(settings, key, value)
-        network: nn.Module = cls(settings)
+        network: nn.Module = cls(settings, **bare)
     except Exception as error:  # the library's checks raise classes of their own
         found = " ".join(str(error).split())
         raise CheckpointError("config.json describes no network", where=folder, found=found) from error
     return network.float()
 
 
-def _wrap(folder: Path, kind: str, network: nn.Module, sound: Mapping[str, Any], padding: PaddingRule) -> Upstream:
+def _wrap(folder: Path, kind: str, network: nn.Module, padding: PaddingRule) -> Upstream:
+    if ARCHITECTURES[kind].modality == "text":
+        return TextUpstream(network, read_tokenizer(folder), kind=kind)
+    sound = _read_json(folder, "preprocessor_config.json")
     rate = int(sound.get("sampling_rate", 16000))
     if kind != "whisper":
         normalise = sound.get("do_normalize")
@@ -223,13 +249,12 @@ def _load(network: nn.Module, weights: Mapping[str, Tensor], names: _Architectur
     """
     wanted = network.state_dict()
     found = {_plain(name, names.prefix): value for name, value in weights.items()}
+    found = {name: value for name, value in found.items() if not name.startswith(names.others)}
     for name in found:
         for start, task in _TASK_WEIGHTS.items():
             if name.startswith(start):
                 raise _fine_tuned(folder, task, f"the weight {name}")
-    found = {name: value for name, value in found.items() if not name.startswith(names.others)}
-    if _UNUSED not in wanted:
-        found.pop(_UNUSED, None)
+    found = {name: value for name, value in found.items() if name in wanted or name not in _UNUSED}
     faults = {
         "missing": [name for name in wanted if name not in found],
         "without a place": [name for name in found if name not in wanted],

@@ -1,8 +1,11 @@
 """What every upstream offers to extraction, training and downstream networks."""
 
+import hashlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +14,12 @@ from torch.nn.utils.rnn import pad_sequence
 from serenade.core.errors import AudioError, UsageError
 from serenade.nn.masking import valid_steps
 
-__all__ = ["Frames", "Upstream", "pad_waveforms"]
+__all__ = ["Frames", "Modality", "Upstream", "pad_waveforms", "plain_config"]
+
+# Keys of a configuration of the library that say nothing of the frames.
+_NO_TRAITS = {"transformers_version", "architectures", "dtype", "output_hidden_states", "output_attentions"}
+
+Modality = Literal["speech", "text"]
 
 
 @dataclass(frozen=True)
@@ -36,28 +44,44 @@ class Frames:
 class Upstream(nn.Module, ABC):
     """A network from waveforms to layers of frames; an utterance has the same frames alone and in any padded batch.
 
+    Text encoders are upstreams too: what they take in place of samples are the numbers of tokens.
+
     Attributes:
         kind: its architecture, such as "wav2vec2".
+        modality: what it takes; "text" for transcripts.
         dim: D of the frames.
         num_layers: blocks + 1.
         sample_rate: of the waveforms it takes, in hertz.
-        hop_length: samples from frame to frame.
+        hop_length: samples from frame to frame; None where frames are not evenly spaced in time.
         least_samples: the shortest waveform it takes.
         most_samples: the longest, None where there is no limit.
     """
 
     kind: str
+    modality: Modality = "speech"
     dim: int
     num_layers: int
     sample_rate: int
-    hop_length: int
+    hop_length: int | None
     least_samples: int
     most_samples: int | None = None
 
     @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.sample_rate / self.hop_length
+    def frame_rate(self) -> float | None:
+        """Frames per second; None where frames are not evenly spaced in time."""
+        return None if self.hop_length is None else self.sample_rate / self.hop_length
+
+    def identity(self) -> str:
+        """32 hexadecimal digits that change with whatever the frames depend on: kind, settings, weights."""
+        digest = hashlib.sha256(json.dumps([self.kind, dict(self._traits())], sort_keys=True).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:32]
+
+    def _traits(self) -> Mapping[str, object]:
+        """What frames depend on besides the weights, fit for JSON."""
+        return {}
 
     @abstractmethod
     def num_frames(self, lengths: Tensor) -> Tensor:
@@ -68,9 +92,18 @@ class Upstream(nn.Module, ABC):
         """Frames of a batch.
 
         Args:
-            waveforms: (B, T), each from `prepare`; what stands beyond its length does not count.
+            waveforms: (B, T), each from `prepare` (for text from `prepare_text`); what stands beyond its length does
+                not count.
             lengths: (B,) int64 samples, at least `least_samples`.
         """
+
+    def prepare_text(self, text: str) -> Tensor:
+        """(T,) int64 tokens of a transcript, for upstreams that take text.
+
+        Raises:
+            UsageError: this upstream takes speech.
+        """
+        raise UsageError(f"the {self.kind} upstream takes speech, not text", found=repr(text))
 
     def prepare(self, waveform: Tensor, sample_rate: int) -> Tensor:
         """A waveform as the network wants it.
@@ -130,3 +163,9 @@ def pad_waveforms(waveforms: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Prepared waveforms (T,) as a batch (B, T), zeros at the end, with (B,) int64 lengths."""
     lengths = torch.tensor([len(waveform) for waveform in waveforms])
     return pad_sequence(list(waveforms), batch_first=True), lengths
+
+
+def plain_config(network: nn.Module) -> dict[str, object]:
+    """The configuration of a network of the library, without what does not touch its frames."""
+    config: Any = network.config
+    return {name: value for name, value in config.to_dict().items() if name[0] != "_" and name not in _NO_TRAITS}

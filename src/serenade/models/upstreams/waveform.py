@@ -12,13 +12,13 @@ Their networks are those of the Transformers library. What is changed, so that n
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from serenade.models.upstreams.upstream import Frames, Upstream
+from serenade.models.upstreams.upstream import Frames, Upstream, plain_config
 from serenade.nn.masking import valid_steps
 
 __all__ = ["PaddingRule", "WaveformUpstream"]
@@ -76,6 +76,9 @@ class WaveformUpstream(Upstream):
             return output.masked_fill(~valid_steps(self._valid_frames, output.shape[2])[:, None], 0)
 
         return hook
+
+    def _traits(self) -> Mapping[str, object]:
+        return {"config": plain_config(self.network), "normalise": self.normalise, "padding": self.padding}
 
     def num_frames(self, lengths: Tensor) -> Tensor:
         """``floor((n - kernel) / stride) + 1`` through all convolutions; 0 below the receptive field."""

@@ -6,13 +6,14 @@ The network was trained on whole windows only, recordings being filled up with s
 utterance gets a window of its own, whatever the batch, and costs as much as 30 s; frames beyond its end are cut off.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from serenade.models.upstreams.upstream import Frames, Upstream
+from serenade.models.upstreams.upstream import Frames, Upstream, plain_config
 from serenade.nn.masking import valid_steps
 
 __all__ = ["WhisperUpstream"]
@@ -39,16 +40,19 @@ class WhisperUpstream(Upstream):
         super().__init__()
         config: Any = network.config
         self.network, self.kind, self.sample_rate = network, "whisper", sample_rate
-        self.fft_length, self.mel_hop, self.hop_length = fft_length, mel_hop, _MELS_PER_FRAME * mel_hop
+        self.fft_length, self.mel_hop, hop = fft_length, mel_hop, _MELS_PER_FRAME * mel_hop
         self.dim, self.num_layers = config.d_model, config.encoder_layers + 1
-        self.least_samples = 1
-        self.most_samples: int = config.max_source_positions * self.hop_length
+        self.hop_length, self.least_samples = hop, 1
+        self.most_samples: int = config.max_source_positions * hop
         self.register_buffer("mel_filters", mel_filters.float(), persistent=False)
         self.register_buffer("window", torch.hann_window(fft_length), persistent=False)
 
+    def _traits(self) -> Mapping[str, object]:
+        return {"config": plain_config(self.network), "fft_length": self.fft_length, "mel_hop": self.mel_hop}
+
     def num_frames(self, lengths: Tensor) -> Tensor:
         """``ceil(n / hop_length)``: the frames that begin before the end."""
-        return -(-lengths // self.hop_length)
+        return -(-lengths // (_MELS_PER_FRAME * self.mel_hop))
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Frames:
         """Frames of a batch.

@@ -1,0 +1,47 @@
+"""Any upstream by its name: one that needs no folder, a checkpoint, or a system that was trained here."""
+
+from pathlib import Path
+
+from serenade.core.errors import UnknownNameError
+from serenade.core.names import nearest
+from serenade.models.upstreams import UPSTREAMS
+from serenade.models.upstreams.checkpoint import open_upstream
+from serenade.models.upstreams.upstream import Upstream
+from serenade.systems.upstreams.trained import trained_upstream
+
+__all__ = ["full_name", "named_upstream"]
+
+
+def named_upstream(name: str | Path) -> Upstream:
+    """The upstream of a name, in evaluation mode.
+
+    Args:
+        name: one of `UPSTREAMS`; or a folder: a checkpoint in the layout of the Hugging Face hub, speech or text, one
+            that `serenade pretrain` made, or a model that `serenade run` or `serenade train` made (the folder of a
+            job, which holds one in ``model/``, will do).
+
+    Raises:
+        UnknownNameError: there is neither such a name nor such a folder.
+        CheckpointError: the folder holds no upstream, or a damaged one.
+        MissingExtraError: the package transformers is not installed.
+        MissingPluginError: openSMILE is not installed.
+    """
+    if str(name) in UPSTREAMS:
+        return UPSTREAMS.resolve(str(name))().eval()
+    folder = Path(name)
+    for place in (folder, folder / "model"):
+        if (place / "model.toml").is_file():
+            return trained_upstream(place)
+    if not folder.exists():
+        close = nearest(str(name), UPSTREAMS)
+        raise UnknownNameError(
+            f"there is no upstream called {str(name)!r}, and no such folder",
+            expected=f"a folder, or one of {', '.join(UPSTREAMS)}",
+            hint=f"Did you mean {close!r}?" if close else None,
+        )
+    return open_upstream(folder)
+
+
+def full_name(name: str | Path) -> str:
+    """The name as it can be read from any folder later: folders become absolute."""
+    return str(name) if str(name) in UPSTREAMS else str(Path(name).absolute())
