@@ -17,6 +17,13 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def real_clip(shared: Path) -> Path:
+    """A real video with sound: a man says "Kids are talking by the door", 1280 x 720, 3.3 s."""
+    pytest.importorskip("av", reason="needs the extra media")
+    return shared / "corpora" / "ravdess-av-sample" / "Actor_01" / "01-01-01-01-01-01-01.mp4"
+
+
 @pytest.fixture(autouse=True)
 def _interruptible() -> Iterator[None]:
     """Child processes can be interrupted, also where the tests run in the background with SIGINT ignored."""

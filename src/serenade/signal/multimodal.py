@@ -23,6 +23,7 @@ from serenade.signal.text import TextSettings, Tokeniser
 from serenade.signal.video import FrameSettings, sample_frames
 
 __all__ = [
+    "Keep",
     "MODALITIES",
     "Modality",
     "MultimodalExample",
