@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from serenade.core.errors import LeakError, PartialFailure, SettingsError, UsageError
+from serenade.core.errors import LeakError, PartialFailure, SettingsError, TrainingError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.corpora.synthetic import generate
 from serenade.evaluation.splits import parse_split
@@ -124,6 +124,12 @@ def test_a_leak_stops_the_run_before_training(corpus: Path) -> None:
             prepare(settings)
     finally:
         table.unlink()
+
+
+def test_attributes_that_nothing_states_stop_the_run_before_extraction(corpus: Path) -> None:
+    corpora = (CorpusSettings(name="synthetic", root=corpus),)
+    with pytest.raises(TrainingError, match="no attributes to learn"):
+        prepare(ExperimentSettings(corpora=corpora, preset="mtl-dim", split=parse_split("loso")))
 
 
 def test_final_model_predicts_and_its_card_tells_what_it_is_worth(corpus: Path, tmp_path: Path) -> None:

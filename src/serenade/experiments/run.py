@@ -26,6 +26,7 @@ from serenade.experiments.settings import ExperimentSettings
 from serenade.experiments.unlabelled import Pieces, read_unlabelled
 from serenade.systems import PRESETS, SYSTEMS, make_system, system_settings
 from serenade.training.cache import FeatureCache
+from serenade.training.system import DemandingSystem
 from serenade.training.unlabelled import require_fitting_use
 
 __all__ = ["Plan", "Watcher", "prepare", "run_experiment"]
@@ -99,6 +100,7 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
     _require_fitting_use(resolved)
     watcher.stage("Reading the corpus", 0, "files")
     listing = read_corpora(resolved, lambda done, total: watcher.done(done))
+    _require_fitting_data(resolved, listing.utterances)
     watcher.stage("Reading unlabelled speech", 0, "files")
     unlabelled = read_unlabelled(resolved, lambda done, total: watcher.done(done))
     split = _with_choice(make_split(listing.utterances, resolved.split), resolved)
@@ -119,6 +121,14 @@ def _require_fitting_use(settings: ExperimentSettings) -> None:
     """Before anything is read: unlabelled speech is there for a system that uses it, and for no other."""
     system = make_system(PRESETS[settings.preset], settings.system, LabelSet(("a", "b")))  # any classes do
     require_fitting_use(system, given=bool(settings.unlabelled.corpora))
+
+
+def _require_fitting_data(settings: ExperimentSettings, utterances: Sequence[Utterance]) -> None:
+    """Before anything is extracted: the corpora state what the system learns."""
+    labels = LabelSet.of(str(u.emotion) for u in utterances)
+    system = make_system(PRESETS[settings.preset], settings.system, labels)
+    if isinstance(system, DemandingSystem):
+        system.require_fitting_data(utterances)
 
 
 def _with_unlabelled(

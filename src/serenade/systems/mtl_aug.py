@@ -131,6 +131,14 @@ class MtlAugNetwork(WindowNetwork):
         self.register_buffer("class_weights", torch.ones(num_classes), persistent=False)
 
 
+def _no_attributes(count: int) -> TrainingError:
+    return TrainingError(
+        "there are no attributes to learn",
+        found=f"{count} utterances without valence, arousal and dominance",
+        hint="Take a corpus that states them, such as IEMOCAP, or set losses.attributes=0",
+    )
+
+
 class MtlAugSystem(WindowSystem):
     """MTL-AUG as the training loop and the recogniser see it.
 
@@ -159,6 +167,15 @@ class MtlAugSystem(WindowSystem):
     def meet_unlabelled(self, utterances: Sequence[Utterance]) -> None:
         """Nothing needs to be known of it: that is the paper's point."""
 
+    def require_fitting_data(self, utterances: Sequence[Utterance]) -> None:
+        """Where attributes are to be learnt, some utterance states them.
+
+        Raises:
+            TrainingError: none does.
+        """
+        if self.settings.losses.attributes and all(utterance.attributes is None for utterance in utterances):
+            raise _no_attributes(len(utterances))
+
     def fit_inputs(self, train: Sequence[Example]) -> None:
         """Fit the normaliser to the clean, labelled training part of a fold, and the weights of the classes.
 
@@ -172,11 +189,7 @@ class MtlAugSystem(WindowSystem):
             counts = torch.bincount(targets, minlength=len(self.labels)).clamp_min(1)
             self.network.class_weights.copy_(len(labelled) / (len(self.labels) * counts))
         if self.settings.losses.attributes and all(target_attributes(example).isnan().all() for example in labelled):
-            raise TrainingError(
-                "there are no attributes to learn",
-                found=f"{len(labelled)} utterances without valence, arousal and dominance",
-                hint="Take a corpus that states them, such as IEMOCAP, or set losses.attributes=0",
-            )
+            raise _no_attributes(len(labelled))
 
     def training_items(self, examples: Sequence[Example], generator: Generator) -> list[Example]:
         """Every example once, its treatment drawn, cropped at random to the window."""

@@ -19,6 +19,7 @@ __all__ = [
     "AlternatingSystem",
     "Batch",
     "DeclaringSystem",
+    "DemandingSystem",
     "Example",
     "FittedSystem",
     "Outputs",
@@ -171,6 +172,15 @@ class SemiSupervisedSystem(System, Protocol):
 
     def meet_unlabelled(self, utterances: Sequence[Utterance]) -> None:
         """Told once, before `fit_inputs`, what the unlabelled speech of the run is, such as who speaks there."""
+        ...
+
+
+@runtime_checkable
+class DemandingSystem(System, Protocol):
+    """A system that cannot learn from every corpus."""
+
+    def require_fitting_data(self, utterances: Sequence[Utterance]) -> None:
+        """Told what a run is about before anything is extracted; raises a `SerenadeError` where it lacks something."""
         ...
 
 
