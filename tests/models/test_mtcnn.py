@@ -11,8 +11,8 @@ import torch
 
 from serenade.core.errors import CheckpointError, MissingWeightsError
 from serenade.core.records import Video
-from serenade.models import mtcnn
-from serenade.models.mtcnn import Mtcnn, MtcnnSettings, mtcnn_weights, open_mtcnn
+from serenade.models.faces import mtcnn
+from serenade.models.faces.mtcnn import Mtcnn, MtcnnSettings, mtcnn_weights, open_mtcnn
 from serenade.signal.faces import FaceBox, overlap
 from serenade.signal.video import sample_frames
 

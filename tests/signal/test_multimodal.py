@@ -216,7 +216,7 @@ def test_a_folder_without_a_tokeniser_is_told(tmp_path, encoder, monkeypatch):
 
 @pytest.mark.slow
 def test_a_minute_of_video_stays_far_below_two_gigabytes(tmp_path):
-    mtcnn = pytest.importorskip("serenade.models.mtcnn")
+    mtcnn = pytest.importorskip("serenade.models.faces.mtcnn")
     if mtcnn.mtcnn_weights() is None:
         pytest.skip("needs the weights: pip install --no-deps facenet-pytorch==2.6.0")
     rng = np.random.default_rng(0)
@@ -228,7 +228,7 @@ def test_a_minute_of_video_stays_far_below_two_gigabytes(tmp_path):
 
 
 def test_the_real_clip_has_a_face_in_every_picture(real_clip):
-    mtcnn = pytest.importorskip("serenade.models.mtcnn")
+    mtcnn = pytest.importorskip("serenade.models.faces.mtcnn")
     if mtcnn.mtcnn_weights() is None:
         pytest.skip("needs the weights: pip install --no-deps facenet-pytorch==2.6.0")
     example = read(utterance(real_clip, text=None), detector=mtcnn.open_mtcnn())

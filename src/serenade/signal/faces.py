@@ -1,6 +1,6 @@
 """From pictures to faces: what a detector gives, which face is meant, and the crop that a network sees.
 
-A detector is anything that finds boxes (`FaceDetector`): the networks of `serenade.models.mtcnn`, the cascade of
+A detector is anything that finds boxes (`FaceDetector`): the networks of `serenade.models.faces.mtcnn`, the cascade of
 `serenade.signal.cascade`, or one of your own.
 """
 

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from serenade.core.errors import MissingExtraError, MissingWeightsError
-from serenade.models.mtcnn import mtcnn_weights, open_mtcnn
+from serenade.models.faces.mtcnn import mtcnn_weights, open_mtcnn
 from serenade.signal.cascade import Cascade
 from serenade.signal.faces import FaceDetector
 

@@ -1,9 +1,9 @@
 """MTCNN: three small networks that find faces, each looking closer at what the one before it let through.
 
 K. Zhang, Z. Zhang, Z. Li, Y. Qiao, "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional
-Networks", IEEE Signal Processing Letters 23(10), 2016, pages 1499-1503. Networks, thresholds and the arithmetic of boxes
-are those of facenet-pytorch (MIT), whose wheel carries trained weights. The wheel asks for another torch, so it is
-installed without its dependencies and never imported: its files are looked up and read::
+Networks", IEEE Signal Processing Letters 23(10), 2016, pages 1499-1503. Networks, thresholds and the arithmetic of
+boxes are those of facenet-pytorch (MIT), whose wheel carries trained weights. The wheel asks for another torch, so it
+is installed without its dependencies and never imported: its files are looked up and read::
 
     pip install --no-deps facenet-pytorch==2.6.0
 

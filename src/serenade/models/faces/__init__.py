@@ -1,0 +1,1 @@
+"""Networks that find faces, and the choice of what finds them."""
