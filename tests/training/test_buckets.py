@@ -28,6 +28,8 @@ def test_less_than_15_percent_is_padding() -> None:
     lengths = drawn()
     extraction = [[lengths[place] for place in batch] for batch in length_batches(lengths, 20 * 16000)]
     assert padding_waste(extraction) < 0.05
+    few = [[lengths[place] for place in batch] for batch in length_batches(lengths[:40], 60 * 16000)]
+    assert max(padding_waste([batch]) for batch in few) < 0.101
     order = bucketed_order(lengths, 16, torch.Generator().manual_seed(0))
     training = [[lengths[place] for place in order[first : first + 16]] for first in range(0, 1000, 16)]
     assert padding_waste(training) < 0.15
@@ -48,4 +50,4 @@ def test_waste_is_the_share_of_padding() -> None:
     assert padding_waste([[4, 2], [3]]) == pytest.approx(2 / 11)
     assert padding_waste([]) == padding_waste([[]]) == 0
     assert list(length_batches([], 10)) == []
-    assert list(length_batches([99, 3, 4], 10)) == [[0], [2, 1]]
+    assert list(length_batches([99, 4, 2, 4], 10)) == [[0], [1, 3], [2]]

@@ -7,11 +7,12 @@ from torch import Generator
 
 __all__ = ["bucketed_order", "length_batches", "padding_waste"]
 
+_MOST_WASTE = 0.1
 _POOL_BATCHES = 16  # sorted together in `bucketed_order`: enough for little padding, few enough to mix lengths
 
 
 def length_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Places of utterances in batches, from the longest to the shortest.
+    """Places of utterances in batches, from the longest to the shortest; at most a tenth of a batch is padding.
 
     The longest come first: what memory does not suffice for fails at the beginning, and time that is left is
     overestimated rather than underestimated.
@@ -21,14 +22,16 @@ def length_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         budget: most steps of a padded batch; one utterance that is longer is a batch of its own.
     """
     batch: list[int] = []
-    longest = 0
+    longest = steps = 0
     for place in sorted(range(len(lengths)), key=lambda place: (-lengths[place], place)):
-        if batch and longest * (len(batch) + 1) > budget:
+        padded = longest * (len(batch) + 1)
+        if batch and (padded > budget or padded - steps - lengths[place] > _MOST_WASTE * padded):
             yield batch
             batch = []
         if not batch:
-            longest = lengths[place]
+            longest, steps = lengths[place], 0
         batch.append(place)
+        steps += lengths[place]
     if batch:
         yield batch
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Protocol
 
-import soxr
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -67,7 +66,7 @@ class Frozen(Protocol):
         ...
 
     def prepare(self, waveform: Tensor, sample_rate: int) -> Tensor:
-        """A (T,) waveform at the upstream's rate as the network wants it."""
+        """A (T,) waveform as the network wants it."""
         ...
 
     def prepare_text(self, text: str) -> Tensor:
@@ -162,7 +161,7 @@ def extract_frames(
     began = time.perf_counter()
     wanted, left_out, known = _wanted(upstream, utterances, store)
     is_text = upstream.modality == "text"
-    sizes = [len(u.text or "") if is_text else round(SAMPLE_RATE * (u.duration_s or 0.0)) for _, u in wanted]
+    sizes = [_size(upstream, utterance) for _, utterance in wanted]
     total_s = len(wanted) if is_text else sum(sizes) / SAMPLE_RATE
     budget = _BATCH_TOKENS if is_text else round(batch_s * SAMPLE_RATE)
     done_s, new, shapes = 0.0, 0, []
@@ -199,6 +198,13 @@ def _wanted(
     return list(wanted.items()), left_out, known
 
 
+def _size(upstream: Frozen, utterance: Utterance) -> int:
+    """Tokens, or samples at 16 kHz, of an utterance."""
+    if upstream.modality == "text":
+        return len(upstream.prepare_text(utterance.text or ""))
+    return round(SAMPLE_RATE * (utterance.duration_s or 0.0))
+
+
 def _prepared(upstream: Frozen, wanted: Sequence[tuple[str, Utterance]], left_out: list[LeftOut]) -> Iterator[_Item]:
     """What goes into the network; what the upstream does not take is left out."""
     for key, utterance in wanted:
@@ -218,10 +224,7 @@ def _inputs(upstream: Frozen, utterance: Utterance) -> Tensor:
     if upstream.modality == "text":
         return upstream.prepare_text(utterance.text or "")
     waveform = read_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
-    if upstream.sample_rate != SAMPLE_RATE:
-        resampled = soxr.resample(waveform.numpy(), SAMPLE_RATE, upstream.sample_rate, quality="HQ")
-        waveform = torch.from_numpy(resampled)
-    return upstream.prepare(waveform, upstream.sample_rate)
+    return upstream.prepare(waveform, SAMPLE_RATE)
 
 
 def _compute(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import soxr
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -106,7 +107,7 @@ class Upstream(nn.Module, ABC):
         raise UsageError(f"the {self.kind} upstream takes speech, not text", found=repr(text))
 
     def prepare(self, waveform: Tensor, sample_rate: int) -> Tensor:
-        """A waveform as the network wants it.
+        """A waveform as the network wants it, resampled where its rate is another than the network's.
 
         Args:
             waveform: (T,) mono, float32.
@@ -114,21 +115,17 @@ class Upstream(nn.Module, ABC):
 
         Raises:
             AudioError: a sample is not a finite number.
-            UsageError: another sample rate than the network's, too short or too long.
+            UsageError: too short or too long, or more than one channel.
         """
-        if sample_rate != self.sample_rate:
-            raise UsageError(
-                f"the {self.kind} upstream was trained at another sample rate",
-                found=f"{sample_rate} Hz",
-                expected=f"{self.sample_rate} Hz",
-                hint="Resample the recording before",
-            )
         if waveform.ndim != 1:
             raise UsageError(
                 f"the {self.kind} upstream takes one channel", found=tuple(waveform.shape), expected="(T,)"
             )
         if not bool(waveform.isfinite().all()):
             raise AudioError("the recording holds values that are not finite numbers", reason="not finite")
+        if sample_rate != self.sample_rate:
+            samples = waveform.detach().cpu().numpy()
+            waveform = torch.from_numpy(soxr.resample(samples, sample_rate, self.sample_rate, quality="HQ"))
         self._check_length(len(waveform))
         return self._normalise(waveform)
 
