@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import soundfile
 import torch
 
 from serenade.core.errors import AudioError, UsageError
-from serenade.signal.audio import SAMPLE_RATE, examine, from_array, read_audio, stream_audio
+from serenade.signal.audio import SAMPLE_RATE, examine, from_array, read_audio, stream_audio, stream_samples
 
 FORMATS = [
     ("WAV", "PCM_16", 44_100),
@@ -366,3 +367,12 @@ class TestFromArray:
     def test_takes_every_float(self, kind):
         values = torch.tensor([0.5, -0.25, 0.125], dtype=kind)
         assert from_array(values, 16_000).tolist() == [0.5, -0.25, 0.125]
+
+
+def test_samples_without_torch_are_those_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 30_000), 22_050)
+    blocks = list(stream_samples(path, block_s=0.5))
+    assert all(isinstance(block, np.ndarray) for block in blocks)
+    assert [len(block) for block in blocks[:-1]] == [8000] * (len(blocks) - 1)
+    np.testing.assert_array_equal(np.concatenate(blocks), read_audio(path).numpy())

@@ -23,7 +23,17 @@ from serenade.signal.fingerprints import Fingerprinter
 if TYPE_CHECKING:  # to examine a recording takes no torch, and loading it a second
     from torch import Tensor
 
-__all__ = ["SAMPLE_RATE", "AudioFacts", "Resampler", "examine", "facts_of", "from_array", "read_audio", "stream_audio"]
+__all__ = [
+    "SAMPLE_RATE",
+    "AudioFacts",
+    "Resampler",
+    "examine",
+    "facts_of",
+    "from_array",
+    "read_audio",
+    "stream_audio",
+    "stream_samples",
+]
 
 SAMPLE_RATE = 16_000
 """The one rate of all waveforms in Serenade, in Hz."""
@@ -127,18 +137,44 @@ def stream_audio(
         MissingExtraError: its format needs PyAV.
         UsageError: `block_s` is not a positive length.
     """
+    return _as_tensors(stream_samples(source, block_s=block_s, start_s=start_s, end_s=end_s))
+
+
+def _as_tensors(blocks: Iterator[Samples]) -> "Iterator[Tensor]":
+    import torch
+
+    for samples in blocks:
+        yield torch.from_numpy(samples)
+
+
+def stream_samples(
+    source: Path | str | bytes, *, block_s: float = 30.0, start_s: float = 0.0, end_s: float | None = None
+) -> Iterator[Samples]:
+    """What `stream_audio` gives, as numpy arrays; torch is not loaded.
+
+    Args:
+        source: a path, or the bytes of a file.
+        block_s: length of a block; the last one may be shorter.
+        start_s: where the span begins.
+        end_s: where it ends; None for the end of the recording.
+
+    Yields:
+        (T,) float32 at 16 kHz.
+
+    Raises:
+        AudioError: as `read_audio`, while the blocks are drawn.
+        MissingExtraError: its format needs PyAV.
+        UsageError: `block_s` is not a positive length.
+    """
     if not 1 <= block_s * SAMPLE_RATE < math.inf:
         raise UsageError("block_s must be a positive length", found=block_s)
     return _stream(source, round(block_s * SAMPLE_RATE), start_s, end_s)
 
 
-def _stream(source: Path | str | bytes, block: int, start_s: float, end_s: float | None) -> "Iterator[Tensor]":
-    import torch
-
+def _stream(source: Path | str | bytes, block: int, start_s: float, end_s: float | None) -> Iterator[Samples]:
     with open_recording(source, start_s, end_s) as recording:
         mono = _mono_blocks(recording, source_name(source))
-        for samples in _blocks_of(block, _resampled(mono, recording.sample_rate)):
-            yield torch.from_numpy(samples)
+        yield from _blocks_of(block, _resampled(mono, recording.sample_rate))
 
 
 def from_array(array: Any, sample_rate: int, *, resample: bool = True) -> "Tensor":

@@ -32,6 +32,8 @@ _CONTAINERS = (
     (8, b"WAVE", "wav"),
     (8, b"AIFC", "aiff"),
 )
+# Of a stream that is still arriving FFmpeg must not wait for seconds of it before it says what it is.
+_AT_ONCE = {"probesize": "4096", "analyzeduration": "0", "fflags": "nobuffer"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,36 +54,39 @@ class Media:
 
 
 @contextmanager
-def open_media(file: BinaryIO, where: str, problem: str) -> Iterator[Media]:
+def open_media(file: BinaryIO, where: str, problem: str, *, container: str | None = None) -> Iterator[Media]:
     """Open the first sound track of a file.
 
     Args:
         file: the bytes, at their beginning.
         where: what to call it in messages.
         problem: why soundfile could not read it.
+        container: FFmpeg's name of what it is, for a stream that cannot go back; None finds out by the first bytes.
 
     Raises:
         AudioError: it is not media, has no sound, or is damaged (also while the blocks are drawn).
         MissingExtraError: PyAV is not installed.
     """
-    container_format = container_of(file)
+    container_format = container_of(file) if container is None else container
     if container_format is None:
         raise _undecodable(where, problem)
+    options = {} if container is None else _AT_ONCE
     try:
         import av
     except ImportError as error:
         raise MissingExtraError("av", extra="media", purpose=f"reading {where}") from error
     try:
-        container = av.open(file, format=container_format, metadata_errors="ignore")  # old tags are in any encoding
+        # old tags are in any encoding
+        opened = av.open(file, format=container_format, metadata_errors="ignore", container_options=options)
     except av.FFmpegError as error:
         raise _undecodable(where, error.strerror) from error
-    with container:
-        if not container.streams.audio:
+    with opened:
+        if not opened.streams.audio:
             raise AudioError("there is no sound in it", reason="undecodable", where=where)
-        track = container.streams.audio[0]
+        track = opened.streams.audio[0]
         rate = track.codec_context.sample_rate
-        blocks = _decoded(av, container, track, rate, where)
-        yield Media(rate, track.channels, _duration_of(container, track), blocks)
+        blocks = _decoded(av, opened, track, rate, where)
+        yield Media(rate, track.channels, _duration_of(opened, track), blocks)
 
 
 def _duration_of(container: Any, track: Any) -> float | None:
