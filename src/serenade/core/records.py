@@ -340,6 +340,8 @@ class RunRecord:
         notes: what a reader must know of the system, such as the licence of what computed its features.
         unlabelled: the unlabelled speech it learnt from: corpora, recordings, speakers, minutes, fingerprint; None
             where there was none.
+        averaged: epochs whose weights were averaged, best first, and the validation figures of their mean; None where
+            one epoch was tested.
     """
 
     system: str
@@ -357,6 +359,7 @@ class RunRecord:
     protocol: str | None = None
     notes: tuple[str, ...] = ()
     unlabelled: Mapping[str, Any] | None = None
+    averaged: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values only."""

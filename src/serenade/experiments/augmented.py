@@ -45,6 +45,6 @@ def augmenter(settings: AugmentationSettings, system: System) -> Augment | None:
         changed, _ = chain.augment(0, [waveform], generator)
         inputs = system.extract(changed, training=True)
         whole = all(len(tensor) for tensor in inputs.values())
-        return Example(utterance, inputs, example.target) if whole else example
+        return Example(utterance, {**example.inputs, **inputs}, example.target) if whole else example
 
     return augment

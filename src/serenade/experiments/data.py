@@ -14,9 +14,9 @@ from serenade.experiments.settings import CorpusSettings, ExperimentSettings
 from serenade.signal.audio import examine, read_audio
 from serenade.training.cache import FeatureCache
 from serenade.training.fusion_system import UtteranceSystem
-from serenade.training.system import Example, System
+from serenade.training.system import Example, GatheringSystem, System
 
-__all__ = ["ProgressCallback", "data_fingerprint", "make_examples", "read_corpora"]
+__all__ = ["ProgressCallback", "data_fingerprint", "gather_examples", "make_examples", "read_corpora"]
 
 ProgressCallback = Callable[[int, int], None]
 
@@ -101,7 +101,10 @@ def make_examples(
 
     Raises:
         AudioError: a recording cannot be read any more.
+        UsageError: the system reads transcripts, and an utterance has none.
     """
+    if isinstance(system, GatheringSystem):
+        return gather_examples(list(utterances), system, progress)
     examples = []
     for utterance in utterances:
         key = f"{utterance.content}|{system.cache_key(training=training)}{_beside_the_sound(utterance, system)}"
@@ -112,6 +115,23 @@ def make_examples(
         if progress is not None:
             progress()
     return examples
+
+
+def gather_examples(
+    utterances: Sequence[Utterance], system: GatheringSystem, progress: Callable[[], None] | None = None
+) -> list[Example]:
+    """As `make_examples`, of a system that gets the inputs of all utterances together."""
+    told = 0
+
+    def tell(done: int) -> None:
+        nonlocal told
+        for _ in range(done - told if progress is not None else 0):
+            progress()  # type: ignore[misc] # not None here
+        told = done
+
+    inputs = system.gather(utterances, tell)
+    targets = [None if u.emotion is None else system.labels.index(u.emotion) for u in utterances]
+    return [Example(*each) for each in zip(utterances, inputs, targets, strict=True)]
 
 
 def _beside_the_sound(utterance: Utterance, system: System) -> str:

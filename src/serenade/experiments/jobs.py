@@ -37,7 +37,10 @@ from serenade.training.settings import TrainingSettings
 from serenade.training.system import DeclaringSystem, Example, System
 from serenade.training.tracking import TensorBoardTracker
 
-__all__ = ["Job", "run_job"]
+__all__ = ["Job", "differs_by_job", "run_job", "settings_of_job"]
+
+_JOB = "{job}"
+"""Stands for the folder of the fold and seed at hand in texts of the system's settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def run_job(job: Job) -> None:
     run = RunFolder(job.run)
     if run.is_done(job.key):
         return
-    settings = run.read_settings_of(job.key.fold)
+    settings = settings_of_job(run.read_settings_of(job.key.fold), job.key)
     torch.set_num_threads(settings.threads)
     device = choose_device(settings.device)
     utterances = run.read_utterances()
@@ -96,6 +99,24 @@ def run_job(job: Job) -> None:
     _write_record(folder, job.key, settings, system, test, scored, trained, about)
     (folder / "state.safetensors").unlink(missing_ok=True)
     shutil.rmtree(folder / "best", ignore_errors=True)
+
+
+def differs_by_job(settings: ExperimentSettings) -> bool:
+    """Whether every job has system settings of its own, such as an upstream that another run trained on its fold."""
+    return _JOB in json.dumps(settings.system)
+
+
+def settings_of_job(settings: ExperimentSettings, key: JobKey) -> ExperimentSettings:
+    """The settings with ``{job}`` in the system's texts replaced by the name of the job's folder."""
+    return settings.model_copy(update={"system": _filled(settings.system, key.folder)})
+
+
+def _filled(value: Any, name: str) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _filled(part, name) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_filled(part, name) for part in value]
+    return value.replace(_JOB, name) if isinstance(value, str) else value
 
 
 def _fresh_system(settings: ExperimentSettings, labels: LabelSet, seed: int) -> System:
@@ -216,10 +237,20 @@ def _write_record(
         timing=trained.timing,
         embeddings="embeddings.npy",
         protocol=protocol,
-        notes=notes,
+        notes=(*notes, *_averaging_note(trained)),
         unlabelled=about.get("unlabelled"),
+        averaged=trained.averaged,
     )
     write_json(folder / "record.json", record.to_json())
+
+
+def _averaging_note(trained: Trained) -> tuple[str, ...]:
+    if trained.averaged is None:
+        return ()
+    asked, there = trained.averaged["asked"], len(trained.averaged["epochs"])
+    kind = "best" if "selection" in trained.averaged else "last"
+    few = f", of which there were only {there}" if there < asked else ""
+    return (f"the tested weights are the mean of the {asked} {kind} epochs{few}",)
 
 
 def _write_array(path: Path, array: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from serenade.core.devices import choose_device, cpu_budget
 from serenade.core.errors import PartialFailure, SerenadeError, UsageError
+from serenade.core.executor import run_all
 from serenade.core.labels import LabelSet
 from serenade.core.records import Listing, Split, Utterance
 from serenade.core.settings import dump_toml, make_settings
@@ -16,9 +17,8 @@ from serenade.evaluation.nested import check_folds, flatten
 from serenade.evaluation.splits import make_split
 from serenade.evaluation.unlabelled_leaks import check_unlabelled
 from serenade.experiments.data import make_examples, read_corpora
-from serenade.experiments.executor import run_all
 from serenade.experiments.folder import JobKey, RunFolder
-from serenade.experiments.jobs import Job, run_job
+from serenade.experiments.jobs import Job, differs_by_job, run_job
 from serenade.experiments.near_duplicates import find_copies, find_near_duplicates
 from serenade.experiments.nested import candidates_of, choose, with_candidate
 from serenade.experiments.published import with_file_labels
@@ -26,7 +26,7 @@ from serenade.experiments.settings import ExperimentSettings
 from serenade.experiments.unlabelled import Pieces, read_unlabelled
 from serenade.systems import PRESETS, SYSTEMS, make_system, system_settings
 from serenade.training.cache import FeatureCache
-from serenade.training.system import DemandingSystem
+from serenade.training.system import DemandingSystem, GatheringSystem
 from serenade.training.unlabelled import require_fitting_use
 
 __all__ = ["Plan", "Watcher", "prepare", "run_experiment"]
@@ -169,7 +169,8 @@ def run_experiment(plan: Plan, out: Path, *, workers: int | None = None, watcher
     workers = workers if workers is not None else _default_workers(plan.settings)
     # Threads of the linear algebra libraries are fixed when a process loads them: told to the workers beforehand.
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.settings.threads))
-    _extract_features(out, plan, workers, watcher)
+    if not differs_by_job(plan.settings):  # else each job extracts what it needs
+        _extract_features(out, plan, workers, watcher)
     _do_jobs(run, plan, todo, min(workers, len(todo)), watcher)
     return run
 
@@ -274,6 +275,10 @@ def _extract(task: _Extraction) -> None:
 def _extract_features(out: Path, plan: Plan, workers: int, watcher: Watcher) -> None:
     """Fill the feature cache, each utterance once, before the jobs want them all at the same time."""
     labels = LabelSet.of(str(u.emotion) for u in plan.listing.utterances)
+    system = make_system(PRESETS[plan.settings.preset], plan.settings.system, labels)
+    if isinstance(system, GatheringSystem):
+        _gather(plan, system, watcher)
+        return
     tasks = [
         _Extraction(plan.settings, labels, utterances[start : start + _EXTRACTION_CHUNK], unlabelled)
         for utterances, unlabelled in ((plan.listing.utterances, False), (plan.unlabelled.utterances, True))
@@ -286,6 +291,19 @@ def _extract_features(out: Path, plan: Plan, workers: int, watcher: Watcher) -> 
             raise error
         done += len(task.utterances)
         watcher.done(done)
+
+
+def _gather(plan: Plan, system: GatheringSystem, watcher: Watcher) -> None:
+    """The same of a system that gets the inputs of all utterances together, here and with all processors."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(cpu_budget())
+    watcher.stage("Extracting features", len(plan.listing.utterances), "utterances")
+    try:
+        system.to(choose_device(plan.settings.device)).gather(plan.listing.utterances, watcher.done)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _do_jobs(run: RunFolder, plan: Plan, todo: Sequence[Job], workers: int, watcher: Watcher) -> None:

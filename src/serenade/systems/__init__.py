@@ -32,6 +32,7 @@ SYSTEMS: NameTable[type[System]] = NameTable(
         ("mtl_aug", "serenade.systems.mtl_aug:MtlAugSystem"),
         ("ss_aae", "serenade.systems.ss_aae:SsAaeSystem"),
         ("mesm", "serenade.systems.mesm:MesmSystem"),
+        ("upstream_downstream", "serenade.systems.upstream_downstream:UpstreamDownstreamSystem"),
     ],
 )
 
@@ -67,6 +68,16 @@ PRESETS: dict[str, str] = {
     "mesm-cpu": "mesm",
     "fe2e": "mesm",
     "mesm": "mesm",
+    "ssl-fbank": "upstream_downstream",
+    "ssl-finetune": "upstream_downstream",
+    "ssl-mean": "upstream_downstream",
+    "ssl-ecapa": "upstream_downstream",
+    "ssl-early": "upstream_downstream",
+    "ssl-late": "upstream_downstream",
+    "ssl-text-finetune": "upstream_downstream",
+    "ssl-text": "upstream_downstream",
+    "ssl-fbank-text": "upstream_downstream",
+    "ssl-superb": "upstream_downstream",
 }
 
 

@@ -34,9 +34,11 @@ class Steps:
 
     def reset(self) -> None:
         """Fresh optimisers: whatever they remember of earlier gradients is forgotten."""
+        rate = self.settings.learning_rate
         self.optimisers = [
             make_optimiser(
-                [{"params": list(group.parameters), "factor": group.factor} for group in groups], self.settings
+                [{"params": list(g.parameters), "factor": g.factor, "lr": rate * g.factor} for g in groups],
+                self.settings,
             )
             for groups in self.groups
         ]

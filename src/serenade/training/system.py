@@ -22,6 +22,7 @@ __all__ = [
     "DemandingSystem",
     "Example",
     "FittedSystem",
+    "GatheringSystem",
     "Outputs",
     "Phase",
     "RateGroup",
@@ -89,11 +90,13 @@ class Outputs:
         embeddings: (B, D) float32, the vector the classifier sees, averaged over segments.
         log_probabilities: (B, K) natural logarithms, where the system computes them: they have a gradient also where a
             probability is rounded to 1. None where it does not.
+        attributes: (B, 3) valence, arousal and dominance, each from 0 to 1; None where a system does not tell them.
     """
 
     probabilities: Tensor
     embeddings: Tensor
     log_probabilities: Tensor | None = None
+    attributes: Tensor | None = None
 
 
 @runtime_checkable
@@ -239,6 +242,22 @@ class RatedSystem(System, Protocol):
 
     def rate_groups(self) -> Sequence[RateGroup]:
         """All that is trained, each parameter once; what is in no group stays as it is."""
+        ...
+
+
+@runtime_checkable
+class GatheringSystem(System, Protocol):
+    """A system that gets the inputs of many utterances together, such as frames that it keeps in stores of its own."""
+
+    def gather(
+        self, utterances: Sequence[Utterance], progress: Callable[[int], None] | None = None
+    ) -> list[dict[str, Tensor]]:
+        """Network inputs of each utterance, in order; the same for training and scoring.
+
+        Args:
+            utterances: examined ones.
+            progress: told how many are done so far.
+        """
         ...
 
 

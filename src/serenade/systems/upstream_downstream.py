@@ -1,0 +1,582 @@
+"""Self-supervised upstreams and downstream networks: any upstream, any aggregator, any number of branches.
+
+E. Morais, R. Hoory, W. Zhu, I. Gat, M. Damasceno, H. Aronowitz, "Speech Emotion Recognition using Self-Supervised
+Features", ICASSP 2022, pp. 6922-6926, arXiv 2202.03896; the frozen system is that of S. Yang et al., "SUPERB: Speech
+processing Universal PERformance Benchmark", Interspeech 2021, arXiv 2105.01051.
+
+A branch is an upstream, used as it is or trained along, and a choice of its layers. Aggregators make one vector of the
+frames; one linear layer makes scores of that. Branches meet as frames (early fusion, one aggregator) or as vectors
+(late fusion, one aggregator each). Training is in two stages, each by itself for every fold: first the upstream with
+mean pooling and a linear layer (``ssl-finetune``), then another downstream on the frames of that upstream, which is
+named by the model that the fold's first stage wrote (``fine_tuned``).
+
+Section to code:
+    3.2 frames, 3.3 waveform normalisation, 3.4 padding   `models.upstreams`
+    3.5 layers                                            `nn.layer_mix`
+    4.1 mean and linear                                   aggregator "mean"
+    4.2 what moves                                        `models.upstreams.fine_tuning`
+    4.3 two rates, new-bob                                `rate_groups`, `training.schedule`
+    5 averaging                                           `training.averaging`
+    6.1, 6.2 aggregators                                  `nn.aggregators`, `nn.ecapa`
+    7 fusion                                              `nn.frame_fusion`, `UpstreamDownstreamNetwork`
+    11 SUPERB                                             preset ``ssl-superb``
+
+Target numbers: docs/ssl.md and `serenade table ssl`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Literal, Self, cast
+
+import torch
+from pydantic import Field, field_validator
+from safetensors import SafetensorError, safe_open
+from torch import Generator, Tensor, device, nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
+
+from serenade.core.errors import CheckpointError, TrainingError, UsageError
+from serenade.core.labels import LabelSet
+from serenade.core.records import Utterance
+from serenade.core.settings import Settings
+from serenade.models.upstreams.fine_tuning import FineTuned, FineTuningSettings
+from serenade.models.upstreams.upstream import Frames, Upstream
+from serenade.nn.aggregators import AGGREGATORS, Aggregator, BlstmPoolingSettings
+from serenade.nn.ecapa import EcapaSettings
+from serenade.nn.frame_fusion import RateRule, concatenate_frames, require_one_rate
+from serenade.nn.layer_mix import LayerChoice, WeightedLayers, layer_mix
+from serenade.nn.soft_targets import class_shares, soft_cross_entropy
+from serenade.signal.audio import SAMPLE_RATE, read_audio
+from serenade.systems.upstreams import full_name, named_upstream
+from serenade.training.batches import target_shares
+from serenade.training.extraction import ExtractionProgress, extract_frames, frame_key, store_kind
+from serenade.training.frame_store import FrameNumbers, FrameStore
+from serenade.training.settings import TrainingSettings
+from serenade.training.system import Batch, Example, Outputs, RateGroup
+
+__all__ = ["BranchSettings", "UpstreamDownstreamNetwork", "UpstreamDownstreamSettings", "UpstreamDownstreamSystem"]
+
+AggregatorName = Literal["mean", "statistics", "attention", "blstm", "ecapa"]
+_FRAMES_AT_ONCE = 24_000  # of a batch when scoring, padding included: bounds the memory of long recordings
+_SAMPLES_AT_ONCE = 60 * SAMPLE_RATE  # the same where an upstream is computed along
+_LENGTHS = "{}_lengths"
+
+
+class BranchSettings(Settings):
+    """One upstream and what is taken of it."""
+
+    upstream: str = Field("", description="folder of a checkpoint, or a name such as filter-bank")
+    fine_tune: bool = Field(False, description="train the upstream along; else its frames are computed once and kept")
+    fine_tuned: str | None = Field(
+        None,
+        description="model of another training whose weights this upstream takes, such as RUN/jobs/{job}/model: {job} "
+        "stands for fold and seed, so that every fold takes its own",
+    )
+    layers: LayerChoice = Field("last", description="last, weighted (a learned sum of all), or the number of one")
+
+    @field_validator("upstream")
+    @classmethod
+    def _absolute(cls, name: str) -> str:
+        return full_name(name) if name else name  # a model is used from other folders later
+
+
+class UpstreamDownstreamSettings(Settings):
+    """Settings of an upstream + downstream system; the defaults are the second stage of Morais et al."""
+
+    branches: dict[str, BranchSettings] = Field(
+        {"speech": BranchSettings()}, min_length=1, description="by name; their order is that of the concatenation"
+    )
+    fusion: Literal["early", "late"] = Field(
+        "late", description="of several branches: early: frames side by side into one aggregator; late: their vectors"
+    )
+    frame_rates: RateRule = Field(
+        "refuse",
+        description="early fusion of different rates: refuse, or resample: frames of all branches at the times of the "
+        "first one's, linear between two",
+    )
+    projection: int | None = Field(None, ge=1, description="width of a linear layer on the frames; unset: none")
+    aggregator: AggregatorName = "ecapa"
+    ecapa: EcapaSettings = EcapaSettings()
+    blstm: BlstmPoolingSettings = BlstmPoolingSettings()
+    short: Literal["pad", "refuse"] = Field("pad", description="sound below one frame: silence behind it, or an error")
+    stored: FrameNumbers = Field("float16", description="in what frames of upstreams are kept: float16 or bfloat16")
+    fine_tuning: FineTuningSettings = FineTuningSettings()
+    training: TrainingSettings = TrainingSettings(
+        epochs=30,
+        batch_size=32,
+        micro_batch_size=16,
+        learning_rate=1e-4,
+        min_learning_rate=1e-6,
+        weight_decay=2e-5,
+        schedule="cyclic",
+        criterion="wa",
+        average_best=5,
+    )
+
+    @field_validator("branches")
+    @classmethod
+    def _plain_names(cls, branches: dict[str, BranchSettings]) -> dict[str, BranchSettings]:
+        for name in branches:
+            if not name.replace("_", "").replace("-", "").isalnum():
+                raise ValueError(f"a branch is named by letters, digits, - and _: found {name!r}")
+        return branches
+
+
+# ------------------------------------------------------------------------------------------------ upstreams
+
+
+_JOB = "{job}"
+
+
+def _upstream_of(branch: BranchSettings, name: str) -> "_Opened":
+    if not branch.upstream:
+        raise UsageError(
+            f"no upstream is given for the branch {name}",
+            hint=f"Add --set branches.{name}.upstream=FOLDER; see docs/upstreams.md",
+        )
+    resolved = branch.fine_tuned if branch.fine_tuned is not None and _JOB not in branch.fine_tuned else None
+    if branch.fine_tune:
+        return _Opened(_open(branch.upstream, resolved), "")
+    return _open_frozen(branch.upstream, resolved)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """An upstream and what tells its frames from those of others; empty where they are not kept."""
+
+    upstream: Upstream
+    identity: str
+
+
+def _open(upstream: str, fine_tuned: str | None) -> Upstream:
+    """An upstream in evaluation mode, with the weights of another training where one is named."""
+    opened = named_upstream(upstream)
+    if fine_tuned is not None:
+        _take_weights(opened, Path(fine_tuned))
+    return opened
+
+
+@lru_cache(maxsize=4)  # two folds of two upstreams
+def _open_frozen(upstream: str, fine_tuned: str | None) -> _Opened:
+    """The same, shared by all systems of this process, as nothing changes it."""
+    opened = _open(upstream, fine_tuned).requires_grad_(False)
+    return _Opened(opened, opened.identity())
+
+
+def _take_weights(upstream: Upstream, folder: Path) -> None:
+    """Give an upstream the weights that the only fine-tuned branch of a trained model has."""
+    path = folder / "weights.safetensors"
+    try:
+        with safe_open(path, "pt") as file:
+            names = list(file.keys())
+            inside = {name.partition(".upstream.upstream.")[0] for name in names if ".upstream.upstream." in name}
+            if len(inside) != 1:
+                raise CheckpointError(
+                    "this model has not exactly one upstream that was trained along",
+                    where=folder,
+                    found=", ".join(sorted(inside)) or "none",
+                    hint="Name a model that the preset ssl-finetune made",
+                )
+            prefix = f"{inside.pop()}.upstream.upstream."
+            weights = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            "there is no model whose upstream could be taken",
+            where=folder,
+            hint="Train the first stage before, with the same folds and seeds",
+        ) from error
+    except SafetensorError as error:
+        raise CheckpointError("the model's weights are cut short or damaged", where=path, found=str(error)) from error
+    try:
+        upstream.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(
+            "this model was fine-tuned from another upstream", where=folder, found=str(error).splitlines()[-1].strip()
+        ) from error
+
+
+# ------------------------------------------------------------------------------------------------ network
+
+
+class _Branch(nn.Module):
+    """From the inputs of a branch to one sequence of frames."""
+
+    def __init__(self, upstream: Upstream, settings: BranchSettings, fine_tuning: FineTuningSettings) -> None:
+        super().__init__()
+        self.upstream = FineTuned(upstream, fine_tuning) if settings.fine_tune else None
+        self.mix = layer_mix(settings.layers, upstream.num_layers)
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Stored frames (B, L, N, D), or waveforms or tokens (B, T), to (B, L, D) and (B,) valid frames."""
+        if self.upstream is not None:
+            frames: Frames = self.upstream(inputs, lengths)
+            return self.mix(frames.layers), frames.lengths
+        layers = inputs.float().unbind(dim=2)
+        mixed: Tensor = self.mix(layers) if isinstance(self.mix, WeightedLayers) else layers[0]
+        return mixed, lengths
+
+
+class UpstreamDownstreamNetwork(nn.Module):
+    """Branches, fusion, aggregators and the linear classifier.
+
+    Args:
+        num_classes: K.
+        upstreams: of the branches, by name; those that are used as they are do not become part of the network.
+        settings: of the system.
+
+    Raises:
+        UsageError: frames that cannot stand side by side are to be fused early, or a layer does not exist.
+    """
+
+    def __init__(
+        self, num_classes: int, upstreams: Mapping[str, Upstream], settings: UpstreamDownstreamSettings
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.branches = nn.ModuleDict(
+            {name: _Branch(upstreams[name], branch, settings.fine_tuning) for name, branch in settings.branches.items()}
+        )
+        widths = {name: upstream.dim for name, upstream in upstreams.items()}
+        self.projections = nn.ModuleDict()
+        if settings.projection is not None:
+            self.projections = nn.ModuleDict({n: nn.Linear(d, settings.projection) for n, d in widths.items()})
+            widths = dict.fromkeys(widths, settings.projection)
+        self.rates = [upstream.frame_rate for upstream in upstreams.values()]
+        self.early = settings.fusion == "early" and len(widths) > 1
+        if self.early:
+            _require_rates(upstreams, settings.frame_rates)
+            widths = {"fused": sum(widths.values())}
+        self.aggregators = nn.ModuleDict({name: _aggregator(width, settings) for name, width in widths.items()})
+        self.embedding_dim = sum(cast(Aggregator, module).output_dim for module in self.aggregators.values())
+        self.classifier = nn.Linear(self.embedding_dim, num_classes)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Inputs of all branches and their lengths to (B, K) logits and (B, E) vectors."""
+        found = {name: branch(inputs[name], inputs[_LENGTHS.format(name)]) for name, branch in self.branches.items()}
+        frames = {
+            name: (self.projections[name](each) if name in self.projections else each, lengths)
+            for name, (each, lengths) in found.items()
+        }
+        if self.early:
+            parts, lengths = zip(*frames.values(), strict=True)
+            rates = [rate for rate in self.rates if rate is not None]
+            frames = {"fused": concatenate_frames(parts, lengths, rates, self.settings.frame_rates)}
+        vectors = [self.aggregators[name](*each) for name, each in frames.items()]
+        embedding = torch.cat(vectors, dim=1)
+        logits: Tensor = self.classifier(embedding)
+        return logits, embedding
+
+    def trained_upstreams(self) -> list[nn.Parameter]:
+        """What moves in the upstreams."""
+        return [
+            parameter
+            for branch in self.branches.values()
+            if isinstance(branch.upstream, FineTuned)
+            for parameter in branch.upstream.parameters()
+            if parameter.requires_grad
+        ]
+
+    def draw_from(self, generator: Generator) -> None:
+        """Masks of upstreams that are trained along come from this generator."""
+        for branch in self.branches.values():
+            if isinstance(branch.upstream, FineTuned):
+                branch.upstream.generator = generator
+
+
+def _aggregator(width: int, settings: UpstreamDownstreamSettings) -> nn.Module:
+    cls: Callable[..., nn.Module] = AGGREGATORS.resolve(settings.aggregator)
+    sizes = {"ecapa": settings.ecapa, "blstm": settings.blstm}
+    return cls(width, sizes[settings.aggregator]) if settings.aggregator in sizes else cls(width)
+
+
+def _require_rates(upstreams: Mapping[str, Upstream], rule: RateRule) -> None:
+    rates = []
+    for name, upstream in upstreams.items():
+        if upstream.frame_rate is None:
+            raise UsageError(
+                f"the frames of the branch {name} are not evenly spaced in time and cannot stand beside others",
+                found=f"a {upstream.kind} upstream",
+                hint="Use late fusion",
+            )
+        rates.append(upstream.frame_rate)
+    if rule == "refuse":
+        require_one_rate(rates)
+
+
+# ------------------------------------------------------------------------------------------------ system
+
+
+class UpstreamDownstreamSystem:
+    """Upstreams and a downstream network as the training loop and the recogniser see them.
+
+    Args:
+        settings: of the system.
+        labels: classes.
+
+    Raises:
+        UsageError: a branch has no upstream, or branches do not go together.
+        CheckpointError: an upstream's folder cannot be read, see `named_upstream`.
+    """
+
+    settings_class: type[Settings] = UpstreamDownstreamSettings
+    settings: UpstreamDownstreamSettings
+    network: UpstreamDownstreamNetwork
+
+    def __init__(self, settings: UpstreamDownstreamSettings, labels: LabelSet) -> None:
+        self.settings, self.labels = settings, labels
+        drawn = torch.get_rng_state()  # what the library draws before the weights are read is nobody's concern
+        opened = {name: _upstream_of(branch, name) for name, branch in settings.branches.items()}
+        torch.set_rng_state(drawn)
+        self.upstreams = {name: one.upstream for name, one in opened.items()}
+        self._identities = {name: one.identity for name, one in opened.items()}
+        self.network = UpstreamDownstreamNetwork(len(labels), self.upstreams, settings)
+
+    # -------------------------------------------------------------------- inputs
+
+    def to(self, where: device) -> Self:
+        """The system with its upstreams and its network on a device."""
+        self.network.to(where)
+        for upstream in self.upstreams.values():
+            upstream.to(where)
+        return self
+
+    def cache_key(self, *, training: bool) -> str:
+        """What the frames depend on; training and scoring see the same."""
+        parts = {
+            name: "waveform" if branch.fine_tune else [self._identities[name], str(branch.layers), self.settings.stored]
+            for name, branch in self.settings.branches.items()
+            if self.upstreams[name].modality == "speech"
+        }
+        return f"upstreams|{json.dumps(parts)}"
+
+    def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
+        """Of each branch of speech (1, L, N, D) frames of N layers, or the (1, T) waveform where it is trained along.
+
+        Raises:
+            AudioError: a sample is not a finite number.
+            TrainingError: a frame is not finite, or too large for the numbers that are kept.
+            UsageError: the recording is shorter than a frame and is not to be filled up, or too long.
+        """
+        return {
+            name: self._inputs(name, self._prepared(waveform, upstream))
+            for name, upstream in self.upstreams.items()
+            if upstream.modality == "speech"
+        }
+
+    def extract_text(self, text: str) -> dict[str, Tensor]:
+        """Of each branch of text (1, L, N, D) frames of N layers, or (1, T) tokens where it is trained along.
+
+        Raises:
+            UsageError: there is no word in it.
+        """
+        return {
+            name: self._inputs(name, upstream.prepare_text(text))
+            for name, upstream in self.upstreams.items()
+            if upstream.modality == "text"
+        }
+
+    def gather(
+        self, utterances: Sequence[Utterance], progress: Callable[[int], None] | None = None
+    ) -> list[dict[str, Tensor]]:
+        """Inputs of every branch for every utterance: kept frames are mapped from disk, and computed where missing.
+
+        Raises:
+            AudioError: a recording cannot be read.
+            StorageError: frames cannot be kept.
+            UsageError: a branch reads transcripts, and utterances have none; or a recording is too short or too long.
+        """
+        found: list[dict[str, Tensor]] = [{} for _ in utterances]
+        for place, name in enumerate(self.settings.branches):
+            told = None if progress is None else partial(_tell, progress, place, len(self.upstreams), len(utterances))
+            for inputs, one in zip(found, self._gathered(name, utterances, told), strict=True):
+                inputs[name] = one
+        if progress is not None:
+            progress(len(utterances))
+        return found
+
+    def _gathered(
+        self, name: str, utterances: Sequence[Utterance], progress: ExtractionProgress | None
+    ) -> Iterator[Tensor]:
+        """The inputs of one branch."""
+        upstream = self.upstreams[name]
+        if upstream.modality == "text":
+            _require_text(name, utterances)
+        if self.settings.branches[name].fine_tune:
+            yield from (self._inputs(name, self._read(upstream, utterance)) for utterance in utterances)
+            return
+        store = FrameStore.at_home(store_kind(upstream, self._layers(name), numbers=self.settings.stored))
+        extract_frames(upstream, utterances, store, device=_device_of(upstream), progress=progress)
+        for utterance in utterances:
+            key = frame_key(utterance, upstream.modality)
+            if key in store:
+                yield store[str(key)].transpose(0, 1)[None]
+            else:  # too short for a frame
+                yield self._inputs(name, self._read(upstream, utterance))
+
+    def _read(self, upstream: Upstream, utterance: Utterance) -> Tensor:
+        """What goes into the upstream of an utterance."""
+        try:
+            if upstream.modality == "text":
+                return upstream.prepare_text(utterance.text or "")
+            waveform = read_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
+            return self._prepared(waveform, upstream)
+        except UsageError as error:
+            raise UsageError(str(error), where=f"utterance {utterance.id}") from error
+
+    def _prepared(self, waveform: Tensor, upstream: Upstream) -> Tensor:
+        missing = upstream.least_samples - len(waveform)
+        if missing > 0 and self.settings.short == "pad":
+            waveform = functional.pad(waveform, (0, missing))
+        return upstream.prepare(waveform, SAMPLE_RATE)
+
+    def _layers(self, name: str) -> list[int]:
+        """The numbers of the layers that are kept."""
+        layers, count = self.settings.branches[name].layers, self.upstreams[name].num_layers
+        if layers == "weighted":
+            return list(range(count))
+        return [count - 1 if layers == "last" else layers]
+
+    def _inputs(self, name: str, prepared: Tensor) -> Tensor:
+        """Prepared samples or tokens as the network wants them: themselves, or their frames (1, L, N, D)."""
+        upstream = self.upstreams[name]
+        if self.settings.branches[name].fine_tune:
+            return prepared[None]
+        where = _device_of(upstream)
+        with torch.inference_mode(not prepared.requires_grad):
+            layers = upstream(prepared[None].to(where), torch.tensor([len(prepared)], device=where)).layers
+            frames = torch.stack([layers[place] for place in self._layers(name)], dim=2)
+            kept = frames.to(getattr(torch, self.settings.stored))
+        if not bool(kept.isfinite().all()):
+            raise TrainingError(
+                f"frames of the {upstream.kind} upstream are not finite, or too large for {self.settings.stored}",
+                hint="Set stored = bfloat16; if that does not help, check the upstream",
+            )
+        return kept
+
+    def fit_inputs(self, train: Sequence[Example]) -> None:
+        """Nothing is fitted: upstreams bring their own normalisation."""
+
+    # -------------------------------------------------------------------- batches
+
+    def training_items(self, examples: Sequence[Example], generator: Generator) -> Sequence[Example]:
+        """Every example once; long waveforms are cut at random where their upstream is trained along."""
+        longest = round(self.settings.fine_tuning.longest_s * SAMPLE_RATE)
+        cropped = [
+            name
+            for name, branch in self.settings.branches.items()
+            if branch.fine_tune and self.upstreams[name].modality == "speech"
+        ]
+        return [_cropped(example, cropped, longest, generator) for example in examples] if cropped else examples
+
+    def collate(self, items: Sequence[Example]) -> Batch:
+        """Inputs of every branch filled up to the longest, with their lengths.
+
+        Raises:
+            UsageError: a branch that reads transcripts has none.
+        """
+        inputs: dict[str, Tensor] = {}
+        for name in self.settings.branches:
+            _require_inputs(items, name)
+            each = [item.inputs[name][0] for item in items]
+            inputs[name] = pad_sequence(each, batch_first=True)
+            inputs[_LENGTHS.format(name)] = torch.tensor([len(one) for one in each])
+        voted = self.settings.training.targets == "votes"
+        return Batch(
+            inputs=inputs,
+            lengths=torch.ones(len(items), dtype=torch.int64),
+            targets=torch.tensor([-1 if item.target is None else item.target for item in items]),
+            ids=tuple(item.utterance.id for item in items),
+            shares=torch.stack([target_shares(item, self.labels) for item in items]) if voted else None,
+        )
+
+    # -------------------------------------------------------------------- learning and predicting
+
+    def rate_groups(self) -> list[RateGroup]:
+        """Upstreams at their own rate, all else at the loop's."""
+        upstreams = self.network.trained_upstreams()
+        known = {id(parameter) for parameter in upstreams}
+        others = [p for p in self.network.parameters() if p.requires_grad and id(p) not in known]
+        factor = self.settings.fine_tuning.learning_rate / self.settings.training.learning_rate
+        return [RateGroup(upstreams, factor), RateGroup(others, 1.0)]
+
+    def losses(self, batch: Batch, generator: Generator) -> dict[str, Tensor]:
+        """Cross-entropy, all classes alike."""
+        self.network.draw_from(generator)
+        logits, _ = self.network(batch.inputs)
+        own = class_shares(batch.targets, len(self.labels)) if batch.shares is None else batch.shares
+        return {"emotion": soft_cross_entropy(logits, own, torch.ones_like(own[0]))}
+
+    def predict(self, batch: Batch) -> Outputs:
+        """Softmax of the scores; utterances of like length go through the network together."""
+        self.network.eval()
+        found = [(rows, *self.network(_rows(batch.inputs, rows))) for rows in self._groups(batch.inputs)]
+        order = torch.cat([rows for rows, _, _ in found]).argsort()
+        logits = torch.cat([logits for _, logits, _ in found])[order].float()
+        embeddings = torch.cat([embeddings for _, _, embeddings in found])[order].float()
+        return Outputs(logits.softmax(dim=1), embeddings, logits.log_softmax(dim=1))
+
+    def _groups(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
+        """Rows of a batch in groups that memory holds, by length."""
+        shares = [inputs[_LENGTHS.format(name)] / self._bound(name) for name in self.settings.branches]
+        costs = torch.stack(shares).amax(dim=0)
+        groups: list[list[int]] = [[]]
+        for cost, row in sorted((cost, row) for row, cost in enumerate(costs.tolist())):
+            if groups[-1] and cost * (len(groups[-1]) + 1) > 1:  # the longest of a group is its last
+                groups.append([])
+            groups[-1].append(row)
+        return [torch.tensor(group, device=costs.device) for group in groups]
+
+    def _bound(self, name: str) -> int:
+        along = self.settings.branches[name].fine_tune and self.upstreams[name].modality == "speech"
+        return _SAMPLES_AT_ONCE if along else _FRAMES_AT_ONCE
+
+
+def _device_of(upstream: Upstream) -> device:
+    return next((tensor.device for tensor in upstream.state_dict().values()), torch.device("cpu"))
+
+
+def _tell(progress: Callable[[int], None], place: int, branches: int, count: int, done: float, whole: float) -> None:
+    """Say how many utterances are done when so much of one of several branches is."""
+    progress(int(count * (place + done / whole) / branches) if whole else 0)
+
+
+def _require_text(name: str, utterances: Sequence[Utterance]) -> None:
+    silent = [u.id for u in utterances if not (u.text or "").strip()]
+    if silent:
+        raise UsageError(
+            f"the branch {name} reads transcripts, and utterances have none",
+            where=f"utterance {silent[0]}",
+            found=f"{len(silent)} of {len(utterances)} without words",
+            hint="Leave them out of the corpus, or take a system without text",
+        )
+
+
+def _cropped(example: Example, names: Sequence[str], longest: int, generator: Generator) -> Example:
+    inputs = dict(example.inputs)
+    for name in names:
+        spare = inputs[name].shape[1] - longest
+        if spare > 0:
+            start = int(torch.randint(spare + 1, (), generator=generator))
+            inputs[name] = inputs[name][:, start : start + longest]
+    return Example(example.utterance, inputs, example.target)
+
+
+def _require_inputs(items: Sequence[Example], name: str) -> None:
+    lacking = [item for item in items if name not in item.inputs]
+    if lacking:
+        raise UsageError(
+            f"the branch {name} reads transcripts, which single recordings do not have",
+            where=lacking[0].utterance.id or None,
+            hint="Use this system under `serenade run`, on a corpus with transcripts",
+        )
+
+
+def _rows(inputs: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    """Some utterances of a batch, filled up to the longest of them."""
+    taken = {name: tensor[rows] for name, tensor in inputs.items()}
+    for name in [name for name in taken if _LENGTHS.format(name) in taken]:
+        taken[name] = taken[name][:, : int(taken[_LENGTHS.format(name)].max())]
+    return taken
