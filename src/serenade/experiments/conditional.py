@@ -14,13 +14,13 @@ from torch import Generator, Tensor
 
 from serenade.core.devices import choose_device
 from serenade.core.errors import AudioError, PartialFailure, SerenadeError, UsageError
+from serenade.core.executor import run_all
 from serenade.core.files import read_json, write_json
 from serenade.core.records import LeftOut, Score, Utterance
 from serenade.core.seeding import derive_seed
 from serenade.experiments.augmentation import open_noise, open_responses
 from serenade.experiments.conditions import CLEAN, Condition
 from serenade.experiments.data import make_examples
-from serenade.experiments.executor import run_all
 from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.results import Results, read_results
 from serenade.experiments.run import Watcher

@@ -4,13 +4,15 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
 from serenade.core.errors import SerenadeError, TrainingError
-from serenade.experiments.executor import run_all
+from serenade.core.executor import run_all
 
 
 def touch(path: Path) -> None:
@@ -35,13 +37,64 @@ def test_a_worker_that_dies_is_an_error_with_a_way_out(tmp_path: Path) -> None:
     assert all(isinstance(error, SerenadeError) and "fewer --workers" in str(error) for error in errors)
 
 
+def square(path: Path) -> int:
+    """The number that a path ends with, squared; the first to ask for 3 dies on the way."""
+    number, mark = int(path.name), path.parent / "died"
+    if number == 3 and not mark.exists():
+        mark.touch()
+        os._exit(9)
+    with (path.parent / f"{number}.log").open("a") as log:
+        log.write("done\n")
+    return number * number
+
+
+def test_work_beside_a_worker_that_died_is_done_and_given_once(tmp_path: Path) -> None:
+    outcomes = list(run_all(square, (tmp_path / str(number) for number in range(12)), workers=2))
+    assert sorted((int(path.name), result) for path, result in outcomes) == [(n, n * n) for n in range(12)]
+
+
+def test_jobs_are_taken_as_they_are_needed(tmp_path: Path) -> None:
+    taken = []
+
+    def numbers() -> Iterator[Path]:
+        for number in range(4, 1000):
+            taken.append(number)
+            yield tmp_path / str(number)
+
+    with closing(run_all(square, numbers(), workers=2)) as running:
+        next(running)
+        assert len(taken) < 20
+
+
+@pytest.mark.slow
+def test_on_ray_nothing_is_lost_or_doubled_when_a_worker_is_killed(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    try:
+        outcomes = list(run_all(square, (tmp_path / str(number) for number in range(12)), workers=2, engine="ray"))
+    finally:
+        ray.shutdown()
+    assert (tmp_path / "died").exists()
+    assert sorted((int(path.name), result) for path, result in outcomes) == [(n, n * n) for n in range(12)]
+
+
+@pytest.mark.slow
+def test_errors_come_back_from_ray_as_they_are(tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    try:
+        outcomes = dict(run_all(touch, [tmp_path / "a", tmp_path / "bad"], workers=1, engine="ray"))
+    finally:
+        ray.shutdown()
+    assert outcomes[tmp_path / "a"] is None
+    assert isinstance(outcomes[tmp_path / "bad"], TrainingError)
+
+
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
 SLEEPERS = """
-from serenade.experiments.executor import run_all
-from tests.experiments.test_executor import sleep
+from serenade.core.executor import run_all
+from tests.core.test_executor import sleep
 if __name__ == "__main__":
     list(run_all(sleep, [60.0, 60.0], workers=2))
 """
