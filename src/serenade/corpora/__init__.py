@@ -46,6 +46,7 @@ CORPORA: NameTable[Corpus] = NameTable(
         ("cmu-mosei", "serenade.corpora.cmu_mosei:CORPUS"),
         ("table", "serenade.corpora.table:CORPUS"),
         ("synthetic", "serenade.corpora.synthetic:CORPUS"),
+        ("synthetic-av", "serenade.corpora.synthetic_av:CORPUS"),
     ],
 )
 
