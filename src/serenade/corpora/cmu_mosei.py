@@ -9,6 +9,7 @@ several emotions, or none.
     Transcript/Segmented/Combined/VIDEO.txt      lines VIDEO___CLIP___START___END___TEXT
     Labels/*.csv                                 a line per segment and rater; or CMU_MOSEI_Labels.csd, means over them
     Audio/Full/WAV_16000/VIDEO.wav               one per video (Audio/WAV_16000 in some copies)
+    Videos/Full/Combined/VIDEO.mp4               may be absent
     cmu_mosei_std_folds.py                       the official parts, from the authors' toolkit (may be absent)
 
 An id is ``VIDEO_CLIP``. Videos may have underscores in their names: the last one counts.
@@ -34,9 +35,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
-from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
+from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance, Video
 from serenade.corpora.corpus import Corpus
-from serenade.corpora.label_files import index_recordings, read_lines
+from serenade.corpora.label_files import index_recordings, read_lines, videos_below
 from serenade.corpora.layout import is_sound, require_root, walk_files
 from serenade.corpora.mosei_labels import EMOTIONS, Ratings, Segment, read_labels
 from serenade.corpora.naming import plain_words
@@ -44,7 +45,7 @@ from serenade.corpora.naming import plain_words
 __all__ = ["CORPUS", "list_files"]
 
 _TRANSCRIPTS = Path("Transcript", "Segmented", "Combined")
-_SOUND = "Audio"
+_SOUND, _FILMS = "Audio", Path("Videos", "Full")
 _FOLDS = "cmu_mosei_std_folds.py"
 _FOLD_NAMES = {"standard_train_fold": "train", "standard_valid_fold": "validation", "standard_test_fold": "test"}
 _VIDEO = re.compile(r"[\w-]{11}|\d{4,6}", re.ASCII)
@@ -71,6 +72,7 @@ def list_files(root: Path) -> Listing:
     recordings, passed_over = _recordings(root)
     left_out += passed_over
     parts = _read_folds(root / _FOLDS)
+    films = videos_below(root / _FILMS)
     utterances: dict[str, Utterance] = {}
     for video, segments in transcripts.items():
         for found in _list_video(video, segments, recordings.get(video), ratings, parts.get(video)):
@@ -81,7 +83,9 @@ def list_files(root: Path) -> Listing:
             if isinstance(found, LeftOut):
                 left_out.append(found)
             else:
-                utterances[found.id] = found
+                film = films.get(video)
+                seen = None if film is None else Video(film, found.start_s, found.end_s)
+                utterances[found.id] = found.with_(video=seen)
     left_out += _unmatched(root, ratings, recordings, set(transcripts), set(utterances))
     return Listing(tuple(utterances[name] for name in sorted(utterances)), tuple(left_out))
 

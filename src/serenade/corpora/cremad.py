@@ -11,6 +11,8 @@ one; the votes of those who only heard the voice are in ``votes``, where ``tabul
 Known odd files: ``1040_ITH_SAD_X.wav`` (the tables call it ``..._XX``) is read; ``1076_MTI_SAD_XX.wav`` is silent and
 left out when it is examined; ``1064_IEO_DIS_MD.wav`` holds a minute of all emotions.
 
+Where the videos are there too (the folder VideoFlash, or one named VideoMP4 of a converted copy), utterances have them.
+
 The repository keeps recordings in Git LFS; its zip holds only texts in their place, which is told. All speakers say
 the same sentences.
 
@@ -24,10 +26,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
-from serenade.core.records import LeftOut, Listing, Utterance
+from serenade.core.records import LeftOut, Listing, Utterance, Video
 from serenade.corpora.completeness import refuse_pointers, with_absent
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import Row
+from serenade.corpora.label_files import videos_below
 from serenade.corpora.layout import gather, require_root, walk_files
 from serenade.corpora.naming import holds, read_stem
 from serenade.corpora.side_table import UNNAMED, read_side_table
@@ -36,6 +39,7 @@ __all__ = ["CORPUS", "list_files"]
 
 _NAME = re.compile(r"(?P<actor>1\d{3})_(?P<sentence>[A-Z]{3})_(?P<emotion>[A-Z]{3})_(?P<intensity>[A-Z]{1,2})")
 _FOLDERS = ("AudioWAV", "AudioMP3")  # the same clips; the first that is there is read
+_FILMS = ("VideoMP4", "VideoFlash")  # of a clip that is in both the first; Flash is what the corpus came with
 _VOTES = Path("processedResults") / "tabulatedVotes.csv"
 _DEMOGRAPHICS = Path("VideoDemographics.csv")
 
@@ -97,7 +101,14 @@ def list_files(root: Path) -> Listing:
     tables = _Tables(_read_votes(root / _VOTES), _read_demographics(root / _DEMOGRAPHICS))
     listing = gather(root, walk_files(folder), lambda path, where: _read_name(path, where, tables))
     listing = refuse_pointers(listing, root)
+    films = {stem: path for name in _FILMS[::-1] for stem, path in videos_below(root / name).items()}
+    listing = Listing(tuple(_with_film(found, films) for found in listing.utterances), listing.left_out)
     return with_absent(listing, lambda utterance: utterance.speaker, _ACTORS, kind="actor")
+
+
+def _with_film(utterance: Utterance, films: Mapping[str, Path]) -> Utterance:
+    film = films.get(utterance.audio.stem)
+    return utterance if film is None else utterance.with_(video=Video(film))
 
 
 def _looks_right(root: Path) -> bool:

@@ -11,6 +11,8 @@ activation and dominance from 1 to 5.
       dialog/EmoEvaluation/Ses01F_impro01.txt         labels, turn by turn
       dialog/transcriptions/Ses01F_impro01.txt        words
       sentences/wav/Ses01F_impro01/Ses01F_impro01_F000.wav
+      dialog/avi/DivX/Ses01F_impro01.avi              video of both actors side by side (may be absent)
+      dialog/wav/Ses01F_impro01.wav                   sound of the dialogue, an actor a channel (may be absent)
 
 **Who talks is the first letter of the last field.** In ``Ses01F_impro01_M003`` the man of session 1 talks; the F only
 says that the woman wore the markers in this dialogue. The two letters differ in half of the turns, and whoever takes
@@ -18,6 +20,10 @@ the first one mixes both actors in one "speaker" and has each of them on both si
 
 Classes are the corpus's own: happy and excited apart. How publications read them are label maps (``merge``,
 ``exc_as_hap``, ``hap_only``), and 5,531 turns is ``merge`` with angry, happy, neutral, sad.
+
+**Whose picture it is the same two letters say**: who wears the markers is in the left half and on the left channel, the
+other in the right ones. Utterances carry their half of the dialogue's video; `list_uncut` gives the sound as a channel
+of the dialogue too, as published multimodal systems cut it.
 
 The two actors of a session talk with each other, so the session is the group that must not straddle a split. In
 scripted turns the words give the class away; ``part`` in ``extra`` tells them from improvised ones.
@@ -32,15 +38,16 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from serenade.core.errors import CorpusError
-from serenade.core.records import Attributes, LeftOut, Listing, Utterance
+from serenade.core.records import Attributes, LeftOut, Listing, Utterance, Video
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.label_files import index_recordings, rated, read_lines
 from serenade.corpora.layout import require_root, walk_files
 from serenade.corpora.naming import plain_words
 
-__all__ = ["CORPUS", "list_files"]
+__all__ = ["CORPUS", "list_files", "list_uncut"]
 
 _SESSION = re.compile(r"Session([1-5])", re.IGNORECASE)
 _SESSIONS = ("1", "2", "3", "4", "5")
@@ -54,6 +61,7 @@ _RATER = re.compile(r"C-(?P<rater>[EFM])\w*:\s*(?P<words>[^(]*)")
 _LABELS = Path("dialog", "EmoEvaluation")
 _WORDS = Path("dialog", "transcriptions")
 _SOUND = Path("sentences", "wav")
+_DIALOGUE_SOUND, _FILMS = Path("dialog", "wav"), Path("dialog", "avi", "DivX")
 
 _CODES = {
     "ang": "angry",
@@ -130,6 +138,46 @@ def list_files(root: Path) -> Listing:
     return Listing(tuple(sorted(utterances, key=lambda utterance: utterance.id)), tuple(left_out))
 
 
+def list_uncut(root: Path) -> Listing:
+    """The same turns as spans of the channel of the dialogue in which the speaker is recorded, where that is there.
+
+    Raises:
+        CorpusError: as `list_files`.
+    """
+    listing = list_files(root)
+    return Listing(tuple(map(_uncut, listing.utterances)), listing.left_out)
+
+
+def _uncut(utterance: Utterance) -> Utterance:
+    sound = utterance.audio.parents[3] / _DIALOGUE_SOUND / f"{utterance.dialogue}.wav"
+    span = _span(utterance.extra["dialogue_start_s"], utterance.extra["dialogue_end_s"])
+    if span is None or not sound.is_file():
+        return utterance
+    channel = 0 if _side(utterance.id) == "left" else 1
+    return utterance.with_(audio=sound, start_s=span[0], end_s=span[1], channel=channel)
+
+
+def _side(name: str) -> Literal["left", "right"]:
+    """Where who talks is to be seen and heard: on the left if he or she wears the markers."""
+    return "left" if name[5] == name.rpartition("_")[2][0] else "right"
+
+
+def _span(start: str, end: str) -> tuple[float, float] | None:
+    """Seconds in the dialogue; None where the label file has none."""
+    try:
+        start_s, end_s = float(start), float(end)
+    except ValueError:
+        return None
+    return (start_s, end_s) if end_s > start_s else None
+
+
+def _film(folder: Path, name: str, turn: "_Turn") -> Video | None:
+    """The half of the dialogue's video that shows who talks, while the turn lasts; None where it is not there."""
+    path = folder / _FILMS / f"{name.rpartition('_')[0]}.avi"
+    span = _span(turn.start_s, turn.end_s)
+    return Video(path, *span, side=_side(name)) if span is not None and path.is_file() else None
+
+
 def _looks_right(root: Path) -> bool:
     folders = [path for path in root.iterdir() if _SESSION.fullmatch(path.name) and path.is_dir()]
     return any((folder / name).is_dir() for folder in folders for name in ("dialog", "sentences"))
@@ -154,7 +202,7 @@ def _list_session(root: Path, folder: Path, number: str) -> Listing:
         if isinstance(found, LeftOut):
             left_out.append(found)
         else:
-            utterances.append(found)
+            utterances.append(found.with_(video=_film(folder, name, turns[name])))
     for name in sorted(set(turns) - set(recordings)):
         dialogue = name.rpartition("_")[0]
         where = f"{folder.name}/{_SOUND.as_posix()}/{dialogue}/{name}.wav"

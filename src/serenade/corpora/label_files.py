@@ -7,11 +7,11 @@ from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.records import Attributes, LeftOut
-from serenade.corpora.layout import is_sound
+from serenade.corpora.layout import is_sound, walk_files
 
-__all__ = ["index_recordings", "is_video", "rated", "read_lines", "windows_text"]
+__all__ = ["first_videos", "index_recordings", "is_video", "rated", "read_lines", "videos_below", "windows_text"]
 
-_VIDEO_SUFFIXES = frozenset((".mp4", ".avi", ".mov", ".mkv", ".webm"))
+_VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm", ".flv"))
 _C1 = {code: bytes([code]).decode("cp1252", errors="replace") for code in range(0x80, 0xA0)}
 
 _log = logging.getLogger(__name__)
@@ -53,6 +53,19 @@ def windows_text(text: str) -> str:
 def is_video(path: Path) -> bool:
     """Whether the name ends as video with sound does."""
     return path.suffix.lower() in _VIDEO_SUFFIXES
+
+
+def first_videos(paths: Iterable[Path]) -> dict[str, Path]:
+    """The videos among files by the stem of their names, of one stem the first in the order of names."""
+    found: dict[str, Path] = {}
+    for path in sorted(filter(is_video, paths)):
+        found.setdefault(path.stem, path)
+    return found
+
+
+def videos_below(folder: Path) -> dict[str, Path]:
+    """The videos below a folder by the stem of their names; none where the folder is not there."""
+    return first_videos(walk_files(folder)) if folder.is_dir() else {}
 
 
 def index_recordings(root: Path, paths: Iterable[Path]) -> tuple[dict[str, Path], list[LeftOut]]:

@@ -26,7 +26,8 @@ __all__ = [
 # fmt: off
 SOUND_SUFFIXES = frozenset((
     ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64", ".rf64",
-    ".sph", ".m4a", ".mp4", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".ac3", ".mov", ".avi",
+    ".sph", ".m4a", ".mp4", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".ac3", ".mov", ".avi", ".m4v",
+    ".flv",
 ))
 # fmt: on
 FETCH_RECORD = "serenade-fetch.json"  # what `serenade corpus fetch` notes beside a corpus

@@ -10,7 +10,8 @@ and several voices in many of them.
     train_splits/dia0_utt0.mp4  dev_splits_complete/  output_repeated_splits_test/
 
 Copies whose sound was extracted have ``.wav`` in the same folders or in ``train``, ``dev`` and ``test``; sound goes
-before video. The published texts hold quotes and dashes of Windows-1252 as control characters; they are put right.
+before video, which stays the picture of the utterance. The published texts hold quotes and dashes of Windows-1252 as
+control characters; they are put right.
 
 Numbers of dialogues begin anew in every part, so an id names the part: ``train_dia0_utt0``. The six main characters
 speak in all parts: the official split is not speaker-independent. Minor speakers have names such as "Woman" that need
@@ -29,10 +30,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
-from serenade.core.records import LeftOut, Listing, Utterance
+from serenade.core.records import LeftOut, Listing, Utterance, Video
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import Row, read_rows
-from serenade.corpora.label_files import index_recordings, is_video, windows_text
+from serenade.corpora.label_files import first_videos, index_recordings, is_video, windows_text
 from serenade.corpora.layout import is_sound, require_root, walk_files
 from serenade.corpora.naming import plain_words
 
@@ -79,7 +80,7 @@ def list_files(root: Path) -> Listing:
     """
     require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     tables = _tables(root)
-    recordings, left_out = _recordings(root)
+    recordings, films, left_out = _recordings(root)
     if not any(recordings.values()):
         raise CorpusError(
             "the recordings of MELD are not there",
@@ -95,7 +96,11 @@ def list_files(root: Path) -> Listing:
             left_out.append(LeftOut(f"{part}_sent_emo.csv", "missing", what))
             continue
         listing = _list_part(root, tables[part], part, recordings[part], spellings)
-        utterances += listing.utterances
+        seen = films[part]
+        utterances += [
+            u.with_(video=Video(film)) if (film := seen.get(u.id.partition("_")[2])) is not None else u
+            for u in listing.utterances
+        ]
         left_out += listing.left_out
     return Listing(tuple(sorted(utterances, key=lambda utterance: utterance.id)), tuple(left_out))
 
@@ -115,8 +120,11 @@ def _tables(root: Path) -> dict[str, Path]:
     return found
 
 
-def _recordings(root: Path) -> tuple[dict[str, dict[str, Path]], list[LeftOut]]:
-    """The recordings by part and stem, and sound that is none of them."""
+_ByPart = dict[str, dict[str, Path]]
+
+
+def _recordings(root: Path) -> tuple[_ByPart, _ByPart, list[LeftOut]]:
+    """The recordings and the videos by part and stem, and sound that is none of them."""
     by_part: dict[str, list[Path]] = {part: [] for part in _PARTS}
     left_out = []
     for path in walk_files(root):
@@ -133,11 +141,13 @@ def _recordings(root: Path) -> tuple[dict[str, dict[str, Path]], list[LeftOut]]:
             left_out.append(LeftOut(where, "unreadable name", "expected a name such as dia0_utt0"))
         else:
             by_part[part].append(path)
-    indexed = {}
+    indexed, films = {}, {}
     for part, paths in by_part.items():
         indexed[part], passed_over = index_recordings(root, paths)
-        left_out += passed_over
-    return indexed, left_out
+        films[part] = first_videos(paths)
+        seen = {film.relative_to(root).as_posix() for film in films[part].values()}
+        left_out += [item for item in passed_over if item.where not in seen]
+    return indexed, films, left_out
 
 
 def _list_part(

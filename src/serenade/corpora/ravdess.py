@@ -7,9 +7,12 @@ actor, 1440 in all, perfectly balanced but for neutral, which has half. Calm was
 heard as cold; the two are hard to tell apart, also for people.
 
 The corpus also has song (23 actors) and video of everything. A name says what it is by seven numbers, such as
-``03-01-06-01-02-01-12``: modality (03 sound only), channel (01 speech), emotion, intensity, statement, repetition,
-actor. Odd actors are men, even ones women. Song and video found in the same folder are named in the report and left
-out.
+``03-01-06-01-02-01-12``: modality (01 video with sound, 02 video alone, 03 sound alone), channel (01 speech), emotion,
+intensity, statement, repetition, actor. Odd actors are men, even ones women. Song found in the same folder is named in
+the report and left out.
+
+The three modalities of the same other numbers are one take. Where its video is there, the utterance has it; where the
+video is there and no sound, the sound of the video is read. Either way the id is that of the sound, ``03-...``.
 
 Two sentences only: whatever is tested was trained on with the same words.
 
@@ -18,10 +21,12 @@ PLoS ONE 13(5): e0196391, 2018.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from serenade.core.records import LeftOut, Listing, Utterance
+from serenade.core.records import LeftOut, Listing, Utterance, Video
 from serenade.corpora.corpus import Corpus
+from serenade.corpora.label_files import is_video
 from serenade.corpora.layout import gather, is_sound, require_root, walk_files
 
 __all__ = ["CORPUS", "list_files"]
@@ -45,6 +50,7 @@ _INTENSITIES = {"01": "normal", "02": "strong"}
 _STATEMENTS = {"01": "Kids are talking by the door", "02": "Dogs are sitting by the door"}
 _REPETITIONS = ("01", "02")
 _ACTORS = 24
+_FILM = re.compile(r"0[12](?P<take>-01(?:-\d\d){5})")  # of speech, with sound or without
 
 
 def list_files(root: Path) -> Listing:
@@ -55,8 +61,29 @@ def list_files(root: Path) -> Listing:
     """
     require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
     # a README or a table beside the actors' folders is no recording that could be missed
-    paths = (path for path in walk_files(root) if is_sound(path) or _ACTOR_FOLDER.fullmatch(path.parent.name))
-    return gather(root, paths, _read_name)
+    paths = [path for path in walk_files(root) if is_sound(path) or _ACTOR_FOLDER.fullmatch(path.parent.name)]
+    return _with_films(root, gather(root, paths, _read_name), paths)
+
+
+def _with_films(root: Path, listing: Listing, paths: Iterable[Path]) -> Listing:
+    """The same takes with their videos, and those of which there is only a video with sound."""
+    films: dict[str, Path] = {}
+    for path in sorted(filter(is_video, paths), key=lambda path: path.stem):  # with sound before without
+        if match := _FILM.fullmatch(path.stem):
+            films.setdefault(f"03{match['take']}", path)
+    takes = {utterance.id: utterance for utterance in listing.utterances}
+    used = set()
+    for name, path in films.items():
+        where = path.relative_to(root).as_posix()
+        found = takes.get(name)
+        if found is None and path.stem.startswith("01"):
+            heard = _read_take(name, path, where)
+            found = heard if isinstance(heard, Utterance) else None
+        if found is not None:
+            takes[name] = found.with_(video=Video(path))
+            used.add(where)
+    left_out = tuple(item for item in listing.left_out if item.where not in used)
+    return Listing(tuple(takes[name] for name in sorted(takes)), left_out)
 
 
 def _looks_right(root: Path) -> bool:
@@ -71,7 +98,12 @@ def _read_name(path: Path, where: str) -> Utterance | LeftOut:
     """The utterance that a file name tells of."""
     if not is_sound(path):
         return LeftOut(where, "other material", "not a sound file")
-    numbers = path.stem.split("-")
+    return _read_take(path.stem, path, where)
+
+
+def _read_take(name: str, path: Path, where: str) -> Utterance | LeftOut:
+    """The utterance of seven numbers, spoken in a recording."""
+    numbers = name.split("-")
     if len(numbers) != 7 or not all(re.fullmatch(r"\d\d", number) for number in numbers):
         return LeftOut(where, "unreadable name", "expected seven numbers such as 03-01-06-01-02-01-12")
     modality, channel, emotion, intensity, statement, repetition, actor = numbers
@@ -83,7 +115,7 @@ def _read_name(path: Path, where: str) -> Utterance | LeftOut:
     if fault is not None:
         return LeftOut(where, "unreadable name", fault)
     return Utterance(
-        id=path.stem,
+        id=name,
         audio=path,
         corpus="ravdess",
         speaker=actor,
@@ -131,7 +163,7 @@ CORPUS = Corpus(
     commercial_use=False,
     list_files=list_files,
     looks_right=_looks_right,
-    layout="folders Actor_01/ to Actor_24/ with recordings such as Actor_12/03-01-06-01-02-01-12.wav",
+    layout="folders Actor_01/ to Actor_24/ with recordings such as Actor_12/03-01-06-01-02-01-12.wav, or videos 01-...",
     expected={
         "angry": 192,
         "calm": 192,
