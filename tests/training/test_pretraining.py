@@ -36,7 +36,7 @@ def network() -> MaskedPredictor:
 
 
 def settings(**changes: object) -> PretrainingSettings:
-    values = {"steps": 120, "batch_size": 4, "learning_rate": 3e-3, "report_every": 40, "mask_span": 5}
+    values = {"steps": 90, "batch_size": 4, "learning_rate": 3e-3, "report_every": 30, "mask_span": 5}
     return PretrainingSettings.model_validate({**values, **changes})
 
 
@@ -44,13 +44,13 @@ def test_it_learns_what_can_be_told_from_the_context(tmp_path: Path) -> None:
     net = network()
     held_out = toy_pieces(8, seed=2)
     before = evaluate(net, held_out, settings(), seed=0, device=CPU)
-    log = pretrain(net, toy_pieces(40, seed=1), held_out, settings(), seed=0, device=CPU, folder=tmp_path, key="k")
+    log = pretrain(net, toy_pieces(20, seed=1), held_out, settings(), seed=0, device=CPU, folder=tmp_path, key="k")
     after = log[-1]["held_out"]
     assert before["clusters"] > 0.9 * before["chance"]
     assert after["clusters"] < 0.5 * after["chance"]
     assert after["accuracy"] > after["majority"] + 0.3
     assert after["mels"] < 0.7 * before["mels"]
-    assert [entry["step"] for entry in log] == [40, 80, 120]
+    assert [entry["step"] for entry in log] == [30, 60, 90]
 
 
 class _Killed(Exception):
@@ -71,19 +71,19 @@ def run_until_killed(folder: Path, at: int, **changes: object) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path, precision: str) -> None:
-    chosen = settings(steps=30, report_every=7, precision=precision)
+    chosen = settings(steps=20, report_every=6, precision=precision)
     pieces, held_out = toy_pieces(10, seed=1), toy_pieces(2, seed=2)
     whole = network()
     log = pretrain(whole, pieces, held_out, chosen, seed=0, device=CPU, folder=tmp_path / "whole", key="k")
-    for at in (3, 9, 20, 28):  # before the first state, and at places between two states
-        run_until_killed(tmp_path / "parts", at, steps=30, report_every=7, precision=precision)
+    for at in (3, 9, 19):  # before the first state, and at places between two states
+        run_until_killed(tmp_path / "parts", at, steps=20, report_every=6, precision=precision)
     parts = network()
     first_seen: list[int] = []
     resumed = pretrain(
         parts, pieces, held_out, chosen, seed=0, device=CPU, folder=tmp_path / "parts", key="k",
         reported=lambda done, _: first_seen.append(done),
     )  # fmt: skip
-    assert first_seen[0] == 28
+    assert first_seen[0] == 18
     for one, other in zip(log, resumed, strict=True):
         for part in ("step", "learning_rate", "training", "held_out", "frames"):
             assert one[part] == other[part]
@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path, precision: s
 
 
 def test_a_state_of_another_run_is_not_taken_up(tmp_path: Path) -> None:
-    run_until_killed(tmp_path, 9, steps=30, report_every=7)
+    run_until_killed(tmp_path, 9, steps=20, report_every=6)
     seen: list[int] = []
     pretrain(
         network(), toy_pieces(10, seed=1), [], settings(steps=8), seed=0, device=CPU, folder=tmp_path, key="other",

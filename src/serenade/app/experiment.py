@@ -1,6 +1,6 @@
 """What the commands that train share: options into settings, stages of a run into progress bars."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,12 +8,13 @@ from serenade.app.console import Progress, say
 from serenade.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from serenade.core.records import Listing
     from serenade.experiments.run import Plan
     from serenade.experiments.settings import ExperimentSettings
 
 _SHOWN = 10  # files left out that are named
 
-__all__ = ["Shown", "conditions", "corpus_option", "experiment_settings", "tell"]
+__all__ = ["Shown", "conditions", "corpus_option", "experiment_settings", "tell", "tell_unlabelled"]
 
 
 def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: Sequence[str]) -> "ExperimentSettings":
@@ -148,7 +149,8 @@ def tell(plan: "Plan", shown: "Shown") -> None:
         f"{plan.settings.seeds} seeds"
     )
     if plan.unlabelled.utterances:
-        _tell_unlabelled(plan, shown)
+        names = [corpus.name for corpus in plan.settings.unlabelled.corpora]
+        tell_unlabelled(plan.unlabelled, names, shown, ", see unlabelled_left_out.jsonl in the run")
     if plan.settings.label_map is not None:
         shown.warn(f"label map: {parse_label_map(plan.settings.label_map)}")
     for name, value in plan.settings.where.items():
@@ -161,18 +163,25 @@ def tell(plan: "Plan", shown: "Shown") -> None:
         shown.warn(f"LEAKY: {plan.split.leaky}")
 
 
-def _tell_unlabelled(plan: "Plan", shown: "Shown") -> None:
-    """Say what is learnt from without labels, and what was left out of it."""
+def tell_unlabelled(listing: "Listing", corpora: Iterable[str], shown: "Shown", kept_in: str = "") -> None:
+    """Say what is learnt from without labels, and what was left out of it.
+
+    Args:
+        listing: the recordings.
+        corpora: names of their corpora.
+        shown: says it.
+        kept_in: where the rest of a long list of what was left out can be read, such as ", see FILE".
+    """
     from serenade.corpora import CORPORA
 
-    utterances, left_out = plan.unlabelled.utterances, plan.unlabelled.left_out
+    utterances, left_out = listing.utterances, listing.left_out
     minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
     shown.warn(f"unlabelled: {len(utterances)} recordings, {minutes:.1f} minutes, {len(left_out)} left out")
     told = [item for item in left_out if item.reason != "other material"]
     for item in told[:_SHOWN]:
         shown.warn(f"  left out: {item.where}: {item.reason}{f' ({item.detail})' if item.detail else ''}")
     if len(told) > _SHOWN:
-        shown.warn(f"  and {len(told) - _SHOWN} more, see unlabelled_left_out.jsonl in the run")
-    bound = [CORPORA.resolve(corpus.name) for corpus in plan.settings.unlabelled.corpora]
-    for title in (corpus.title for corpus in bound if corpus.commercial_use is False):
-        shown.warn(f"note: {title} is not for commercial use, and so are the models that learn from it")
+        shown.warn(f"  and {len(told) - _SHOWN} more{kept_in}")
+    for corpus in map(CORPORA.resolve, corpora):
+        if corpus.commercial_use is False:
+            shown.warn(f"note: {corpus.title} is not for commercial use, and so are the models that learn from it")

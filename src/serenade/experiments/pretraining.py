@@ -18,7 +18,7 @@ from torch import Tensor
 from serenade.core.devices import choose_device
 from serenade.core.errors import CorpusError, UsageError
 from serenade.core.files import read_json, write_json, write_json_lines, write_text
-from serenade.core.records import UNKNOWN_SPEAKER, Listing, Utterance
+from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
 from serenade.core.seeding import derive_seed
 from serenade.core.settings import Settings
 from serenade.corpora import CORPORA
@@ -85,7 +85,7 @@ class Speech:
 
     training: tuple[Utterance, ...]
     held_out: tuple[Utterance, ...]
-    left_out: Listing
+    left_out: tuple[LeftOut, ...]
 
     @property
     def all(self) -> tuple[Utterance, ...]:
@@ -105,11 +105,12 @@ def read_pretraining_speech(settings: PretrainSettings, watcher: Watcher) -> Spe
     watcher.stage("Reading speech", 0, "files")
     whole = read_speech(settings.unlabelled, lambda done, total: watcher.done(done))
     kept = {str(u.content): u for u in whole.utterances}
-    for utterance in _training_part(settings, watcher):
+    part = _training_part(settings, watcher)
+    for utterance in part.utterances:
         if (utterance.duration_s or 0.0) >= settings.unlabelled.shortest_s:
             kept.setdefault(str(utterance.content), utterance)
     training, held_out = _hold_out(sorted(kept.values(), key=lambda u: u.id), settings)
-    return Speech(training, held_out, Listing((), whole.left_out))
+    return Speech(training, held_out, (*whole.left_out, *part.left_out))
 
 
 def _check_choice(settings: PretrainSettings) -> None:
@@ -148,10 +149,10 @@ def _check_choice(settings: PretrainSettings) -> None:
         )
 
 
-def _training_part(settings: PretrainSettings, watcher: Watcher) -> list[Utterance]:
+def _training_part(settings: PretrainSettings, watcher: Watcher) -> Listing:
     """Utterances of the training part of the fold, without labels."""
     if not settings.corpora or settings.split is None:
-        return []
+        return Listing(())
     watcher.stage("Reading labelled corpora", 0, "files")
     data = ExperimentSettings(corpora=settings.corpora, split=settings.split)
     listing = read_corpora(data, lambda done, total: watcher.done(done))
@@ -160,11 +161,12 @@ def _training_part(settings: PretrainSettings, watcher: Watcher) -> list[Utteran
         raise UsageError("the split has no such fold", found=settings.fold, expected=f"one of {', '.join(folds)}")
     wanted = set(folds[str(settings.fold)].train)
     several = len(settings.corpora) > 1  # then ids carry the corpus's name already
-    return [
+    heard = [
         without_labels(u, f"unlabelled/{u.id}" if several else f"unlabelled/{u.corpus}/{u.id}")
         for u in listing.utterances
         if u.id in wanted
     ]
+    return Listing(tuple(heard), listing.left_out)
 
 
 def _hold_out(
@@ -230,20 +232,19 @@ class SpeechPieces(Cuts):
         return {"mels": self._mels(waveform[None])[0].half()}
 
 
-def pretrain_upstream(settings: PretrainSettings, out: Path, *, watcher: Watcher) -> None:
+def pretrain_upstream(settings: PretrainSettings, speech: Speech, out: Path, *, watcher: Watcher) -> None:
     """Pretrain an upstream and write its folder; an interrupted pretraining is taken up, a finished one is kept.
 
     Args:
-        settings: of the network, the training and the speech.
+        settings: of the network and the training.
+        speech: from `read_pretraining_speech` with the same settings.
         out: the folder.
         watcher: is told how it goes.
 
     Raises:
-        CorpusError: there is no usable speech.
-        TrainingError: there is too little of it, or the loss is no finite number.
-        UsageError: `out` holds something else, or the speech is not rightly chosen.
+        TrainingError: there is too little speech, or the loss is no finite number.
+        UsageError: `out` holds something else.
     """
-    speech = read_pretraining_speech(settings, watcher)
     key = _key(settings, speech)
     if _is_done(out, key):
         watcher.warn(f"{out} is finished already; nothing is done")

@@ -16,6 +16,7 @@ from typing import Any, Literal, Protocol
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from serenade.core.errors import TrainingError
@@ -30,6 +31,7 @@ __all__ = ["SpeechPieces", "Piece", "PretrainingSettings", "Reported", "evaluate
 _BATCHES_AHEAD = 4
 _BETAS = (0.9, 0.98)  # as HuBERT
 _HELD_OUT_BATCH = 16
+_LENGTHS_OF = 32  # batches are padded to multiples, because each new size is compiled for: a third of the time else
 
 
 class PretrainingSettings(Settings):
@@ -164,8 +166,9 @@ def _batches(
 
 def _collate(pieces: Sequence[Piece], settings: PretrainingSettings, generator: torch.Generator) -> _Batch:
     lengths = torch.tensor([len(piece.mels) for piece in pieces])
-    mels = pad_sequence([piece.mels for piece in pieces], batch_first=True)
-    clusters = pad_sequence([piece.clusters for piece in pieces], batch_first=True)
+    more = -int(lengths.max()) % _LENGTHS_OF
+    mels = functional.pad(pad_sequence([piece.mels for piece in pieces], batch_first=True), (0, 0, 0, more))
+    clusters = functional.pad(pad_sequence([piece.clusters for piece in pieces], batch_first=True), (0, more))
     masked = draw_spans(lengths, mels.shape[1], settings.masked_share, settings.mask_span, generator)
     return _Batch(mels, clusters, lengths, masked)
 

@@ -1,12 +1,15 @@
 """``serenade pretrain``: an upstream of one's own, from speech without labels."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from serenade.app.commands.split import SPLIT_FORMS
 from serenade.app.console import say
+
+if TYPE_CHECKING:
+    from serenade.experiments.pretraining import PretrainSettings
 
 __all__ = ["pretrain"]
 
@@ -49,8 +52,9 @@ def pretrain(
     Interrupt it when you like: the same command goes on from the last saved state. What was heard is written into the
     folder as hashes of speakers and recordings; their licences stand in its card.
     """
-    from serenade.app.experiment import Shown
-    from serenade.experiments.pretraining import pretrain_upstream
+    from serenade.app.experiment import Shown, tell_unlabelled
+    from serenade.core.records import Listing
+    from serenade.experiments.pretraining import pretrain_upstream, read_pretraining_speech
 
     given = {
         "unlabelled": unlabelled,
@@ -65,11 +69,14 @@ def pretrain(
     }
     settings = _settings(config, {name: value for name, value in given.items() if value}, change or [])
     with Shown(quiet) as shown:
-        pretrain_upstream(settings, out, watcher=shown)
+        speech = read_pretraining_speech(settings, shown)
+        names = dict.fromkeys(corpus.name for corpus in (*settings.unlabelled.corpora, *settings.corpora))
+        tell_unlabelled(Listing(speech.all, speech.left_out), names, shown)
+        pretrain_upstream(settings, speech, out, watcher=shown)
     say(f"Upstream: {out}    Next: serenade upstream check {out}", quiet=quiet)
 
 
-def _settings(config: Path | None, given: dict[str, Any], changes: list[str]) -> Any:
+def _settings(config: Path | None, given: dict[str, Any], changes: list[str]) -> "PretrainSettings":
     from serenade.app.experiment import corpus_option
     from serenade.core.devices import cpu_budget
     from serenade.core.settings import load_toml, make_settings, merge

@@ -1,7 +1,8 @@
 """``serenade upstream``: pretrained networks that lie on this disk."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -39,6 +40,7 @@ def check(
     from serenade.core.devices import choose_device
     from serenade.inference.upstream_cost import describe_upstream, extraction_cost, measure_speed
     from serenade.models.upstreams.checkpoint import open_upstream
+    from serenade.models.upstreams.masked_mel import read_pretraining
 
     place = choose_device(device)
     if threads is not None:
@@ -51,7 +53,10 @@ def check(
     count = torch.get_num_threads()
     where = f"{count} thread{'s' * (count > 1)}" if place.type == "cpu" else str(place)
     cost = extraction_cost(facts, hours, speed)
-    for name, text in _lines(facts, cost, hours, f"{speed:.1f} x real time (clips of {clip:g} s, {where}, float32)"):
+    for name, text in [
+        *_lines(facts, cost, hours, f"{speed:.1f} x real time (clips of {clip:g} s, {where}, float32)"),
+        *_heard(read_pretraining(folder)),
+    ]:
         print(f"{name:<14}{text}")
 
 
@@ -69,3 +74,17 @@ def _lines(facts: "UpstreamFacts", cost: "ExtractionCost", hours: float, speed: 
             f"{cost.all_layers_gib:.2f} GiB for all {facts.num_layers}",
         ),
     ]
+
+
+def _heard(about: "Mapping[str, Any] | None") -> Iterator[tuple[str, str]]:
+    """What an upstream of `serenade pretrain` says of the speech it was made from."""
+    if about is None:
+        return
+    use = {True: "commercial use permitted", False: "NOT for commercial use", None: "see its owner's terms"}
+    for corpus in about["corpora"]:
+        speakers = f"{corpus['speakers']} speakers" if corpus["speakers"] else "speakers not known"
+        told = f"{corpus['recordings']} recordings, {speakers}, {corpus['minutes']:.1f} minutes"
+        yield "pretrained on", f"{corpus['title']}: {told}"
+        yield "licence", f"{corpus['title']}: {corpus['licence']} ({use[corpus['commercial_use']]})"
+    if about["part"] is not None:
+        yield "part heard", f"of labelled corpora: training, fold {about['part']['fold']} of {about['part']['split']}"

@@ -214,8 +214,9 @@ class MaskedPredictor(nn.Module):
             (N, K) scores of clusters, (N, 2 F) standardised log-mel, and (N, 2 F) what that is in truth.
         """
         steps = self.encoder.standardise(mels)
-        hidden = self.encoder(steps, lengths, masked, self.mask_vector)[-1][masked]
-        return self.clusters(hidden), self.mels(hidden), steps[masked]
+        hidden = self.encoder(steps, lengths, masked, self.mask_vector)[-1]
+        # All steps go through the heads, since N is another in every batch, and each new size is compiled for.
+        return self.clusters(hidden)[masked], self.mels(hidden)[masked], steps[masked]
 
 
 class MaskedMelUpstream(Upstream):
