@@ -144,6 +144,23 @@ def make_run(tmp_path: Path) -> RunMaker:
 _MAJORITY = {"wa": 0.5, "ua": 0.5, "wa_by_chance": 0.4, "ua_by_chance": 0.4, "speakers": 3, "one_label": 0}
 
 
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GLAM with drawn weights: it scores, though not well."""
+    import torch
+
+    from serenade.core.labels import LabelSet
+    from serenade.systems import make_system, save_checkpoint
+
+    folder = tmp_path_factory.mktemp("model") / "glam"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        system = make_system("glam", {"evaluation_overlap_s": 0.9}, LabelSet(("angry", "happy", "neutral", "sad")))
+    save_checkpoint(system, "glam", folder)
+    (folder / "card.md").write_text("# GLAM, untrained\n\nDrawn weights,\nfor tests only.\n\nMore.\n")
+    return folder
+
+
 def _epoch(number: int, seed: int) -> dict[str, object]:
     return {
         "epoch": number,
