@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -96,6 +96,10 @@ def run_job(job: Job) -> None:
     scored = score(system, test, device)
     about = _about(settings, job.key, utterances, unlabelled, system)
     save_checkpoint(system, PRESETS[settings.preset], folder / "model", about)
+    if trained.single is not None:
+        system.network.load_state_dict(dict(trained.single))
+        alone, of_one = score(system, test, device), replace(trained, averaged=None)
+        _write_record(folder / "single", job.key, settings, system, test, alone, of_one, about)
     _write_record(folder, job.key, settings, system, test, scored, trained, about)
     (folder / "state.safetensors").unlink(missing_ok=True)
     shutil.rmtree(folder / "best", ignore_errors=True)

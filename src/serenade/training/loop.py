@@ -67,12 +67,14 @@ class Trained:
         averaged: with ``training.average_best``: ``epochs`` whose weights the system holds the mean of, best first, how
             many were ``asked`` for, and the ``selection`` figures of the mean where there is a validation part. None
             where one epoch was kept.
+        single: with ``training.test_single`` the weights of the chosen epoch alone.
     """
 
     epochs: tuple[Mapping[str, Any], ...]
     chosen_epoch: int
     timing: Mapping[str, float]
     averaged: Mapping[str, Any] | None = None
+    single: Mapping[str, Tensor] | None = None
 
 
 def score(system: System, examples: Sequence[Example], device: torch.device) -> Scored:
@@ -180,7 +182,9 @@ def train(
             if on_epoch is not None:
                 on_epoch(entry)
     averaged = run.take_weights(training, selection)
-    return Trained(tuple(run.history), run.chosen_epoch, _timing(started, cpu_started, run.history), averaged)
+    return Trained(
+        tuple(run.history), run.chosen_epoch, _timing(started, cpu_started, run.history), averaged, run.single
+    )
 
 
 class _Run:
@@ -272,6 +276,11 @@ class _Run:
         entry["network_seconds"] = network_s
         self._keep_best(entry)
         return entry
+
+    @property
+    def single(self) -> Mapping[str, Tensor] | None:
+        """The weights of the chosen epoch alone, where they are asked for."""
+        return self.chosen if self.settings.test_single else None
 
     def forget(self) -> None:
         """Let go of the weights of epochs that are no longer among the best, once the state is safe."""

@@ -74,6 +74,10 @@ class TrainingSettings(Settings):
         description="the weights kept are the mean of so many epochs, the best ones on the validation part (with "
         "selection = last, the last ones); 1: one epoch alone",
     )
+    test_single: bool = Field(
+        False,
+        description="with average_best: the best epoch alone is tested too, its record in single/ beside the job's",
+    )
     refresh_norms: bool = Field(
         False,
         description="with average_best: statistics of batch normalisation from a pass over the training part; else the "
@@ -114,6 +118,8 @@ class TrainingSettings(Settings):
             raise ValueError(f"schedule = {self.schedule} cannot be had with learning_rate_drops")
         if self.refresh_norms and self.average_best == 1:
             raise ValueError("refresh_norms needs average_best above 1: one epoch has statistics of its own")
+        if self.test_single and self.average_best == 1:
+            raise ValueError("test_single needs average_best above 1: one epoch alone is what is tested")
         if self.micro_batch_size is not None and self.micro_batch_size > self.batch_size:
             raise ValueError(f"micro_batch_size = {self.micro_batch_size} exceeds batch_size = {self.batch_size}")
         return self

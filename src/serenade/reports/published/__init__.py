@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-__all__ = ["PAPERS", "PublishedRow", "UnreadTable", "published_curves", "published_rows", "unread_tables"]
+__all__ = [
+    "PAPERS",
+    "PublishedExperiment",
+    "PublishedRow",
+    "UnreadTable",
+    "published_curves",
+    "published_experiments",
+    "published_rows",
+    "unread_tables",
+]
 
 PAPERS = ("glam", "attention_pooling")
 """The files with figures."""
@@ -56,6 +65,31 @@ class UnreadTable:
     data: tuple[str, ...]
     rows: tuple[str, ...]
     order: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedExperiment:
+    """One of the eleven experiments of the self-supervised paper, in per cent.
+
+    Args:
+        wa: weighted accuracy, mean over the folds.
+        ua: unweighted accuracy, mean over the folds.
+        uncertain: which of the two are to be checked against the printed paper.
+        other: what a second source says.
+    """
+
+    wa: float
+    ua: float
+    uncertain: tuple[str, ...]
+    other: Mapping[str, float]
+
+
+def published_experiments() -> dict[int, PublishedExperiment]:
+    """The figures of Morais et al., ICASSP 2022, by the number of the experiment."""
+    return {
+        row["number"]: PublishedExperiment(row["wa"], row["ua"], tuple(row.get("uncertain", ())), row.get("other", {}))
+        for row in _read("ssl")["experiments"]
+    }
 
 
 def unread_tables(table: str) -> list[UnreadTable]:
