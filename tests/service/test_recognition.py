@@ -1,0 +1,166 @@
+"""Recordings over HTTP: the answers are the recogniser's own, in every way of sending and asking."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serenade.inference.division import TimelineSettings
+from serenade.inference.formats import to_row
+from serenade.inference.recognizer import Recognizer
+
+from .conftest import Running, sound_file, voice
+
+RECORDING = sound_file(voice(3.0))
+
+
+@pytest.fixture(scope="module")
+def recognizer(model_folder: Path) -> Recognizer:
+    return Recognizer.load(model_folder)
+
+
+def test_answer_is_that_of_the_recogniser(service: Running, recognizer: Recognizer) -> None:
+    answer = service.post(RECORDING)
+    assert answer.status_code == 200
+    found = answer.json()
+    expected = to_row(recognizer(RECORDING))
+    [row] = found["rows"]
+    assert row["label"] == expected["label"]
+    # the service scores in batches of another size, and a convolution sums in another order then
+    assert row["scores"] == pytest.approx(expected["scores"], abs=2e-5)
+    assert found["duration_s"] == 3.0
+    assert found["labels"] == list(recognizer.labels)
+    assert found["summaries"][0]["label"] == expected["label"]
+
+
+def test_a_body_without_a_form_gives_the_same(service: Running) -> None:
+    plain = service.client.post("/v1/recognize", content=RECORDING, headers={"Content-Type": "audio/wav"})
+    assert plain.json() == service.post(RECORDING).json()
+
+
+def test_windows_come_line_by_line_and_are_those_of_a_timeline(service: Running, recognizer: Recognizer) -> None:
+    wishes = {"division": "windows", "window_s": 1, "hop_s": 0.5, "detector": "energy", "levels": True}
+    first, *lines, last = service.lines(RECORDING, params=wishes)
+    rows = [line for line in lines if line["kind"] == "row"]
+    settings = TimelineSettings(window_s=1, hop_s=0.5, detector="energy")
+    expected = [to_row(row) for row in recognizer.timeline_rows(RECORDING, settings=settings)]
+    assert first["kind"] == "start"
+    assert first["labels"] == list(recognizer.labels)
+    assert first["about"]["settings"] == settings.model_dump(mode="json")
+    assert [(row["start"], row["end"]) for row in rows] == [(row["start"], row["end"]) for row in expected]
+    for row, wanted in zip(rows, expected, strict=True):
+        assert row["scores"] == pytest.approx(wanted["scores"], abs=2e-5)
+    assert last["kind"] == "end"
+    assert last["summaries"][0]["rows"] == len(rows)
+
+
+def test_levels_are_the_peaks_of_each_step(service: Running) -> None:
+    samples = voice(1.03)
+    lines = service.lines(sound_file(samples, subtype="FLOAT"), params={"levels": True})
+    levels = [value for line in lines if line["kind"] == "levels" for value in line["values"]]
+    expected = [np.abs(part).max() for part in np.split(samples, range(800, len(samples), 800))]
+    assert levels == [round(float(peak) * 255) for peak in expected]
+    whole = service.post(sound_file(samples, subtype="FLOAT"), params={"levels": True}).json()
+    assert whole["levels"] == levels
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC", "OGG", "MP3"])
+def test_common_formats_are_heard(service: Running, kind: str) -> None:
+    found = service.post(sound_file(voice(1.5), 16_000, kind)).json()
+    assert found["duration_s"] == pytest.approx(1.5, abs=0.1)
+
+
+def test_media_of_a_browser_are_heard(service: Running) -> None:
+    from .media import webm
+
+    found = service.post(webm(voice(2.0, rate=48_000))).json()
+    assert found["duration_s"] == pytest.approx(2.0, abs=0.05)
+
+
+def test_many_at_once_get_what_each_gets_alone(service: Running) -> None:
+    files = [sound_file(voice(2.0 + 0.3 * seed, seed)) for seed in range(6)]
+    alone = [service.post(file).json() for file in files]
+    together: dict[int, object] = {}
+
+    def ask(place: int) -> None:
+        together[place] = service.post(files[place]).json()
+
+    threads = [threading.Thread(target=ask, args=(place,)) for place in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [together[place] for place in range(6)] == alone  # to the last bit
+
+
+def test_timelines_become_files_of_any_format(service: Running) -> None:
+    found = service.post(RECORDING, params={"division": "windows", "window_s": 1, "detector": "energy"}).json()
+    stated = {name: found[name] for name in ("duration_s", "labels", "rows", "about")} | {"file": "a.wav"}
+    formats = service.client.get("/v1/models").json()["formats"]
+    assert {"csv", "json", "textgrid", "eaf", "srt", "vtt", "rttm"} <= formats.keys()
+    for name, suffix in formats.items():
+        answer = service.client.post(f"/v1/convert/{name}", json=stated)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-disposition"] == f'attachment; filename="emotions{suffix}"'
+        assert answer.content
+    again = service.client.post("/v1/convert/json", json=stated).json()
+    assert [row["scores"] for row in again["rows"]] == [row["scores"] for row in found["rows"]]
+    lines = service.client.post("/v1/convert/jsonl", json=stated).text.splitlines()
+    assert [json.loads(line)["start"] for line in lines] == [row["start"] for row in found["rows"]]
+
+
+def test_what_cannot_be_converted_is_said(service: Running) -> None:
+    row = {"start": 0, "end": 1, "label": "a", "score": 1, "scores": {"a": 1}}
+    stated = {"duration_s": 1, "labels": ["a", "b"], "rows": [row]}
+    assert service.client.post("/v1/convert/nonsense", json=stated).json()["kind"] == "not-found"
+    assert "no probability of a class" in service.client.post("/v1/convert/csv", json=stated).json()["detail"]
+    answer = service.client.post("/v1/convert/csv", json=stated | {"duration_s": -1}).json()
+    assert answer["kind"] == "bad-request"
+    assert "duration_s" in answer["detail"]
+
+
+def test_explanations_are_pictures_of_the_stretch(service: Running) -> None:
+    import base64
+
+    answer = service.post(RECORDING, "/v1/explain", params={"start_s": 0.5, "end_s": 2.5, "method": "gradcam"})
+    if answer.status_code != 200:
+        pytest.skip(answer.json()["detail"])  # needs captum
+    found = answer.json()
+    assert (found["start_s"], found["end_s"]) == (0.5, 2.5)
+    for picture in (found["sound"], found["features"], *found["overlays"]):
+        values = base64.b64decode(picture["data"])
+        assert len(values) == picture["rows"] * picture["columns"]
+    assert found["sound"]["start_s"] == pytest.approx(0.5, abs=0.05)
+    late = service.post(RECORDING, "/v1/explain", params={"start_s": 99})
+    assert late.json()["kind"] == "bad-request"
+
+
+def test_models_are_told_with_their_cards(service: Running) -> None:
+    [model] = service.client.get("/v1/models").json()["models"]
+    assert model["name"] == "drawn"
+    assert model["labels"] == ["angry", "happy", "neutral", "sad"]
+    assert model["summary"] == "Drawn weights, for tests only."
+    assert service.client.get("/v1/models/drawn").json()["card"].startswith("# GLAM, untrained")
+    assert service.client.get("/v1/models/drown").json()["kind"] == "not-found"
+
+
+def test_openapi_describes_what_there_is(service: Running) -> None:
+    described = service.client.get("/openapi.json").json()
+    assert described["openapi"].startswith("3.")
+    assert {"/v1/recognize", "/v1/explain", "/v1/models", "/v1/convert/{format_name}"} <= described["paths"].keys()
+    body = described["paths"]["/v1/recognize"]["post"]["requestBody"]["content"]
+    assert set(body) == {"multipart/form-data", "application/octet-stream"}
+
+
+def test_state_and_metrics_are_told(service: Running) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    service.post(RECORDING)
+    assert service.client.get("/healthz").text == "ok\n"
+    assert service.client.get("/readyz").status_code == 200
+    families = {f.name: f for f in text_string_to_metric_families(service.client.get("/metrics").text)}
+    answered = {tuple(s.labels.values()): s.value for s in families["serenade_requests"].samples if "_total" in s.name}
+    assert answered["/v1/recognize", "200"] >= 1
+    assert families["serenade_audio_seconds"].samples[0].value >= 3
