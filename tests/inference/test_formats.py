@@ -46,6 +46,7 @@ def test_json_lines() -> None:
         "speaker": None,
         "label": "happy",
         "score": 0.7,
+        "uncertain": False,
         "scores": {"angry": 0.15, "happy": 0.7, "sad": 0.15},
     }
     assert second["file"] is None
@@ -72,8 +73,8 @@ def test_json_is_complete_also_after_an_interruption() -> None:
 
 def test_csv() -> None:
     header, first, second = csv.reader(io.StringIO(written("csv", [row('a, "b".wav'), row(None)])))
-    assert header == ["file", "start", "end", "speaker", "label", "score", *LABELS]
-    assert first == ['a, "b".wav', "0.0", "1.234", "", "happy", "0.7", "0.15", "0.7", "0.15"]
+    assert header == ["file", "start", "end", "speaker", "label", "score", "uncertain", *LABELS]
+    assert first == ['a, "b".wav', "0.0", "1.234", "", "happy", "0.7", "false", "0.15", "0.7", "0.15"]
     assert second[0] == ""
 
 

@@ -80,7 +80,7 @@ def test_an_output_is_not_overwritten_unless_asked(tmp_path: Path) -> None:
     assert out.read_text() == "precious"
     with open_output("csv", out, LABELS, overwrite=True):
         pass
-    assert out.read_text() == "file,start,end,speaker,label,score,happy,sad\n"
+    assert out.read_text() == "file,start,end,speaker,label,score,uncertain,happy,sad\n"
 
 
 def test_a_full_disk_is_named() -> None:

@@ -28,6 +28,7 @@ _ROWS = (
     ("table", "serenade.app.commands.table:app", "Make the result table of a paper, ours beside the published."),
     ("study", "serenade.app.commands.study:app", "Answer a question with a sweep of runs: filter shapes."),
     ("predict", "serenade.app.commands.predict:predict", "Predict the emotion of files and folders."),
+    ("timeline", "serenade.app.commands.timeline:timeline", "Follow emotions over time: long recordings, speakers."),
     ("explain", "serenade.app.commands.explain:explain", "Show why a model says what it says of a recording."),
     ("augment", "serenade.app.commands.augment:augment", "Change recordings: speed, noise, rooms, telephones, codecs."),
     ("models", "serenade.app.commands.models:models", "List the models that ship with Serenade, or show one's card."),

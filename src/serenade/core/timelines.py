@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serenade.core.records import Attributes, Prediction
 
-__all__ = ["UNCERTAIN", "SpeakerTurn", "Summariser", "Summary", "Timeline", "shown_label"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["UNCERTAIN", "Attended", "SoundOverview", "SpeakerTurn", "Summariser", "Summary", "Timeline", "shown_label"]
 
 UNCERTAIN = "uncertain"
 """What is shown instead of a class that is not probable enough."""
@@ -153,3 +157,37 @@ class Summariser:
         if self._everyone.rows == 0:
             return ()
         return (self._everyone.summary(None), *(self._speakers[name].summary(name) for name in sorted(self._speakers)))
+
+
+@dataclass(frozen=True, slots=True)
+class SoundOverview:
+    """A recording of any length as two pictures.
+
+    Args:
+        duration_s: its length.
+        step_s: from column to column of the envelope.
+        envelope: (N, 2) int8, lowest and highest sample of each column, 127 is full scale.
+        frame_s: from column to column of the spectrogram.
+        levels: (F, L) uint8, mel bands from 0 Hz up, 0 is -90 dB and 255 is -10 dB.
+    """
+
+    duration_s: float
+    step_s: float
+    envelope: "NDArray[np.int8]"
+    frame_s: float
+    levels: "NDArray[np.uint8]"
+
+
+@dataclass(frozen=True, slots=True)
+class Attended:
+    """How much a model attends to each moment of a stretch.
+
+    Args:
+        start_s: where the stretch begins.
+        end_s: where it ends.
+        weights: (L,) evenly spread over the stretch, from 0 for the least to 1 for the most.
+    """
+
+    start_s: float
+    end_s: float
+    weights: "NDArray[np.float32]"

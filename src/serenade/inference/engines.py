@@ -1,7 +1,7 @@
 """What scores segments for a recogniser: a trained system in torch."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from serenade.core.records import UNKNOWN_SPEAKER, Utterance
 from serenade.signal.segments import SegmentSettings
 from serenade.training.system import Example, SegmentSystem, System
 
-__all__ = ["Engine", "TorchSegments", "TorchUtterances", "torch_engine"]
+__all__ = ["AttributeSystem", "Engine", "TorchSegments", "TorchUtterances", "torch_engine"]
 
 # Segments per step of the network. On a CPU, 8 to 16 of GLAM are quickest: 4 take 5 % longer, and 32 take 20 % longer,
 # in page faults. A single short recording pays for all of them (35 ms), so the smaller.
@@ -21,16 +21,28 @@ class Engine(Protocol):
     """Scores segments; safe to use from several threads.
 
     `segments` says how a piece is cut, None for not at all. `batch` is how many segments go through at a time.
+    `attributes` says whether valence, arousal and dominance are told.
     """
 
     batch: int
     segments: SegmentSettings | None
+    attributes: bool
 
     def logits(self, waveforms: Tensor) -> Tensor:
         """(N, K) float64 scores of (N, T) segments at 16 kHz; of a piece the mean counts.
 
         Where the model tells valence, arousal and dominance they follow as three more columns, from 0 to 1.
         """
+        ...
+
+
+@runtime_checkable
+class AttributeSystem(Protocol):
+    """A system that may tell valence, arousal and dominance."""
+
+    @property
+    def tells_attributes(self) -> bool:
+        """Whether it was trained to."""
         ...
 
 
@@ -41,6 +53,8 @@ def torch_engine(system: System) -> Engine:
 
 class TorchSegments:
     """Scores of fixed-length segments, many at a time."""
+
+    attributes = False
 
     def __init__(self, system: SegmentSystem) -> None:
         self._system = system
@@ -64,6 +78,7 @@ class TorchUtterances:
 
     def __init__(self, system: System) -> None:
         self._system = system
+        self.attributes = isinstance(system, AttributeSystem) and system.tells_attributes
 
     def logits(self, waveforms: Tensor) -> Tensor:
         """(1, K) float64 logarithms of the probabilities of a (1, T) piece, and its attributes."""

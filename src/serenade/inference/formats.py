@@ -2,14 +2,15 @@
 
 =======  ==============================================================================================
 table    aligned text for people: emotion, probability of every class, start, end, file
-json     one array of objects: file, start, end, speaker, label, score, scores
+json     one array of objects: file, start, end, speaker, label, score, uncertain, scores
 jsonl    one such object a line
-csv      file, start, end, speaker, label, score, then the probability of every class
+csv      file, start, end, speaker, label, score, uncertain, then the probability of every class
 hf       what a Hugging Face classification pipeline returns: a list of {label, score}, best first;
          of several rows a list of such lists
 =======  ==============================================================================================
 
-Probabilities have 6 decimals, times (seconds) 3. Names that are not valid UTF-8 stay what they are.
+Where the model tells them, valence, arousal and dominance (0 to 1) stand behind `uncertain`. Probabilities have 6
+decimals, times (seconds) 3. Names that are not valid UTF-8 stay what they are.
 """
 
 import csv
@@ -21,6 +22,7 @@ from typing import Any, Self, TextIO
 from serenade.core.records import Prediction
 
 __all__ = [
+    "ATTRIBUTES",
     "CSV_COLUMNS",
     "CsvWriter",
     "HuggingFaceWriter",
@@ -31,11 +33,13 @@ __all__ = [
     "to_row",
 ]
 
-CSV_COLUMNS = ("file", "start", "end", "speaker", "label", "score")
+CSV_COLUMNS = ("file", "start", "end", "speaker", "label", "score", "uncertain")
+ATTRIBUTES = ("valence", "arousal", "dominance")
 
 
 def to_row(prediction: Prediction) -> dict[str, Any]:
     """A prediction in the words of the formats, rounded as they show it."""
+    told = {} if prediction.attributes is None else {name: getattr(prediction.attributes, name) for name in ATTRIBUTES}
     return {
         "file": prediction.file,
         "start": round(prediction.start_s, 3),
@@ -43,6 +47,8 @@ def to_row(prediction: Prediction) -> dict[str, Any]:
         "speaker": prediction.speaker,
         "label": prediction.label,
         "score": round(prediction.score, 6),
+        "uncertain": prediction.uncertain,
+        **{name: None if value is None else round(value, 6) for name, value in told.items()},
         "scores": {name: round(score, 6) for name, score in prediction.scores.items()},
     }
 
@@ -54,10 +60,14 @@ class RowWriter:
         stream: where to; it is flushed after every row and not closed.
         labels: the classes, in the order of the columns.
         resumed: rows stand there already, so nothing is written before the next one.
+        attributes: the model tells valence, arousal and dominance, so a table has columns for them.
     """
 
-    def __init__(self, stream: TextIO, labels: Sequence[str], *, resumed: bool = False) -> None:
+    def __init__(
+        self, stream: TextIO, labels: Sequence[str], *, resumed: bool = False, attributes: bool = False
+    ) -> None:
         self._stream, self._labels = stream, tuple(labels)
+        self._columns = (*CSV_COLUMNS, *(ATTRIBUTES if attributes else ()))
         self._rows = 0
         if not resumed:
             self._begin()
@@ -125,10 +135,11 @@ class CsvWriter(RowWriter):
     """Comma-separated values with a header."""
 
     def _begin(self) -> None:
-        self._put([*CSV_COLUMNS, *self._labels])
+        self._put([*self._columns, *self._labels])
 
     def _write(self, row: dict[str, Any]) -> None:
-        self._put([*(row[name] for name in CSV_COLUMNS), *(row["scores"][name] for name in self._labels)])
+        cells = [str(value).lower() if isinstance(value, bool) else value for value in map(row.get, self._columns)]
+        self._put([*cells, *(row["scores"][name] for name in self._labels)])
 
     def _put(self, cells: Sequence[object]) -> None:
         csv.writer(self._stream, lineterminator="\n").writerow(cells)

@@ -12,7 +12,7 @@ from typing import TextIO, cast
 from serenade.core.errors import UsageError
 from serenade.core.files import storage_errors
 from serenade.inference import FORMATS
-from serenade.inference.formats import CSV_COLUMNS, RowWriter
+from serenade.inference.formats import ATTRIBUTES, CSV_COLUMNS, RowWriter
 
 __all__ = ["RESUMABLE", "choose_format", "finished_files", "open_output"]
 
@@ -34,7 +34,13 @@ def choose_format(name: str | None, out: Path | None) -> str:
 
 @contextmanager
 def open_output(
-    format_name: str, out: Path | None, labels: Sequence[str], *, resumed: bool = False, overwrite: bool = False
+    format_name: str,
+    out: Path | None,
+    labels: Sequence[str],
+    *,
+    resumed: bool = False,
+    overwrite: bool = False,
+    attributes: bool = False,
 ) -> Iterator[RowWriter]:
     """A writer of rows to a file or to stdout.
 
@@ -44,6 +50,7 @@ def open_output(
         labels: the classes.
         resumed: add to the rows of the file; call `finished_files` first.
         overwrite: replace the file if it exists.
+        attributes: the model tells valence, arousal and dominance.
 
     Raises:
         UsageError: the file exists, and neither is it to be continued nor replaced.
@@ -53,7 +60,7 @@ def open_output(
     if out is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="surrogateescape")  # names that are not UTF-8 pass unchanged
-        with kind(sys.stdout, labels) as writer:
+        with kind(sys.stdout, labels, attributes=attributes) as writer:
             yield writer
         return
     if not (resumed or overwrite) and out.is_file() and out.stat().st_size:
@@ -63,7 +70,10 @@ def open_output(
     adding = resumed and out.is_file() and out.stat().st_size > 0
     with storage_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        with _opened(out, "a" if adding else "w") as stream, kind(stream, labels, resumed=adding) as writer:
+        with (
+            _opened(out, "a" if adding else "w") as stream,
+            kind(stream, labels, resumed=adding, attributes=attributes) as writer,
+        ):
             yield writer
 
 
@@ -120,8 +130,11 @@ def _all_but_last_file(rows: Iterable[tuple[str | None, str]]) -> Iterator[tuple
 
 def _csv_rows(lines: TextIO, labels: Sequence[str], out: Path) -> Iterator[tuple[str | None, str]]:
     header = [*CSV_COLUMNS, *labels]
+    told = [*CSV_COLUMNS, *ATTRIBUTES, *labels]
     for number, cells in enumerate(csv.reader(lines)):
         if number == 0:
+            if cells == told:
+                header = told
             if cells != header:
                 raise _foreign(out, ",".join(cells), ",".join(header))
             yield None, _csv_line(cells)

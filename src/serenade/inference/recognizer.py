@@ -1,6 +1,7 @@
 """`Recognizer`: a trained model that is given speech and says how probable each emotion is."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -15,7 +16,7 @@ from serenade.core.labels import LabelSet, canonical_emotion
 from serenade.core.records import Attributes, Prediction
 from serenade.core.timelines import SpeakerTurn, Summariser, Timeline
 from serenade.inference.division import TimelineSettings
-from serenade.inference.engines import torch_engine
+from serenade.inference.engines import Engine, torch_engine
 from serenade.inference.pieces import Chunk, Windows, read_pieces
 from serenade.inference.prefetch import prefetch
 from serenade.inference.scoring import score_pieces
@@ -28,14 +29,12 @@ from serenade.training.system import System
 
 __all__ = ["Recognizer", "Source"]
 
-Source = str | Path | bytes | np.ndarray[Any, Any] | Tensor
+Source = str | Path | bytes | np.ndarray[Any, Any] | Tensor | Iterator[Tensor]
+
+_Checked = str | Path | bytes | Tensor | Iterator[Tensor]
 
 _EVEN_ODDS = 0.5
 _READERS = 2  # threads that decode while the network works
-
-
-def _nobody(seconds: float) -> None:
-    """Nobody counts."""
 
 
 class Recognizer:
@@ -85,10 +84,25 @@ class Recognizer:
         calibration, name = read_calibration(folder), Path(model).name
         return cls(system, classes=classes, card=read_card(folder), calibration=calibration, name=name)
 
+    def with_engine(self, wrap: Callable[[Engine], Engine]) -> Self:
+        """The same recogniser, scoring by another engine, such as one that gathers segments of many callers.
+
+        Args:
+            wrap: makes it of the present one.
+        """
+        other = copy(self)
+        other._engine = wrap(self._engine)
+        return other
+
     @property
     def uncertain_below(self) -> float:
         """A class less probable than this is marked as uncertain: it is as likely wrong as right."""
         return _EVEN_ODDS if self.calibration is None else self.calibration.uncertain_below
+
+    @property
+    def tells_attributes(self) -> bool:
+        """Whether its predictions hold valence, arousal and dominance."""
+        return self._engine.attributes
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -100,7 +114,8 @@ class Recognizer:
         """The emotion of a recording as a whole.
 
         Args:
-            source: a path, the bytes of a sound file, or an array: (T,) or (T, channels).
+            source: a path, the bytes of a sound file, an array (T,) or (T, channels), or an iterator of stretches (n,)
+                at 16 kHz, which are drawn as they are needed.
             sample_rate: samples per second of an array; a file says it itself.
 
         Raises:
@@ -177,9 +192,8 @@ class Recognizer:
                 raise _placed(result, name)
             yield self._prediction(name, *result)
 
-    def _read(self, source: str | Path | bytes | Tensor, windows: Windows | None) -> Iterator[Chunk]:
-        blocks = [source] if isinstance(source, Tensor) else _disk_errors(stream_audio(source))
-        return read_pieces(blocks, self._engine.segments, windows, group=self._engine.batch)
+    def _read(self, source: _Checked, windows: Windows | None) -> Iterator[Chunk]:
+        return read_pieces(_blocks(source), self._engine.segments, windows, group=self._engine.batch)
 
     def stream(
         self,
@@ -220,7 +234,7 @@ class Recognizer:
         settings: TimelineSettings | None = None,
         speakers: Sequence[SpeakerTurn] = (),
         threads: int = 1,
-        heard: Callable[[float], None] = _nobody,
+        heard: Callable[[float], None] | None = None,
     ) -> Iterator[Prediction]:
         """The emotions of a recording of any length over time, row by row, at constant memory.
 
@@ -239,17 +253,15 @@ class Recognizer:
         """
         chosen = TimelineSettings() if settings is None else settings
         file = str(source) if isinstance(source, str | Path) else None
-        checked = _checked(source, sample_rate)
-        blocks: Iterable[Tensor] = [checked] if isinstance(checked, Tensor) else _disk_errors(stream_audio(checked))
         return rows_of_blocks(
-            blocks,
+            _blocks(_checked(source, sample_rate)),
             self._engine,
             partial(self._row, file),
             chosen,
             self._smoother(chosen),
             speakers=speakers,
             threads=threads,
-            heard=lambda samples: heard(samples / SAMPLE_RATE),
+            heard=None if heard is None else lambda samples: heard(samples / SAMPLE_RATE),
         )
 
     def timeline(
@@ -260,7 +272,7 @@ class Recognizer:
         settings: TimelineSettings | None = None,
         speakers: Sequence[SpeakerTurn] = (),
         threads: int = 1,
-        heard: Callable[[float], None] = _nobody,
+        heard: Callable[[float], None] | None = None,
     ) -> Timeline:
         """The emotions of a recording of any length over time, as a whole, with a summary per speaker.
 
@@ -284,7 +296,8 @@ class Recognizer:
 
         def count(seconds: float) -> None:
             lengths_s.append(seconds)
-            heard(seconds)
+            if heard is not None:
+                heard(seconds)
 
         rows = tuple(
             self.timeline_rows(source, sample_rate, settings=chosen, speakers=speakers, threads=threads, heard=count)
@@ -341,9 +354,16 @@ def _kept_classes(labels: LabelSet, classes: Sequence[str] | None) -> tuple[int,
     return kept
 
 
-def _checked(source: Source, sample_rate: int | None) -> str | Path | bytes | Tensor:
+def _blocks(source: _Checked) -> Iterable[Tensor]:
+    """The waveform in stretches."""
+    if isinstance(source, Tensor):
+        return [source]
+    return source if isinstance(source, Iterator) else _disk_errors(stream_audio(source))
+
+
+def _checked(source: Source, sample_rate: int | None) -> _Checked:
     """A source that can be read: arrays become a waveform at 16 kHz."""
-    if isinstance(source, str | Path | bytes):
+    if isinstance(source, str | Path | bytes | Iterator):
         if sample_rate is not None:
             raise UsageError("a sample rate goes with an array; a sound file says its own", found=sample_rate)
         return source

@@ -155,7 +155,7 @@ def rows_of_blocks(
     *,
     speakers: Sequence[SpeakerTurn] = (),
     threads: int = 1,
-    heard: Callable[[int], None],
+    heard: Callable[[int], None] | None = None,
 ) -> Iterator[Prediction]:
     """The rows of a recording that is there already: the same as those of a `TimelineStream`, but in full batches.
 
@@ -173,7 +173,8 @@ def rows_of_blocks(
 
     def pieces() -> Iterator[Piece]:
         for block in blocks:
-            heard(len(block))
+            if heard is not None:
+                heard(len(block))
             yield from divider.add(block.numpy())
         yield from divider.finish()
 

@@ -274,6 +274,11 @@ class MtlAugSystem(WindowSystem):
         features = torch.where(rows[:, None, None], clean.features, treated.audio.features)
         return Padded(features, torch.where(rows, clean.lengths, treated.audio.lengths))
 
+    @property
+    def tells_attributes(self) -> bool:
+        """Whether valence, arousal and dominance were learnt."""
+        return self.network.attributes is not None
+
     def predict(self, batch: Batch) -> Outputs:
         """Softmax per window, averaged; attributes where they were learnt."""
         outputs = super().predict(batch)

@@ -15,7 +15,6 @@ from serenade.core.errors import AudioError, PartialFailure, SerenadeError, Usag
 if TYPE_CHECKING:
     from serenade.core.records import Prediction
     from serenade.inference.formats import RowWriter
-    from serenade.inference.recognizer import Recognizer
 
 __all__ = ["predict"]
 
@@ -74,6 +73,7 @@ def predict(
 
     Example: serenade predict recordings/ --out emotions.csv
     """
+    from serenade.app.loading import load_recognizer
     from serenade.inference.outputs import choose_format, finished_files, open_output
 
     if not (inputs or file or list_):
@@ -82,11 +82,18 @@ def predict(
         raise UsageError("--resume continues a file", hint="Name it with --out")
     format_name = choose_format(format_, out)
     job = _Job([*(inputs or ()), *(file or ())], list_, recursive)
-    recognizer, workers = _load(model, device, classes, threads)
+    recognizer, workers = load_recognizer(model, device, classes, threads)
     finished = finished_files(format_name, out, recognizer.labels) if resume and out is not None else set()
     results = recognizer.predict_files(job.recordings(finished), window_s=window, hop_s=hop, threads=workers)
     with (
-        open_output(format_name, out, recognizer.labels, resumed=resume, overwrite=overwrite) as writer,
+        open_output(
+            format_name,
+            out,
+            recognizer.labels,
+            resumed=resume,
+            overwrite=overwrite,
+            attributes=recognizer.tells_attributes,
+        ) as writer,
         Progress("Predicting", quiet=quiet) as progress,
     ):
         job.count_for(progress, len(finished))
@@ -165,20 +172,3 @@ class _Job:
             raise UsageError(
                 "no recording was found", hint="Folders are searched for known suffixes; a file named is always taken"
             )
-
-
-def _load(model: str, device: str, classes: str | None, threads: int | None) -> tuple["Recognizer", int]:
-    """The recogniser, and how many batches it scores at a time: on a CPU, each with one thread of its own.
-
-    That scales better than one batch with all threads, which wait for each other wherever another program runs.
-    """
-    import torch
-
-    from serenade.core.devices import choose_device, cpu_budget
-    from serenade.inference.recognizer import Recognizer
-
-    torch.set_num_threads(1)
-    workers = cpu_budget() if threads is None else threads
-    chosen = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
-    recognizer = Recognizer.load(model, device=device, classes=chosen)
-    return recognizer, workers if choose_device(device).type == "cpu" else 1
