@@ -29,6 +29,8 @@ LABELS = LabelSet(("angry", "neutral", "sad"))
 DURATIONS_S = (0.4, 1.8, 2.0, 3.1, 5.0, 1.0)
 # Sums over other batch shapes round differently; single precision through ten layers stays within this.
 BATCH_TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+# As published, read at the last step also on the way back, which begins there and has no state before it.
+AT_LAST = {"lf-lstm", "emoembs"}
 # Whether a cell on the border is looked at may hang on the last bit.
 CHOICE_TOLERANCE = {"rtol": 1e-3, "atol": 1e-3}
 # A convolution on the GPU adds in another order.
@@ -308,7 +310,7 @@ def test_every_parameter_gets_a_finite_gradient(preset: str) -> None:
         assert parameter.requires_grad, name
         assert parameter.grad is not None, name
         assert torch.isfinite(parameter.grad).all(), name
-        assert parameter.grad.abs().max() > 0, name
+        assert parameter.grad.abs().max() > 0 or (preset in AT_LAST and name.endswith("weight_hh_l0_reverse")), name
 
 
 @every_preset

@@ -107,7 +107,7 @@ def draw_face(looks: Looks, expression: Expression, *, talk: float, shift: tuple
     middle = picture[border:-border, border:-border]
     for colour, cover in _shapes(looks, expression, talk, x, y):
         middle += cover[..., None] * (np.array(colour) - middle)
-    return np.rint(255 * picture.clip(0, 1)).astype(np.uint8)
+    return np.asarray(np.rint(255 * picture.clip(0, 1)), dtype=np.uint8)
 
 
 def _shapes(

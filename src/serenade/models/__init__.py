@@ -18,5 +18,9 @@ MODELS: NameTable[type[nn.Module]] = NameTable(
         ("ss-aae", "serenade.models.ss_aae:AaeClassifier"),
         ("fe2e", "serenade.models.mesm:Fe2e"),
         ("mesm", "serenade.models.mesm:Mesm"),
+        ("lf-lstm", "serenade.models.hand_crafted:LfLstm"),
+        ("lf-trans", "serenade.models.hand_crafted:LfTrans"),
+        ("emoembs", "serenade.models.hand_crafted:EmoEmbs"),
+        ("mult", "serenade.models.hand_crafted:Mult"),
     ],
 )

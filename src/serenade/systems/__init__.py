@@ -32,6 +32,7 @@ SYSTEMS: NameTable[type[System]] = NameTable(
         ("mtl_aug", "serenade.systems.mtl_aug:MtlAugSystem"),
         ("ss_aae", "serenade.systems.ss_aae:SsAaeSystem"),
         ("mesm", "serenade.systems.mesm:MesmSystem"),
+        ("hand_crafted", "serenade.systems.hand_crafted:HandCraftedSystem"),
         ("upstream_downstream", "serenade.systems.upstream_downstream:UpstreamDownstreamSystem"),
     ],
 )
@@ -68,6 +69,10 @@ PRESETS: dict[str, str] = {
     "mesm-cpu": "mesm",
     "fe2e": "mesm",
     "mesm": "mesm",
+    "lf-lstm": "hand_crafted",
+    "lf-trans": "hand_crafted",
+    "emoembs": "hand_crafted",
+    "mult": "hand_crafted",
     "ssl-fbank": "upstream_downstream",
     "ssl-finetune": "upstream_downstream",
     "ssl-mean": "upstream_downstream",
