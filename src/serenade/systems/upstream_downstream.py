@@ -42,7 +42,9 @@ from serenade.core.errors import CheckpointError, TrainingError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.settings import Settings
+from serenade.evaluation.unlabelled_leaks import Heard
 from serenade.models.upstreams.fine_tuning import FineTuned, FineTuningSettings
+from serenade.models.upstreams.masked_mel import read_heard
 from serenade.models.upstreams.upstream import Frames, Upstream
 from serenade.nn.aggregators import AGGREGATORS, Aggregator, BlstmPoolingSettings
 from serenade.nn.ecapa import EcapaSettings
@@ -333,6 +335,16 @@ class UpstreamDownstreamSystem:
         self.upstreams = {name: one.upstream for name, one in opened.items()}
         self._identities = {name: one.identity for name, one in opened.items()}
         self.network = UpstreamDownstreamNetwork(len(labels), self.upstreams, settings)
+
+    @property
+    def heard(self) -> tuple[Heard, ...]:
+        """What the upstreams of `serenade pretrain` have heard; no others tell.
+
+        Raises:
+            CheckpointError: the file that tells it is missing or damaged.
+        """
+        found = (read_heard(branch.upstream) for branch in self.settings.branches.values())
+        return tuple(heard for heard in found if heard is not None)
 
     # -------------------------------------------------------------------- inputs
 

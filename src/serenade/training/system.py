@@ -13,6 +13,7 @@ from torch import Generator, Tensor, device, nn
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.settings import Settings
+from serenade.evaluation.unlabelled_leaks import Heard
 from serenade.signal.segments import SegmentSettings
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "GatheringSystem",
     "Outputs",
     "Phase",
+    "PretrainedSystem",
     "RateGroup",
     "RatedSystem",
     "SegmentSystem",
@@ -280,6 +282,16 @@ class DeclaringSystem(System, Protocol):
 
         Called only where there is a protocol.
         """
+        ...
+
+
+@runtime_checkable
+class PretrainedSystem(System, Protocol):
+    """A system with parts that were pretrained elsewhere: whom they heard there must not be tested."""
+
+    @property
+    def heard(self) -> Sequence[Heard]:
+        """What is known of their pretraining; nothing of parts that do not tell."""
         ...
 
 
