@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from tests.experiments.test_run import Quiet
 
-from serenade.core.errors import CorpusError, SettingsError, TrainingError, UsageError
+from serenade.core.errors import CorpusError, LeakError, SettingsError, TrainingError, UsageError
 from serenade.core.files import read_json, read_json_lines
 from serenade.core.settings import make_settings
 from serenade.corpora.synthetic import generate
@@ -23,6 +23,7 @@ from serenade.evaluation.unlabelled_leaks import check_heard
 from serenade.experiments import pretraining
 from serenade.experiments.data import read_corpora
 from serenade.experiments.pretraining import PretrainSettings, read_pretraining_speech
+from serenade.experiments.run import prepare
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings
 from serenade.models.upstreams.masked_mel import read_heard
 
@@ -144,6 +145,28 @@ def test_what_cannot_be_heard_honestly_is_refused(voices: Path, tmp_path: Path) 
             pretrain_upstream(settings, tmp_path / "up", watcher=Quiet())
     with pytest.raises(SettingsError, match=r"network\.num_heads|must divide the width"):
         settings_of(("synthetic", voices), network={"width": 30, "num_heads": 4})
+
+
+@pytest.mark.usefixtures("shared_cache")
+def test_a_run_refuses_to_test_whom_its_upstream_has_heard(voices: Path, tmp_path: Path) -> None:
+    pretrain_upstream(settings_of(("synthetic", voices)), tmp_path / "all", watcher=Quiet())
+    pretrain_upstream(fold_of(voices), tmp_path / "training", watcher=Quiet())
+
+    def run(folder: Path, split: str = "loso") -> ExperimentSettings:
+        system = {"branches": {"speech": {"upstream": str(folder)}}}
+        return ExperimentSettings(
+            preset="ssl-mean",
+            system=system,
+            corpora=(CorpusSettings(name="synthetic", root=voices),),
+            split=parse_split(split),
+        )
+
+    with pytest.raises(LeakError, match="pretraining and test share 4 speakers in 4 of 4 folds"):
+        prepare(run(tmp_path / "all"))
+    with pytest.raises(LeakError, match="pretraining and test share 2 speakers in 2 of 4 folds"):
+        prepare(run(tmp_path / "training"))  # honest in its own fold alone
+    plan = prepare(run(tmp_path / "all", "loso,leaky=the upstream has heard them"))
+    assert plan.leaks.findings[0].parts == ("pretraining", "test")
 
 
 def test_licences_are_written_into_the_card() -> None:

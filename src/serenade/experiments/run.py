@@ -1,7 +1,7 @@
 """A whole run: read and check the data, make and check the folds, extract features, do the jobs, keep the records."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -12,10 +12,10 @@ from serenade.core.executor import run_all
 from serenade.core.labels import LabelSet
 from serenade.core.records import Listing, Split, Utterance
 from serenade.core.settings import dump_toml, make_settings
-from serenade.evaluation.leaks import SEVERITIES, LeakReport
+from serenade.evaluation.leaks import SEVERITIES, Finding, LeakReport
 from serenade.evaluation.nested import check_folds, flatten
 from serenade.evaluation.splits import make_split
-from serenade.evaluation.unlabelled_leaks import check_unlabelled
+from serenade.evaluation.unlabelled_leaks import check_heard, check_unlabelled
 from serenade.experiments.data import make_examples, read_corpora
 from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.jobs import Job, differs_by_job, run_job
@@ -26,7 +26,7 @@ from serenade.experiments.settings import ExperimentSettings
 from serenade.experiments.unlabelled import Pieces, read_unlabelled
 from serenade.systems import PRESETS, SYSTEMS, make_system, system_settings
 from serenade.training.cache import FeatureCache
-from serenade.training.system import DemandingSystem, GatheringSystem
+from serenade.training.system import DemandingSystem, GatheringSystem, PretrainedSystem
 from serenade.training.unlabelled import require_fitting_use
 
 __all__ = ["Plan", "Watcher", "prepare", "run_experiment"]
@@ -90,7 +90,8 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
     Raises:
         CorpusError: the data is not there or not usable.
         SettingsError: the system's settings are not valid.
-        LeakError: parts share what they must not, and the split is not declared leaky.
+        LeakError: parts share what they must not, or the system was pretrained on what is tested, and the split is not
+            declared leaky.
         UsageError: there are settings to choose among, but no inner folds to choose them on; or the system needs
             unlabelled speech and gets none, or the other way round.
     """
@@ -107,6 +108,7 @@ def prepare(settings: ExperimentSettings, watcher: Watcher | None = None) -> Pla
     watcher.stage("Looking for near-duplicates", 0, "recordings")
     leaks = check_folds(split, listing.utterances, find_near_duplicates(listing.utterances))
     leaks = _with_unlabelled(leaks, split, listing.utterances, unlabelled.utterances)
+    leaks = _with_pretraining(leaks, split, listing.utterances, resolved)
     leaks.raise_if_leaking(split)
     return Plan(resolved, listing, split, leaks, unlabelled)
 
@@ -138,6 +140,20 @@ def _with_unlabelled(
     if not unlabelled:
         return leaks
     found = check_unlabelled(split, utterances, unlabelled, find_copies(utterances, unlabelled))
+    return _with_findings(leaks, found)
+
+
+def _with_pretraining(
+    leaks: LeakReport, split: Split, utterances: Sequence[Utterance], settings: ExperimentSettings
+) -> LeakReport:
+    """The report with what the system's pretrained parts have heard of the parts; errors stay first."""
+    system = make_system(PRESETS[settings.preset], settings.system, LabelSet(("a", "b")))  # any classes do
+    if not isinstance(system, PretrainedSystem):
+        return leaks
+    return _with_findings(leaks, [f for heard in system.heard for f in check_heard(split, utterances, heard)])
+
+
+def _with_findings(leaks: LeakReport, found: Iterable[Finding]) -> LeakReport:
     findings = (*found, *leaks.findings)
     return replace(leaks, findings=tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))))
 
