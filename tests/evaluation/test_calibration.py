@@ -5,7 +5,15 @@ import pytest
 from scipy import optimize
 from sklearn.metrics import brier_score_loss, log_loss
 
-from serenade.evaluation.calibration import apply_temperature, brier, ece, fit_temperature, nll, reliability
+from serenade.evaluation.calibration import (
+    apply_temperature,
+    brier,
+    ece,
+    fit_temperature,
+    nll,
+    reliability,
+    selective_risk,
+)
 
 
 @pytest.fixture
@@ -81,3 +89,24 @@ def test_nothing_is_nan_and_cannot_be_fitted():
         apply_temperature(np.full((1, 2), 0.5), 0.0)
     with pytest.raises(ValueError, match="do not fit"):
         nll(np.full((2, 2), 0.5), [0])
+
+
+def test_selective_risk_is_that_of_the_surest(drawn):
+    probabilities, truth = drawn
+    curve = selective_risk(probabilities, truth)
+    confidence, wrong = probabilities.max(1), probabilities.argmax(1) != truth
+    for kept in (1, 17, 250, len(truth)):
+        surest = np.argsort(-confidence)[:kept]
+        assert curve.risk[kept - 1] == pytest.approx(wrong[surest].mean())
+        assert curve.coverage[kept - 1] == pytest.approx(kept / len(truth))
+        assert curve.threshold[kept - 1] == pytest.approx(confidence[surest].min())
+    assert curve.aurc == pytest.approx(curve.risk.mean())
+    temperature = selective_risk(apply_temperature(probabilities, 1.0), truth)
+    np.testing.assert_allclose(temperature.risk, curve.risk)
+
+
+def test_equally_sure_predictions_share_their_errors():
+    probabilities = np.array([[0.9, 0.1], [0.7, 0.3], [0.7, 0.3], [0.3, 0.7]])
+    for truth in ([0, 0, 1, 1], [0, 1, 0, 1]):
+        np.testing.assert_allclose(selective_risk(probabilities, truth).risk, [0, 1 / 6, 2 / 9, 1 / 4])
+    assert np.isnan(selective_risk(np.empty((0, 2)), []).aurc)

@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted: reliability, ECE, Brier score, log loss, and temperature scaling.
+"""How far probabilities can be trusted: reliability, ECE, Brier score, log loss, selective risk, temperature scaling.
 
 Probabilities are (N, K) rows that sum to 1, truth is (N,) class indices. Where N = 0 every figure is NaN.
 """
@@ -8,7 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["BINS", "Reliability", "apply_temperature", "brier", "ece", "fit_temperature", "nll", "reliability"]
+__all__ = [
+    "BINS",
+    "Reliability",
+    "SelectiveRisk",
+    "apply_temperature",
+    "brier",
+    "ece",
+    "fit_temperature",
+    "nll",
+    "reliability",
+    "selective_risk",
+]
 
 BINS = 10
 """Equal-width bins of the reliability diagram and of ECE: one number, so that figure and score agree."""
@@ -105,6 +116,47 @@ def apply_temperature(probabilities: ArrayLike, temperature: float) -> _Array:
     logs = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), _SMALLEST)) / temperature
     scaled = np.exp(logs - logs.max(-1, keepdims=True))
     return np.asarray(scaled / scaled.sum(-1, keepdims=True))
+
+
+@dataclass(frozen=True, slots=True)
+class SelectiveRisk:
+    """How often a model is wrong on the share of its predictions that it is surest of.
+
+    El-Yaniv and Wiener, "On the Foundations of Noise-free Selective Classification", JMLR 11, 2010.
+
+    Args:
+        coverage: (N,) share of predictions kept, from 1/N to 1.
+        risk: (N,) share of the kept ones that are wrong; of equally sure ones the mean, so that order does not count.
+        threshold: (N,) confidence of the least sure one kept.
+    """
+
+    coverage: _Array
+    risk: _Array
+    threshold: _Array
+
+    @property
+    def aurc(self) -> float:
+        """Area under the curve, the mean risk over all coverages; NaN where N = 0."""
+        return float(self.risk.mean()) if len(self.risk) else float("nan")
+
+
+def selective_risk(probabilities: ArrayLike, truth: ArrayLike) -> SelectiveRisk:
+    """The risk of the n surest predictions, for every n.
+
+    Args:
+        probabilities: (N, K).
+        truth: (N,) class indices.
+    """
+    rows, target = _checked(probabilities, truth)
+    if not len(rows):
+        return SelectiveRisk(np.zeros(0), np.zeros(0), np.zeros(0))
+    confidence, wrong = rows.max(1), (rows.argmax(1) != target).astype(np.float64)
+    order = np.argsort(-confidence, kind="stable")
+    sure, errors = confidence[order], wrong[order]
+    _, place, counts = np.unique(-sure, return_inverse=True, return_counts=True)
+    shared = np.bincount(place, errors) / counts  # equally sure ones share their errors
+    kept = np.arange(1, len(rows) + 1)
+    return SelectiveRisk(kept / len(rows), np.cumsum(shared[place]) / kept, sure)
 
 
 def fit_temperature(probabilities: ArrayLike, truth: ArrayLike) -> float:

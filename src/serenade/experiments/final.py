@@ -12,6 +12,7 @@ from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.seeding import derive_seed
 from serenade.experiments.augmented import augmenter
+from serenade.experiments.calibrating import calibration_of_run
 from serenade.experiments.card import model_card
 from serenade.experiments.data import data_fingerprint, make_examples, read_corpora
 from serenade.experiments.folder import RunFolder
@@ -21,6 +22,7 @@ from serenade.experiments.summary import summarise
 from serenade.experiments.unlabelled import Pieces, describe_unlabelled, read_unlabelled
 from serenade.systems import PRESETS, make_system, save_checkpoint, system_settings
 from serenade.training.cache import FeatureCache
+from serenade.training.checkpoints import write_calibration
 from serenade.training.loop import train
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import DeclaringSystem, Example, System
@@ -39,7 +41,8 @@ def train_final(
     Args:
         settings: of the data and the system; split and seeds are not used, the seed is 0.
         out: the model's folder; an interrupted training is taken up.
-        figures: the folder of such a run; its figures go into the card. None leaves them out, and the card says so.
+        figures: the folder of such a run; its figures go into the card, and the model is calibrated on its folds.
+            None leaves both out, and the card says so.
         note: a remark on the figures for the card.
         watcher: is told how it goes.
 
@@ -74,6 +77,9 @@ def train_final(
         **({"unlabelled": beside} if beside is not None else {}),
     }
     save_checkpoint(system, PRESETS[resolved.preset], out, about)
+    calibration = None if figures is None else calibration_of_run(figures)
+    if calibration is not None:
+        write_calibration(out, calibration)
     limits = system.notes if isinstance(system, DeclaringSystem) else ()
     write_text(out / "card.md", model_card(resolved, utterances, labels, summary, note, limits, beside))
     shutil.rmtree(_state_folder(out), ignore_errors=True)

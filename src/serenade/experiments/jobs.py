@@ -23,6 +23,7 @@ from serenade.core.labels import LabelSet
 from serenade.core.records import Fold, RunRecord, Score, Utterance
 from serenade.core.seeding import derive_seed
 from serenade.experiments.augmented import augmenter
+from serenade.experiments.calibrating import calibrate
 from serenade.experiments.data import data_fingerprint, make_examples
 from serenade.experiments.folder import JobKey, RunFolder
 from serenade.experiments.settings import ExperimentSettings
@@ -31,7 +32,7 @@ from serenade.systems import PRESETS, make_system, save_checkpoint
 from serenade.training.alignment import AligningSystem
 from serenade.training.batches import num_segments
 from serenade.training.cache import FeatureCache
-from serenade.training.checkpoints import versions
+from serenade.training.checkpoints import versions, write_calibration
 from serenade.training.loop import Scored, Trained, score, train
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import DeclaringSystem, Example, System
@@ -96,6 +97,9 @@ def run_job(job: Job) -> None:
     scored = score(system, test, device)
     about = _about(settings, job.key, utterances, unlabelled, system)
     save_checkpoint(system, PRESETS[settings.preset], folder / "model", about)
+    calibration = None if split.select_on_test else calibrate(system, selection, device)
+    if calibration is not None:
+        write_calibration(folder / "model", calibration)
     if trained.single is not None:
         system.network.load_state_dict(dict(trained.single))
         alone, of_one = score(system, test, device), replace(trained, averaged=None)

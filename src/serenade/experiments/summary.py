@@ -26,7 +26,7 @@ from serenade.core.label_maps import parse_label_map
 from serenade.core.records import UNKNOWN_SPEAKER
 from serenade.corpora import CORPORA
 from serenade.evaluation import METRICS
-from serenade.evaluation.calibration import brier, nll, reliability
+from serenade.evaluation.calibration import apply_temperature, brier, fit_temperature, nll, reliability, selective_risk
 from serenade.evaluation.distributions import (
     agreement_with_raters,
     jensen_shannon_distance,
@@ -58,6 +58,8 @@ _WORST = 24
 """Utterances listed as the worst."""
 
 _Array = NDArray[np.float64]
+_COVERAGES = np.linspace(0.05, 1.0, 20)
+_EVEN_ODDS = 0.5
 
 
 def summarise(run: Path) -> dict[str, Any]:
@@ -307,6 +309,32 @@ def _calibration(by_seed: Sequence[Scores]) -> dict[str, Any]:
         "ece": mean_and_std([reliability(*pair).ece for pair in per_seed]),
         "brier": mean_and_std([brier(*pair) for pair in per_seed]),
         "nll": mean_and_std([nll(*pair) for pair in per_seed]),
+        "scaled_ece": mean_and_std([reliability(_scaled(scores), scores.truth).ece for scores in by_seed]),
+        "selective": _selective([(_scaled(scores), scores.truth) for scores in by_seed]),
+    }
+
+
+def _scaled(scores: Scores) -> _Array:
+    """(N, K) probabilities of every fold by the temperature that fits the other folds; as they are of a single fold."""
+    folds = np.array(scores.folds)
+    scaled = scores.probabilities.copy()
+    for fold in dict.fromkeys(scores.folds) if len(set(scores.folds)) > 1 else ():
+        others = folds != fold
+        temperature = fit_temperature(scores.probabilities[others], scores.truth[others])
+        scaled[~others] = apply_temperature(scores.probabilities[~others], temperature)
+    return scaled
+
+
+def _selective(per_seed: Sequence[tuple[_Array, Any]]) -> dict[str, Any]:
+    """The risk of the surest predictions at fixed coverages, and the coverage at which a class is surer than even."""
+    curves = [selective_risk(*pair) for pair in per_seed]
+    sure = [float((probabilities.max(1) >= _EVEN_ODDS).mean()) for probabilities, _ in per_seed]
+    risks = [np.interp(_COVERAGES, curve.coverage, curve.risk) for curve in curves]
+    return {
+        "coverage": _COVERAGES,
+        "risk": np.mean(risks, axis=0),
+        "aurc": mean_and_std([curve.aurc for curve in curves]),
+        "even_odds": mean_and_std(sure),
     }
 
 

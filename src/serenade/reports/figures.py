@@ -13,6 +13,7 @@ __all__ = [
     "interval_figure",
     "map_figure",
     "reliability_figure",
+    "risk_figure",
 ]
 
 # Hues that stay apart for colour-blind readers and stand out on white and on black.
@@ -102,6 +103,21 @@ def reliability_figure(calibration: Mapping[str, Any]) -> str:
     parts.append(text(axes.left, 300, "predictions per bin", class_="label"))
     parts.append(line(axes.left, 348, axes.left + axes.width, 348, class_="axis"))
     return drawing(356, 356, parts, label="Reliability diagram")
+
+
+def risk_figure(selective: Mapping[str, Any]) -> str:
+    """How often the model is wrong on the share of predictions that it is surest of."""
+    highest = max(0.1, *selective["risk"])
+    top = next(limit for limit in (0.1, 0.2, 0.4, 0.6, 0.8, 1.0) if limit >= highest - 1e-9)
+    axes = Axes(left=44, top=24, width=300, height=150, x=(0, 1), y=(0, top))
+    x_ticks = {value / 5: f"{20 * value}" for value in range(6)}
+    y_ticks = {top * value / 4: f"{100 * top * value / 4:g}" for value in range(5)}
+    parts = [axes.frame(x_ticks, y_ticks, "predictions kept, the surest first, %", "wrong, %")]
+    points = [axes.at(x, y) for x, y in zip(selective["coverage"], selective["risk"], strict=True)]
+    parts.append(path(points, class_="curve c1"))
+    for (x, y), share, risk in zip(points, selective["coverage"], selective["risk"], strict=True):
+        parts.append(circle(x, y, 3, tip=f"of the surest {share:.0%} {risk:.1%} are wrong", class_="mean"))
+    return drawing(356, 214, parts, label="Selective risk: errors by the share of predictions kept")
 
 
 def curves_figure(curves: Mapping[str, Any], names: Mapping[str, str], y_label: str) -> str | None:

@@ -17,6 +17,7 @@ from serenade.reports.figures import (
     interval_figure,
     map_figure,
     reliability_figure,
+    risk_figure,
 )
 from serenade.reports.tables import METRIC_TITLES, Figure, marks_of, p_text
 
@@ -159,6 +160,11 @@ def _name_of(summary: Mapping[str, Any]) -> str:
     return f"{summary['system']} on {' + '.join(summary['corpus_titles'])}"
 
 
+def _risk(calibration: Mapping[str, Any]) -> str | None:
+    """The selective-risk curve; None of a summary made before there was one."""
+    return risk_figure(calibration["selective"]) if "selective" in calibration else None
+
+
 def _view(summary: dict[str, Any], anchor: str) -> dict[str, Any]:
     """A summary with everything that the template shows of it."""
     labels, curves = summary["labels"], summary["curves"]
@@ -182,6 +188,7 @@ def _view(summary: dict[str, Any], anchor: str) -> dict[str, Any]:
         "figures": {
             "confusion": confusion_figure(summary["confusion"], labels),
             "reliability": reliability_figure(summary["calibration"]),
+            "risk": _risk(summary["calibration"]),
             "loss": curves_figure(curves, {**losses, "selection/loss": selection}, "loss"),
             "scores": curves_figure(curves, {"selection/ua": "UA", "selection/wa": "WA"}, f"{selection} score"),
         },
