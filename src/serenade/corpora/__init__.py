@@ -4,8 +4,10 @@ A corpus is read where it lies and never modified. ``read_corpus`` gives the utt
 and everything that was left out, with the reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from serenade.core.errors import CorpusError
 from serenade.core.names import NameTable
@@ -13,7 +15,10 @@ from serenade.core.records import Listing
 from serenade.corpora.corpus import Corpus, Examine
 from serenade.corpora.selection import Selection
 
-__all__ = ["CORPORA", "Corpus", "Selection", "read_corpus"]
+if TYPE_CHECKING:
+    from serenade.core.stored_listing import StoredListing
+
+__all__ = ["CORPORA", "Corpus", "Selection", "read_corpus", "store_corpus"]
 
 CORPORA: NameTable[Corpus] = NameTable(
     "corpus",
@@ -44,6 +49,7 @@ CORPORA: NameTable[Corpus] = NameTable(
         ("msp-podcast", "serenade.corpora.msp_podcast:CORPUS"),
         ("meld", "serenade.corpora.meld:CORPUS"),
         ("cmu-mosei", "serenade.corpora.cmu_mosei:CORPUS"),
+        ("prepared", "serenade.corpora.prepared:CORPUS"),
         ("table", "serenade.corpora.table:CORPUS"),
         ("synthetic", "serenade.corpora.synthetic:CORPUS"),
         ("synthetic-av", "serenade.corpora.synthetic_av:CORPUS"),
@@ -75,15 +81,71 @@ def read_corpus(
         CorpusError: the corpus does not lie there, or its table cannot be read.
         UsageError: the selection names a class, fact or value that the corpus does not have.
     """
-    from serenade.corpora.collector import collector_paused
     from serenade.corpora.selection import select
     from serenade.corpora.validation import validate
-    from serenade.corpora.way_out import way_out
 
     corpus = CORPORA.resolve(name)
+    with _reading(corpus, root):
+        listing = _lister(corpus, examine)(root)
+    if selection is not None:
+        listing = select(listing, selection, root)
+    if examine is None:
+        return listing
+    return validate(listing, examine=examine, root=root, progress=progress, workers=workers)
+
+
+def store_corpus(
+    name: str,
+    root: Path,
+    *,
+    examine: Examine | None,
+    selection: Selection | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int | None = None,
+) -> "StoredListing":
+    """The same as `read_corpus` in a temporary file: for counting and comparing utterances, of which there may be many.
+
+    Memory does not grow with the rows of a table; of other corpora the files are listed in memory first. The listing
+    must be closed. Arguments and errors are those of `read_corpus`.
+    """
+    from serenade.core.stored_listing import StoredListing
+    from serenade.corpora.selection import select_stored
+    from serenade.corpora.validation import validate_stored
+
+    corpus = CORPORA.resolve(name)
+    listing = StoredListing()
+    try:
+        with _reading(corpus, root):
+            _store(corpus, root, listing, examine)
+        if selection is not None:
+            listing = listing.replaced(select_stored(listing, selection, root))
+        if examine is not None:
+            validated = validate_stored(listing, examine=examine, root=root, progress=progress, workers=workers)
+            listing = listing.replaced(validated)
+    except BaseException:
+        listing.close()
+        raise
+    return listing
+
+
+def _store(corpus: Corpus, root: Path, into: "StoredListing", examine: Examine | None) -> None:
+    if corpus.store is not None:
+        corpus.store(root, into, recordings_needed=examine is not None)
+        return
+    found = _lister(corpus, examine)(root)
+    into.add(found.left_out)
+    into.add(found.utterances)
+
+
+@contextmanager
+def _reading(corpus: Corpus, root: Path) -> Iterator[None]:
+    """Says of a corpus that does not lie where it is looked for where else it may lie."""
+    from serenade.corpora.collector import collector_paused
+    from serenade.corpora.way_out import way_out
+
     try:
         with collector_paused():
-            listing = _lister(corpus, examine)(root)
+            yield
     except CorpusError as error:
         if error.hint is not None or error.expected != corpus.layout:
             raise
@@ -94,11 +156,6 @@ def read_corpus(
     except OSError as error:
         where = root if error.filename is None else error.filename
         raise CorpusError("the corpus cannot be read", where=where, found=error.strerror) from error
-    if selection is not None:
-        listing = select(listing, selection, root)
-    if examine is None:
-        return listing
-    return validate(listing, examine=examine, root=root, progress=progress, workers=workers)
 
 
 def _lister(corpus: Corpus, examine: Examine | None) -> Callable[[Path], Listing]:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Protocol
 
 from serenade.core.records import Listing
+from serenade.core.stored_listing import StoredListing
 
-__all__ = ["Corpus", "Examine", "Facts"]
+__all__ = ["Corpus", "Examine", "Facts", "Store"]
 
 
 class Facts(Protocol):
@@ -40,6 +41,12 @@ Examine = Callable[[Path], Facts]
 """Decodes a recording; raises AudioError with a ``reason`` of `LeftOutReason` where it cannot be used."""
 
 
+class Store(Protocol):
+    """How the utterances of a corpus are put into a stored listing."""
+
+    def __call__(self, root: Path, into: StoredListing, *, recordings_needed: bool) -> None: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True)
 class Corpus:
     """A corpus: what it is, who may use it, and how its files are listed.
@@ -57,6 +64,11 @@ class Corpus:
         expected: utterances per class in the complete corpus; empty where there is no fixed number.
         looks_right: whether a folder has this layout, which is no other corpus's; None where any folder of sound may.
         list_labels: the same as `list_files` for a corpus whose recordings are elsewhere; None where that says it too.
+        store: puts the same into a `StoredListing` without ever having it all at hand, for a corpus of any number of
+            utterances; the last argument says whether one recording at least must be there. None where there is no
+            such way.
+        list_uncut: lists the same utterances as spans of recordings of whole dialogues, on the channel of who talks;
+            None where a corpus has no such recordings beside those of the utterances.
         notes: what a user should know before trusting a number.
     """
 
@@ -73,3 +85,5 @@ class Corpus:
     notes: str = ""
     looks_right: Callable[[Path], bool] | None = None
     list_labels: Callable[[Path], Listing] | None = None
+    list_uncut: Callable[[Path], Listing] | None = None
+    store: Store | None = None

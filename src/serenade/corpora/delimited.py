@@ -3,23 +3,28 @@
 import codecs
 import csv
 import logging
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from io import BytesIO, TextIOWrapper
+from itertools import chain, islice
 from pathlib import Path
+from typing import BinaryIO
 
 from serenade.core.errors import CorpusError, MissingExtraError
 from serenade.core.names import nearest
 
-__all__ = ["Row", "decode", "read_any_rows", "read_rows"]
+__all__ = ["Row", "TableFile", "decode", "read_any_rows", "read_rows"]
 
 _DELIMITERS = ",;\t|"
 _LINES_LOOKED_AT = 50
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # one line with its end
 _SHARED = 10_000  # different cells of which equal ones are kept once
+_BYTES_AT_ONCE = 1 << 18
+_ROWS_AT_ONCE = 10_000  # of a Parquet file, turned into text at a time
+_MARKS_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # xlsx and ods; xls
+
+_Lines = Callable[[], Iterator[tuple[int, list[str]]]]  # number and cells of every line, the header's first
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +47,42 @@ class Row:
 _OWN_HEADER = "a header such as file,speaker,gender,emotion"
 
 
+class TableFile:
+    """A table with a header, read row by row, as often as asked for: memory does not grow with the number of rows.
+
+    Args:
+        path: the file.
+        meanings: names of columns, in lower case, to our name.
+        needed: the column or columns (our names) without which the table is of no use.
+        header: what the first line should be, in words, for the complaint where one of them is not there.
+
+    Raises:
+        CorpusError: the file is not there or no text, or has no such column.
+    """
+
+    def __init__(
+        self, path: Path, meanings: Mapping[str, str], *, needed: str | Sequence[str], header: str = _OWN_HEADER
+    ) -> None:
+        self._path = path
+        self._lines = _parquet_reader(path) if path.suffix.lower() == ".parquet" else _text_reader(path, meanings)
+        _, names = _first(path, self._lines())
+        wanted = (needed,) if isinstance(needed, str) else needed
+        self._columns = _columns(path, names, meanings, wanted, header)
+
+    def rows(self, *, only: Sequence[str] | None = None) -> Iterator[Row]:
+        """The rows below the header.
+
+        Args:
+            only: the known columns asked for; None for all columns.
+
+        Raises:
+            CorpusError: a line has another number of cells than the header, or ends within quotes.
+        """
+        lines = self._lines()
+        next(lines)
+        return _rows(self._path, lines, self._columns, only)
+
+
 def read_rows(
     path: Path, meanings: Mapping[str, str], *, needed: str | Sequence[str], header: str = _OWN_HEADER
 ) -> list[Row]:
@@ -56,10 +97,7 @@ def read_rows(
     Raises:
         CorpusError: the file is not there or no text, has no such column, or a line has another number of cells.
     """
-    lines = _parquet_lines(path) if path.suffix.lower() == ".parquet" else _text_lines(path, meanings)
-    _, names = _first(path, lines)
-    wanted = (needed,) if isinstance(needed, str) else needed
-    return _rows(path, lines, _columns(path, names, meanings, wanted, header))
+    return list(map(_shared(), TableFile(path, meanings, needed=needed, header=header).rows()))
 
 
 def read_any_rows(path: Path) -> tuple[list[str], list[Row]]:
@@ -72,15 +110,15 @@ def read_any_rows(path: Path) -> tuple[list[str], list[Row]]:
             of cells than the header.
     """
     if path.suffix.lower() == ".parquet":
-        lines = _parquet_lines(path)
+        lines = _parquet_reader(path)()
     else:
-        text = _read_text(path)
+        text = _Text(path)
         lines = _lines(path, text, _likely_delimiter(text))
     _, header = _first(path, lines)
     twice = [name for name, times in Counter(header).items() if times > 1]
     if twice:
         raise CorpusError(f"the table has two columns called {twice[0]!r}", where=f"{path}, line 1", found=header)
-    return header, _rows(path, lines, [(name, False) for name in header])
+    return header, list(map(_shared(), _rows(path, lines, [(name, False) for name in header])))
 
 
 def _first(path: Path, lines: Iterator[tuple[int, list[str]]]) -> tuple[int, list[str]]:
@@ -95,7 +133,7 @@ def _first(path: Path, lines: Iterator[tuple[int, list[str]]]) -> tuple[int, lis
     return found
 
 
-def _likely_delimiter(text: str) -> str:
+def _likely_delimiter(text: "_Text") -> str:
     """The mark that cuts most of the first lines into as many cells as the header, and that into the most."""
     head = list(islice(_filled_lines(text), _LINES_LOOKED_AT))
 
@@ -107,23 +145,18 @@ def _likely_delimiter(text: str) -> str:
     return max(_DELIMITERS, key=fit)
 
 
-def _split_lines(text: str) -> Iterator[str]:
-    """The lines with their ends, one at a time; `str.splitlines` also cuts at marks that may stand in a cell."""
-    return (found.group() for found in _LINE.finditer(text))
+def _filled_lines(text: "_Text") -> Iterator[str]:
+    return (line.strip("\r\n") for line in text if line.strip())
 
 
-def _filled_lines(text: str) -> Iterator[str]:
-    return (line.strip("\r\n") for line in _split_lines(text) if line.strip())
-
-
-def _text_lines(path: Path, meanings: Mapping[str, str]) -> Iterator[tuple[int, list[str]]]:
-    text = _read_text(path)
+def _text_reader(path: Path, meanings: Mapping[str, str]) -> _Lines:
+    text = _Text(path)
     first = next(_filled_lines(text), "")
     delimiter = max(_DELIMITERS, key=lambda mark: sum(name in meanings for name in _names(first, mark)))
-    return _lines(path, text, delimiter)
+    return lambda: _lines(path, text, delimiter)
 
 
-def _parquet_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _parquet_reader(path: Path) -> _Lines:
     """Header and rows of a Parquet file as text; an empty cell is a null."""
     try:
         from pyarrow import ArrowInvalid, parquet
@@ -135,48 +168,98 @@ def _parquet_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise CorpusError("there is no such table or folder", where=path) from error
     except (ArrowInvalid, OSError) as error:
         raise CorpusError("the table is not a Parquet file, or damaged", where=path, found=str(error)) from error
-    rows = [["" if cell is None else str(cell) for cell in row.values()] for row in table.to_pylist()]
-    return enumerate([list(table.column_names), *rows], start=1)
+
+    def lines() -> Iterator[tuple[int, list[str]]]:
+        yield 1, list(table.column_names)
+        rows = (row for batch in table.to_batches(_ROWS_AT_ONCE) for row in batch.to_pylist())
+        for line, row in enumerate(rows, start=2):
+            yield line, ["" if cell is None else str(cell) for cell in row.values()]
+
+    return lines
 
 
-def _read_text(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError as error:
-        names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        close = nearest(path.name, names)
-        hint = f"Did you mean {path.parent / close}?" if close else None
-        raise CorpusError("there is no such table or folder", where=path, hint=hint) from error
-    except OSError as error:
-        raise CorpusError("the table cannot be read", where=path, found=error.strerror) from error
-    if raw.startswith(_SPREADSHEETS):
+class _Text:
+    """The lines of a text file with their ends, as often as asked for.
+
+    Raises:
+        CorpusError: the file is not there, cannot be read or is no text.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._kept = None if path.is_file() else path.read_bytes()  # a pipe can be read but once
+            with self._open() as file:
+                self._encoding = _encoding_of(path, file)
+        except FileNotFoundError as error:
+            names = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+            close = nearest(path.name, names)
+            hint = f"Did you mean {path.parent / close}?" if close else None
+            raise CorpusError("there is no such table or folder", where=path, hint=hint) from error
+        except OSError as error:
+            raise CorpusError("the table cannot be read", where=path, found=error.strerror) from error
+
+    def _open(self) -> BinaryIO:
+        return self._path.open("rb") if self._kept is None else BytesIO(self._kept)
+
+    def __iter__(self) -> Iterator[str]:
+        """One line at a time; `str.splitlines` would also cut at marks that may stand in a cell."""
+        with TextIOWrapper(self._open(), self._encoding, "replace", newline="") as file:
+            yield from file
+
+
+def _encoding_of(path: Path, file: BinaryIO) -> str:
+    """How a text is written, a piece at a time: UTF-8, UTF-16 that has a byte order mark, else Latin-1.
+
+    Raises:
+        CorpusError: it is no text.
+    """
+    start = file.read(4)
+    if start.startswith(_SPREADSHEETS):
         raise CorpusError("the table is a spreadsheet", where=path, hint="Save it as CSV in your spreadsheet program")
-    text = decode(path, raw)
-    if "\0" in text:
-        raise CorpusError("the table is not text", where=path, expected="a CSV or TSV file")
-    return text
+    encoding = "utf-16" if start.startswith(_MARKS_16) else "utf-8-sig"
+    errors = "replace" if encoding == "utf-16" else "strict"
+    decoder: codecs.IncrementalDecoder | None = codecs.getincrementaldecoder(encoding)(errors)
+    line = 1
+    for piece in chain([start], iter(lambda: file.read(_BYTES_AT_ONCE), b""), [b""]):
+        text = piece.decode("latin-1")
+        if decoder is not None:
+            try:
+                text = decoder.decode(piece, final=not piece)
+            except UnicodeDecodeError as error:
+                decoder, encoding = None, "latin-1"
+                line += error.object.count(b"\n", 0, error.start)
+        if "\0" in text:
+            raise CorpusError("the table is not text", where=path, expected="a CSV or TSV file")
+        line += 0 if decoder is None else piece.count(b"\n")
+    if decoder is None:
+        _warn_of_latin_1(path, line)
+    return encoding
 
 
 def decode(path: Path, raw: bytes) -> str:
     """The text of a file: UTF-8, UTF-16 that has a byte order mark, else Latin-1, with a warning."""
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if raw.startswith(_MARKS_16):
         return raw.decode("utf-16", errors="replace")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if b"\0" not in raw:
-            line = raw.count(b"\n", 0, error.start) + 1
-            _log.warning("%s is not UTF-8 (line %d) and is read as Latin-1: look at its umlauts", path, line)
+            _warn_of_latin_1(path, raw.count(b"\n", 0, error.start) + 1)
         return raw.decode("latin-1")
+
+
+def _warn_of_latin_1(path: Path, line: int) -> None:
+    _log.warning("%s is not UTF-8 (line %d) and is read as Latin-1: look at its umlauts", path, line)
 
 
 def _names(header: str, delimiter: str) -> list[str]:
     return [cell.strip().strip('"').lower() for cell in header.split(delimiter)]
 
 
-def _lines(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+def _lines(path: Path, text: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Number and cells of every line that is not blank."""
-    reader = csv.reader(_split_lines(text), delimiter=delimiter, strict=True)
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
     before = 0
     try:
         for cells in reader:
@@ -218,24 +301,35 @@ def _columns(
     return columns
 
 
-def _rows(path: Path, lines: Iterable[tuple[int, list[str]]], columns: Sequence[tuple[str, bool]]) -> list[Row]:
-    """The rows below the header; equal cells of a large table are one object, so that it takes less memory."""
-    known = [(place, name) for place, (name, ours) in enumerate(columns) if ours]
-    others = [(place, name) for place, (name, ours) in enumerate(columns) if not ours]
-    shared: dict[str, str] = {}
-
-    def kept(cell: str) -> str:
-        return shared.setdefault(cell, cell) if len(shared) < _SHARED else shared.get(cell, cell)
-
-    rows = []
+def _rows(
+    path: Path,
+    lines: Iterable[tuple[int, list[str]]],
+    columns: Sequence[tuple[str, bool]],
+    only: Sequence[str] | None = None,
+) -> Iterator[Row]:
+    """The rows below the header."""
+    known = [(name, place) for place, (name, ours) in enumerate(columns) if ours and (only is None or name in only)]
+    others = [(name, place) for place, (name, ours) in enumerate(columns) if not ours and only is None]
     for line, cells in lines:
         if len(cells) != len(columns):
             raise _other_width(path, line, cells, columns)
-        kept_cells = [kept(cell) for cell in cells]
-        named = {name: kept_cells[place] for place, name in known if kept_cells[place]}
-        extra = {name: kept_cells[place] for place, name in others if kept_cells[place]}
-        rows.append(Row(line, named, extra))
-    return rows
+        named = {name: cells[place] for name, place in known if cells[place]}
+        extra = {name: cells[place] for name, place in others if cells[place]} if others else {}
+        yield Row(line, named, extra)
+
+
+def _shared() -> Callable[[Row], Row]:
+    """Gives rows whose equal cells are one object, so that all rows of a large table take less memory."""
+    cells: dict[str, str] = {}
+
+    def kept(cell: str) -> str:
+        return cells.setdefault(cell, cell) if len(cells) < _SHARED else cells.get(cell, cell)
+
+    def shared(row: Row) -> Row:
+        named, extra = ({name: kept(cell) for name, cell in part.items()} for part in (row.cells, row.extra))
+        return Row(row.line, named, extra)
+
+    return shared
 
 
 def _other_width(path: Path, line: int, cells: Sequence[str], columns: Sequence[tuple[str, bool]]) -> CorpusError:

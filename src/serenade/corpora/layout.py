@@ -1,7 +1,7 @@
 """Finding sound files below a folder, and telling a user who is one level off which folder to give."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ __all__ = [
     "gather",
     "is_sound",
     "is_there",
+    "name_below",
     "place_below",
     "require_root",
     "shown_base",
@@ -40,7 +41,7 @@ def is_sound(path: Path) -> bool:
     return path.suffix.lower() in SOUND_SUFFIXES
 
 
-def is_there(path: Path) -> bool:
+def is_there(path: str | Path) -> bool:
     """Whether something lies at a path; also for what can be no path, such as a name that is too long."""
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for those
 
@@ -58,8 +59,19 @@ def shown_base(root: Path) -> str:
 
 def place_below(utterance: Utterance, base: str) -> str:
     """`shown_place` for many utterances: what `shown_base` gives is asked of the disk once."""
-    shown = utterance.audio.as_posix().removeprefix(base)
-    return f"{shown} (line {utterance.extra['line']})" if "line" in utterance.extra else shown
+    return name_below(str(utterance.audio), utterance.extra, base)
+
+
+def name_below(path: str, extra: Mapping[str, str], base: str) -> str:
+    """The same of an utterance that is not at hand.
+
+    Args:
+        path: its recording.
+        extra: its further facts.
+        base: what `shown_base` gives.
+    """
+    shown = path.replace(os.sep, "/").removeprefix(base)
+    return f"{shown} (line {extra['line']})" if "line" in extra else shown
 
 
 def walk_files(folder: Path) -> Iterator[Path]:

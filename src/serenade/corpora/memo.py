@@ -162,4 +162,5 @@ class FactsMemo:
 
 
 def _key(path: Path) -> str:
-    return os.path.abspath(path)  # noqa: PTH100 - resolve() would ask the disk about every folder above
+    full = os.path.abspath(path)  # noqa: PTH100 - resolve() would ask the disk about every folder above
+    return full.encode("utf-8", "backslashreplace").decode("utf-8")  # a name that is no text cannot be stored as one

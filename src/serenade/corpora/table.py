@@ -31,21 +31,28 @@ conversation share its room and its microphone.
 
 import logging
 import os
+from array import array
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.labels import canonical_emotion
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, LeftOutReason, Listing, Utterance
+from serenade.core.stored_listing import StoredListing
 from serenade.corpora.cells import MEANINGS, read_facts, span_name
 from serenade.corpora.class_folders import list_class_folders
 from serenade.corpora.corpus import Corpus
-from serenade.corpora.delimited import Row, read_rows
+from serenade.corpora.delimited import Row, TableFile, read_rows
 from serenade.corpora.layout import is_there
 from serenade.corpora.own_labels import Slip, read_labels
 
-__all__ = ["CORPUS", "list_files", "list_labels"]
+__all__ = ["CORPUS", "list_files", "list_labels", "store_rows"]
+
+_NO_FILE = "the cell of the file is empty"
+_FOLDERS_KEPT = 10_000  # whose absolute path is remembered
 
 _log = logging.getLogger(__name__)
 
@@ -71,16 +78,19 @@ def list_labels(root: Path) -> Listing:
 def _list_rows(root: Path, *, recordings_needed: bool) -> Listing:
     rows = read_rows(root, MEANINGS, needed="file")
     named = [row for row in rows if "file" in row.cells]
-    left_out = [_complaint(row, "missing", "the cell of the file is empty") for row in rows if "file" not in row.cells]
-    folder = root.parent
-    paths = {row.line: _path(folder, row.cells["file"]) for row in named}
-    _require_some(root, named, paths if recordings_needed else None)
+    paths = {row.line: Path(_path(str(root.parent), row.cells["file"])) for row in named}
+    some = not recordings_needed or any(is_there(path) for path in paths.values())
+    _require_some(root, len(named), named[0] if named else None, found=some)
     stems = _relative(root, paths)
     meanings = read_labels(row.cells.get("emotion", "") for row in named)
     rows_of = Counter(stems.values())
+    left_out: list[LeftOut] = []
     utterances: dict[str, Utterance] = {}
-    del rows
-    for row in _used_up(named):
+    del named
+    for row in _used_up(rows):
+        if "file" not in row.cells:
+            left_out.append(_complaint(row, "missing", _NO_FILE))
+            continue
         path, stem = paths[row.line], stems[row.line]
         meaning = meanings[row.cells.get("emotion", "")]
         found = _utterance(root, row, path, stem, meaning, several=rows_of[stem] > 1)
@@ -92,6 +102,115 @@ def _list_rows(root: Path, *, recordings_needed: bool) -> Listing:
             utterances[found.id] = found
     _warn_of_two_genders(root, utterances.values())
     return Listing(tuple(utterances[name] for name in sorted(utterances)), tuple(left_out))
+
+
+def store_rows(root: Path, into: StoredListing, *, recordings_needed: bool) -> None:
+    """The same as `list_files`, or as `list_labels`, put into a stored listing: rows are never all at hand.
+
+    The table is gone through twice, since what a label means and how a recording is called depends on all rows. What
+    is kept meanwhile is 8 bytes for each.
+
+    Args:
+        root: the table, or a folder per class.
+        into: takes utterances, and what was left out, in the order of the lines.
+        recordings_needed: whether one recording at least must be there.
+
+    Raises:
+        CorpusError: as `list_files`.
+    """
+    if root.is_dir():
+        listing = list_class_folders(root)
+        into.add(chain(listing.left_out, listing.utterances))
+        return
+    table = TableFile(root, MEANINGS, needed="file")
+    survey = _Survey(root, table.rows(only=("file", "emotion")), recordings_needed=recordings_needed)
+    into.add(_stored(root, table, survey))
+    into.leave_out(0, _twins(table, into))
+    into.drop_twins("id", "row")
+    genders = "SELECT 1 FROM utterances GROUP BY speaker HAVING count(DISTINCT coalesce(gender, '')) > 1 LIMIT 1"
+    if any(into.query(genders)):
+        _warn_of_two_genders(root, into.utterances("row"))
+
+
+def _twins(table: TableFile, stored: StoredListing) -> Iterator[tuple[int, LeftOut]]:
+    """Every row whose id an earlier one has, in the order of the lines, with its place in the listing."""
+    rows = table.rows()
+    for place, first, second in stored.twins("id", "row"):
+        row = next(row for row in rows if str(row.line) == second.extra["line"])
+        yield place, _complaint(row, "duplicate", _twice(first, second))
+
+
+def _stored(root: Path, table: TableFile, survey: "_Survey") -> Iterator[Utterance | LeftOut]:
+    for row in table.rows():
+        if "file" not in row.cells:
+            yield _complaint(row, "missing", _NO_FILE)
+            continue
+        path = Path(survey.place(row))
+        full = survey.full(path)
+        stem = _stem(full, survey.inside, survey.common)
+        yield _utterance(
+            root, row, path, stem, survey.meanings[row.cells.get("emotion", "")], several=survey.several(full)
+        )
+
+
+class _Survey:
+    """What all rows of a table tell together.
+
+    Args:
+        root: the table.
+        rows: all of it.
+        recordings_needed: whether one recording at least must be there.
+
+    Raises:
+        CorpusError: no row names a recording, or none is there.
+    """
+
+    def __init__(self, root: Path, rows: Iterable[Row], *, recordings_needed: bool) -> None:
+        self._base = str(root.parent)
+        self._folders: dict[str, str] = {}
+        self.inside = os.path.join(os.path.abspath(root.parent), "")  # noqa: PTH100, PTH118 - links stay as written
+        words, hashes, outside = Counter[str](), array("q"), None
+        first: Row | None = None
+        found = not recordings_needed
+        for row in rows:
+            if "file" not in row.cells:
+                continue
+            first = row if first is None else first
+            path = self.place(row)
+            full = self.full(path)
+            found = found or is_there(path)
+            words[row.cells.get("emotion", "")] += 1
+            hashes.append(hash(full))
+            if not full.startswith(self.inside):
+                parent = os.path.dirname(full)  # noqa: PTH120
+                outside = parent if outside is None else os.path.commonpath((outside, parent))
+        _require_some(root, len(hashes), first, found=found)
+        self.common = self.inside if outside is None else os.path.join(outside, "")  # noqa: PTH118
+        self.meanings = read_labels(words.elements())
+        self._repeated = _repeated(hashes)
+
+    def place(self, row: Row) -> str:
+        """Where the recording of a row lies."""
+        return _path(self._base, row.cells["file"])
+
+    def full(self, path: str | Path) -> str:
+        """The absolute path of a recording."""
+        if len(self._folders) > _FOLDERS_KEPT:
+            self._folders.clear()
+        return _absolute(path, self._folders)
+
+    def several(self, full: str) -> bool:
+        """Whether more than one row names a recording."""
+        place = bisect_left(self._repeated, hash(full))
+        return place < len(self._repeated) and self._repeated[place] == hash(full)
+
+
+def _repeated(hashes: "array[int]") -> "array[int]":
+    """The hashes that stand more than once, sorted; of 64 bits, so that two recordings do not share one by chance."""
+    import numpy as np
+
+    found, counts = np.unique(np.frombuffer(hashes, np.int64), return_counts=True)
+    return array("q", found[counts > 1].tobytes())
 
 
 def _used_up(rows: list[Row]) -> Iterator[Row]:
@@ -136,65 +255,65 @@ def _twice(first: Utterance, second: Utterance) -> str:
     return detail
 
 
-def _path(folder: Path, cell: str) -> Path:
+def _path(folder: str, cell: str) -> str:
     """Where the recording lies, seen from the table's folder; tables written on Windows may have backslashes."""
-    direct = folder / cell
+    direct = os.path.join(folder, cell)  # noqa: PTH118 - of 100,000 rows most may be gone
     if os.sep == "/" and "\\" in cell and not is_there(direct):
-        return folder / cell.replace("\\", "/")
+        return os.path.join(folder, cell.replace("\\", "/"))  # noqa: PTH118
     return direct
 
 
 def _relative(root: Path, paths: Mapping[int, Path]) -> dict[int, str]:
     """Names for ids that hold no absolute path: relative to the table, else to the folder that is common to all."""
     base = os.path.abspath(root.parent)  # noqa: PTH100 - links stay as the user wrote them
-    full = _absolute(paths)
+    folders: dict[str, str] = {}
+    full = {line: _absolute(path, folders) for line, path in paths.items()}
     inside = os.path.join(base, "")  # noqa: PTH118 - with the separator at its end
     outside = [os.path.dirname(path) for path in full.values() if not path.startswith(inside)]  # noqa: PTH120
     common = os.path.join(os.path.commonpath(outside), "") if outside else inside  # noqa: PTH118
-    return {
-        line: path.removeprefix(inside if path.startswith(inside) else common).replace(os.sep, "/")
-        for line, path in full.items()
-    }
+    return {line: _stem(path, inside, common) for line, path in full.items()}
 
 
-def _absolute(paths: Mapping[int, Path]) -> dict[int, str]:
-    """Absolute paths without ``..``; a folder is looked at once, not once for each of its recordings."""
-    folders: dict[str, str] = {}
-    full = {}
-    for line, path in paths.items():
-        folder, name = os.path.split(path)
-        if name in ("", os.curdir, os.pardir):
-            full[line] = os.path.abspath(path)  # noqa: PTH100
-            continue
-        if folder not in folders:
-            folders[folder] = os.path.join(os.path.abspath(folder), "")  # noqa: PTH100, PTH118
-        full[line] = folders[folder] + name
-    return full
+def _stem(full: str, inside: str, common: str) -> str:
+    """A recording's name for ids, from its absolute path, the table's folder and the folder common to the others."""
+    return full.removeprefix(inside if full.startswith(inside) else common).replace(os.sep, "/")
 
 
-def _require_some(root: Path, rows: Sequence[Row], paths: Mapping[int, Path] | None) -> None:
+def _absolute(path: str | Path, folders: dict[str, str]) -> str:
+    """The absolute path without ``..``; a folder is looked at once, not once for each of its recordings."""
+    folder, name = os.path.split(path)
+    if name in ("", os.curdir, os.pardir):
+        return os.path.abspath(path)  # noqa: PTH100
+    if folder not in folders:
+        folders[folder] = os.path.join(os.path.abspath(folder), "")  # noqa: PTH100, PTH118
+    return folders[folder] + name
+
+
+def _require_some(root: Path, rows: int, first: Row | None, *, found: bool) -> None:
     """Raise where not one recording is in its place; the usual reason is that the table lies one level off.
 
     Args:
         root: the table.
-        rows: those that name a recording.
-        paths: where the recording of each line should be; None where that does not matter.
+        rows: how many name a recording.
+        first: the first of them.
+        found: whether one of the recordings is there, or that does not matter.
 
     Raises:
         CorpusError: names the folder where the first recording is.
     """
-    if not rows:
+    if first is None:
         raise CorpusError("the table names no recording", where=root, expected="a line per utterance below the header")
-    if paths is None or any(is_there(path) for path in paths.values()):
+    if found:
         return
-    first = rows[0].cells["file"].replace("\\", "/")
+    name = first.cells["file"].replace("\\", "/")
+    path = Path(_path(str(root.parent), first.cells["file"]))
     folder = root.resolve().parent
     near = [folder.parent, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    there = next((place for place in near if is_there(place / first)), None)
+    there = next((place for place in near if is_there(place / name)), None)
     raise CorpusError(
-        f"not one of the {len(rows)} recordings of the table is there",
+        f"not one of the {rows} recordings of the table is there",
         where=root,
-        found=f"line {rows[0].line} names {rows[0].cells['file']}, looked for at {paths[rows[0].line]}",
+        found=f"line {first.line} names {first.cells['file']}, looked for at {path}",
         expected="paths relative to the table's folder, or absolute ones",
         hint=f"It is in {there}: put the table there, or write the paths as seen from the table"
         if there
@@ -226,6 +345,7 @@ CORPUS = Corpus(
     commercial_use=None,
     list_files=list_files,
     list_labels=list_labels,
+    store=store_rows,
     layout="a CSV or TSV file with the columns file,speaker,gender,emotion, or a folder per class",
     notes="Without speakers nothing can be promised about new voices.",
 )

@@ -2,21 +2,24 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from serenade.core.devices import cpu_budget
 from serenade.core.errors import AudioError, CorpusError
 from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
+from serenade.core.stored_listing import StoredListing
 from serenade.corpora.collector import collector_paused
 from serenade.corpora.corpus import Examine, Facts
-from serenade.corpora.layout import place_below, shown_base
+from serenade.corpora.layout import name_below, place_below, shown_base
 from serenade.corpora.memo import FactsMemo
 
-__all__ = ["DAMAGE", "validate"]
+__all__ = ["DAMAGE", "validate", "validate_stored"]
 
 DAMAGE: frozenset[LeftOutReason] = frozenset(
     ("missing", "empty", "undecodable", "silent", "not finite", "bad span", "unreadable name", "unknown label")
@@ -26,6 +29,9 @@ DAMAGE: frozenset[LeftOutReason] = frozenset(
 _SILENT_PEAK = 1e-4  # -80 dB of full scale: three steps of 16 bit, below the noise of any microphone
 _SPAN_TOLERANCE_S = 0.05  # tables round their times
 _CHUNK = 256  # recordings between two visits to the memo; a process that is killed loses no more than these
+
+_ABSENT = AudioError("there is no such recording", reason="missing")  # one for all: there may be 100,000
+_STEP = 100  # of what validation leaves out, behind the steps of a selection
 
 _Folders = dict[str, dict[str, str]]  # of folders that were looked into: the first name with each stem
 
@@ -57,14 +63,67 @@ def validate(
     """
     utterances = sorted(listing.utterances, key=lambda utterance: utterance.id)
     _require_unique(utterances)
-    paths = sorted({utterance.audio for utterance in utterances}, key=str)
+    paths = sorted({str(utterance.audio) for utterance in utterances})
     facts = _examine_all(paths, examine, progress, cpu_budget() if workers is None else workers)
     with collector_paused():
         return _judge_all(utterances, listing.left_out, facts, root)
 
 
+def validate_stored(
+    listing: StoredListing,
+    *,
+    examine: Examine,
+    root: Path,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int | None = None,
+) -> StoredListing:
+    """`validate` of a listing that is not in memory; another one, that tells what was left out sorted by place.
+
+    Arguments and errors are those of `validate`.
+    """
+    for _, first, second in listing.twins("id", "id"):
+        raise _two_of_one_id(first, second)
+    judged = StoredListing(by_place=True)
+    try:
+        judged.take_left_out(listing)
+        base, workers = shown_base(root), cpu_budget() if workers is None else workers
+        judged.add(_judge_stored(listing, examine, base, progress, workers))
+        twins = judged.twins("content", "id")
+        judged.leave_out(_STEP, ((row, _duplicate(first, second, base)) for row, first, second in twins))
+        judged.drop_twins("content", "id")
+    except BaseException:
+        judged.close()
+        raise
+    return judged
+
+
+def _judge_stored(
+    listing: StoredListing,
+    examine: Examine,
+    base: str,
+    progress: Callable[[int, int], None] | None,
+    workers: int,
+) -> Iterator[Utterance | tuple[int, LeftOut]]:
+    """The utterances that can be used, recording by recording, and why others cannot."""
+    total = listing.value("SELECT count(DISTINCT audio) FROM utterances")
+    paths = (audio for (audio,) in listing.query("SELECT DISTINCT audio FROM utterances ORDER BY audio"))
+    folders: _Folders = {}
+    facts: dict[str, Facts | AudioError] = {}
+    with _Examiner(examine, total, progress, workers) as examiner:
+        for unread in listing.unread("audio"):
+            if unread.audio not in facts:
+                facts = examiner(list(islice(paths, _CHUNK)))
+            found = facts[unread.audio]
+            if found is _ABSENT:
+                where = name_below(unread.audio, unread.extra, base)
+                yield _STEP, LeftOut(where, _ABSENT.reason, _detail(_ABSENT, unread.audio, folders))
+                continue
+            judged = _judge(unread.utterance(), found, base, folders)
+            yield judged if isinstance(judged, Utterance) else (_STEP, judged)
+
+
 def _judge_all(
-    utterances: Sequence[Utterance], before: Sequence[LeftOut], facts: Mapping[Path, Facts | AudioError], root: Path
+    utterances: Sequence[Utterance], before: Sequence[LeftOut], facts: Mapping[str, Facts | AudioError], root: Path
 ) -> Listing:
     """The listing once all recordings were looked at."""
     left_out = list(before)
@@ -72,9 +131,9 @@ def _judge_all(
     folders: _Folders = {}
     base = shown_base(root)
     for utterance in utterances:
-        found = _judge(utterance, facts[utterance.audio], base, folders)
+        found = _judge(utterance, facts[str(utterance.audio)], base, folders)
         if isinstance(found, Utterance) and found.content in kept:
-            found = LeftOut(place_below(utterance, base), "duplicate", _compare(kept[str(found.content)], found))
+            found = _duplicate(kept[str(found.content)], found, base)
         if isinstance(found, LeftOut):
             left_out.append(found)
         else:
@@ -82,45 +141,88 @@ def _judge_all(
     return Listing(tuple(kept.values()), tuple(sorted(left_out, key=lambda item: (item.where, item.reason))))
 
 
+def _duplicate(first: Utterance, second: Utterance, base: str) -> LeftOut:
+    return LeftOut(place_below(second, base), "duplicate", _compare(first, second))
+
+
 def _require_unique(utterances: Sequence[Utterance]) -> None:
     for first, second in pairwise(utterances):
         if first.id == second.id:
-            raise CorpusError("two utterances have one id", where=first.id, found=f"{first.audio}, {second.audio}")
+            raise _two_of_one_id(first, second)
+
+
+def _two_of_one_id(first: Utterance, second: Utterance) -> CorpusError:
+    return CorpusError("two utterances have one id", where=first.id, found=f"{first.audio}, {second.audio}")
 
 
 def _examine_all(
-    paths: Sequence[Path], examine: Examine, progress: Callable[[int, int], None] | None, workers: int
-) -> dict[Path, Facts | AudioError]:
+    paths: Sequence[str], examine: Examine, progress: Callable[[int, int], None] | None, workers: int
+) -> dict[str, Facts | AudioError]:
     """What `examine` says of every path, from the memo where the file has not changed."""
-    facts: dict[Path, Facts | AudioError] = {}
-    absent = AudioError("there is no such recording", reason="missing")  # one for all: there may be 100,000
-    facts.update((path, absent) for path in paths if not os.path.lexists(path))
-    with FactsMemo(examine) as memo, ThreadPoolExecutor(max(1, workers)) as pool:
-        facts.update(memo.recall([path for path in paths if path not in facts]))
-        if progress is not None:
-            progress(len(facts), len(paths))
-        unknown = iter([path for path in paths if path not in facts])
-        while chunk := list(islice(unknown, _CHUNK)):
-            states = {path: memo.state(path) for path in chunk}
-            try:
-                for path, found in zip(chunk, pool.map(lambda path: _try(examine, path), chunk), strict=True):
-                    facts[path] = found
-                    if progress is not None:
-                        progress(len(facts), len(paths))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-            finally:
-                memo.remember(_pairs(chunk, states, facts))
+    facts: dict[str, Facts | AudioError] = {}
+    with _Examiner(examine, len(paths), progress, workers) as examiner:
+        for start in range(0, len(paths), _CHUNK):
+            facts |= examiner(paths[start : start + _CHUNK])
     return facts
 
 
+class _Examiner:
+    """Says of some recordings after others what `examine` says, from the memo where the file has not changed.
+
+    Args:
+        examine: decodes one recording.
+        total: how many there will be.
+        progress: called with the number of recordings examined so far and in all.
+        workers: threads that decode.
+    """
+
+    def __init__(self, examine: Examine, total: int, progress: Callable[[int, int], None] | None, workers: int) -> None:
+        self._examine = examine
+        self._total = total
+        self._progress = progress
+        self._done = 0
+        self._memo = FactsMemo(examine)
+        self._pool = ThreadPoolExecutor(max(1, workers))
+
+    def __enter__(self) -> Self:
+        self._memo.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=error is None, cancel_futures=True)
+        self._memo.__exit__(kind, error, trace)
+
+    def __call__(self, paths: Sequence[str]) -> dict[str, Facts | AudioError]:
+        facts: dict[str, Facts | AudioError] = {path: _ABSENT for path in paths if not os.path.lexists(path)}
+        there = [Path(path) for path in paths if path not in facts]
+        known = self._memo.recall(there)
+        facts.update((str(path), found) for path, found in known.items())
+        self._tell(len(facts))
+        unknown = [path for path in there if path not in known]
+        states = {path: self._memo.state(path) for path in unknown}
+        try:
+            found = self._pool.map(lambda path: _try(self._examine, path), unknown)
+            for path, told in zip(unknown, found, strict=True):
+                facts[str(path)] = told
+                self._tell(1)
+        finally:
+            self._memo.remember(_pairs(unknown, states, facts))
+        return facts
+
+    def _tell(self, more: int) -> None:
+        self._done += more
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
 def _pairs(
-    chunk: Iterable[Path], states: dict[Path, tuple[int, int] | None], facts: dict[Path, Facts | AudioError]
+    chunk: Iterable[Path], states: dict[Path, tuple[int, int] | None], facts: dict[str, Facts | AudioError]
 ) -> Iterable[tuple[Path, tuple[int, int], Facts]]:
     """What is worth remembering; failures are not, since they may pass (a package installed, a disk mounted)."""
     for path in chunk:
-        state, found = states[path], facts.get(path)
+        state, found = states[path], facts.get(str(path))
         if state is not None and found is not None and not isinstance(found, AudioError):
             yield path, state, found
 
@@ -156,7 +258,7 @@ def _judge(utterance: Utterance, facts: Facts | AudioError, base: str, folders: 
     return replace(utterance, duration_s=end_s - utterance.start_s, content=content)
 
 
-def _detail(error: AudioError, path: Path, folders: _Folders) -> str:
+def _detail(error: AudioError, path: str | Path, folders: _Folders) -> str:
     detail = error.what if error.found is None else f"{error.what}; {error.found}"
     if error.reason != "missing":
         return detail

@@ -22,13 +22,31 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, Literal
 
 from serenade.core.errors import LeakError, SplitError
 from serenade.core.records import UNKNOWN_SPEAKER, Fold, NearDuplicate, Split, Utterance
 from serenade.evaluation.giveaway import SpeakerMajority, speaker_majority
 
-__all__ = ["SEVERITIES", "Finding", "Kind", "LeakReport", "Offender", "Severity", "check_split", "finding_of"]
+__all__ = [
+    "SEVERITIES",
+    "Finding",
+    "Kind",
+    "LeakReport",
+    "Offender",
+    "Part",
+    "Severity",
+    "check_split",
+    "finding_of",
+    "full_path",
+    "leak_report",
+    "overlapping",
+    "plain_text",
+    "shared_findings",
+    "unknown_speakers_findings",
+    "untrained_classes_findings",
+]
 
 Kind = Literal[
     "speaker",
@@ -46,11 +64,11 @@ Kind = Literal[
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 """The worst first."""
-_Part = Literal["train", "validation", "test"]
-_Parts = Mapping[_Part, Sequence[Utterance]]
-_Finder = Callable[[_Parts, _Part, _Part], Iterable[tuple[str, int, int]]]  # name, utterances in either part
+Part = Literal["train", "validation", "test"]
+_Parts = Mapping[Part, Sequence[Utterance]]
+_Finder = Callable[[_Parts, Part, Part], Iterable[tuple[str, int, int]]]  # name, utterances in either part
 
-_PAIRS: tuple[tuple[_Part, _Part], ...] = (("train", "test"), ("validation", "test"), ("train", "validation"))
+_PAIRS: tuple[tuple[Part, Part], ...] = (("train", "test"), ("validation", "test"), ("train", "validation"))
 _SEVERITIES: dict[Kind, tuple[Severity | None, Severity | None, Severity | None]] = {
     "speaker": ("error", "error", "warning"),
     "group": ("error", "warning", "warning"),
@@ -172,10 +190,20 @@ def check_split(
     findings += _unknown_speakers(parts)
     findings += _untrained_classes(parts)
     findings += _tested_twice(parts)
-    majority = speaker_majority(utterances)
-    findings += _label_giveaway(majority)
-    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
-    return LeakReport(split.name, split.leaky, tuple(findings), majority)
+    return leak_report(split.name, split.leaky, findings, speaker_majority(utterances))
+
+
+def leak_report(name: str, leaky: str | None, findings: Iterable[Finding], majority: SpeakerMajority) -> LeakReport:
+    """The report of a split, errors first.
+
+    Args:
+        name: of the split.
+        leaky: why it was declared leaky; None where it was not.
+        findings: what its parts share, and what else is wrong with them.
+        majority: what the speaker alone tells of the label.
+    """
+    told = sorted([*findings, *_label_giveaway(majority)], key=lambda finding: SEVERITIES.index(finding.severity))
+    return LeakReport(name, leaky, tuple(told), majority)
 
 
 def _parts(fold: Fold, by_id: Mapping[str, Utterance]) -> _Parts:
@@ -232,21 +260,34 @@ def _shared(
         "near_duplicate": _straddling(near_duplicates),
         "sentence": sharing(lambda u: full(u, u.sentence) if u.sentence is not None else _words(u)),
     }
-    for kind, find in finders.items():
-        for (first, second), severity in zip(_PAIRS, _SEVERITIES[kind], strict=True):
+    return shared_findings(lambda kind, fold, first, second: finders[kind](parts[fold], first, second), tuple(parts))
+
+
+def shared_findings(
+    find: Callable[[Kind, str, Part, Part], Iterable[tuple[str, int, int]]], folds: Sequence[str]
+) -> Iterator[Finding]:
+    """What each pair of parts shares, over all folds.
+
+    Args:
+        find: tells of a kind, a fold and two parts the names that they share, sorted, with the utterances of each.
+        folds: names of all folds of the split.
+    """
+    for kind, severities in _SEVERITIES.items():
+        for (first, second), severity in zip(_PAIRS, severities, strict=True):
             if severity is None:
                 continue
-            offenders = [
+            offenders = (
                 Offender(name, fold, {first: one, second: two})
-                for fold, folds_parts in parts.items()
-                for name, one, two in find(folds_parts, first, second)
-            ]
-            if offenders:
-                yield finding_of(kind, severity, (first, second), offenders, len(parts))
+                for fold in folds
+                for name, one, two in find(kind, fold, first, second)
+            )
+            some = next(offenders, None)
+            if some is not None:
+                yield finding_of(kind, severity, (first, second), chain([some], offenders), len(folds))
 
 
 def finding_of(
-    kind: Kind, severity: Severity, pair: tuple[str, str], offenders: Sequence[Offender], folds: int
+    kind: Kind, severity: Severity, pair: tuple[str, str], offenders: Iterable[Offender], folds: int
 ) -> Finding:
     """What two parts share, told in a sentence.
 
@@ -254,20 +295,32 @@ def finding_of(
         kind: what is shared.
         severity: how bad it is.
         pair: the parts.
-        offenders: at least one.
+        offenders: at least one, by fold.
         folds: how many the split has.
     """
-    names = list(dict.fromkeys(offender.name for offender in offenders))
-    where = tuple(dict.fromkeys(offender.fold for offender in offenders))
+    kept: list[Offender] = []
+    names: set[str] = set()
+    named: list[str] = []
+    where: dict[str, None] = {}
+    for offender in offenders:
+        if offender.name not in names and len(named) < _SHOWN:
+            named.append(offender.name)
+        names.add(offender.name)
+        where[offender.fold] = None
+        if severity == "error" or len(kept) < _KEPT:
+            kept.append(offender)
     words = _WORDS[kind][len(names) != 1]
     first, second = pair
-    message = f"{first} and {second} share {len(names)} {words} in {len(where)} of {folds} folds: {_some(names)}"
-    kept = offenders if severity == "error" else offenders[:_KEPT]
-    return Finding(kind, severity, pair, where, tuple(kept), message)
+    message = (
+        f"{first} and {second} share {len(names)} {words} in {len(where)} of {folds} folds: {_some(named, len(names))}"
+    )
+    return Finding(kind, severity, pair, tuple(where), tuple(kept), message)
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+def _some(names: Sequence[str], count: int | None = None) -> str:
+    """The first names; `count` says how many there are where not all are given."""
+    count = len(names) if count is None else count
+    more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
 
@@ -284,7 +337,7 @@ def _repeated(
 def _sharing(names: Mapping[str, Sequence[str]]) -> _Finder:
     """Finds the names that two parts have in common, with the utterances of each."""
 
-    def find(parts: _Parts, first: _Part, second: _Part) -> Iterable[tuple[str, int, int]]:
+    def find(parts: _Parts, first: Part, second: Part) -> Iterable[tuple[str, int, int]]:
         one, two = (Counter(name for u in parts[part] for name in names.get(u.id, ())) for part in (first, second))
         return [(name, one[name], two[name]) for name in sorted(one.keys() & two.keys())]
 
@@ -292,12 +345,21 @@ def _sharing(names: Mapping[str, Sequence[str]]) -> _Finder:
 
 
 def _file(utterance: Utterance) -> str:
-    return os.path.abspath(utterance.audio)  # noqa: PTH100 - resolve() would ask the disk about every folder above
+    return full_path(str(utterance.audio))
+
+
+def full_path(path: str) -> str:
+    """The absolute path of a recording, by which it is known for the same."""
+    return os.path.abspath(path)  # noqa: PTH100 - resolve() would ask the disk about every folder above
 
 
 def _words(utterance: Utterance) -> str | None:
-    """The text without case and blanks; None where there is none."""
-    return " ".join(utterance.text.casefold().split()) if utterance.text else None
+    return None if utterance.text is None else plain_text(utterance.text)
+
+
+def plain_text(text: str) -> str | None:
+    """A text without case and blanks; None where it is empty."""
+    return " ".join(text.casefold().split()) if text else None
 
 
 def _recordings(utterance: Utterance) -> Iterator[str]:
@@ -317,10 +379,10 @@ def _overlapping(recordings: Mapping[str, Sequence[str]]) -> _Finder:
                 found[recording].append(utterance)
         return found
 
-    def find(parts: _Parts, first: _Part, second: _Part) -> Iterable[tuple[str, int, int]]:
+    def find(parts: _Parts, first: Part, second: Part) -> Iterable[tuple[str, int, int]]:
         one, two = (by_recording(parts[part]) for part in (first, second))
         shared = one.keys() & two.keys()
-        pairs = {(u.id, v.id) for recording in shared for u, v in _overlaps(one[recording], two[recording])}
+        pairs = {(u.id, v.id) for recording in shared for u, v in overlapping(one[recording], two[recording])}
         return [(" = ".join(pair), 1, 1) for pair in sorted(map(sorted, pairs))]  # by one name in every fold
 
     return find
@@ -330,7 +392,7 @@ def _straddling(pairs: Iterable[NearDuplicate]) -> _Finder:
     """Finds the pairs that have an utterance in either of two parts."""
     named = sorted({(min(pair.first, pair.second), max(pair.first, pair.second)) for pair in pairs})
 
-    def find(parts: _Parts, first: _Part, second: _Part) -> Iterable[tuple[str, int, int]]:
+    def find(parts: _Parts, first: Part, second: Part) -> Iterable[tuple[str, int, int]]:
         ours, theirs = ({u.id for u in parts[part]} for part in (first, second))
         between = [(a, b) for a, b in named if (a in ours and b in theirs) or (a in theirs and b in ours)]
         return [(f"{a} ~ {b}", 1, 1) for a, b in between]  # by one name in every fold
@@ -338,8 +400,13 @@ def _straddling(pairs: Iterable[NearDuplicate]) -> _Finder:
     return find
 
 
-def _overlaps(one: Sequence[Utterance], two: Sequence[Utterance]) -> Iterator[tuple[Utterance, Utterance]]:
-    """Pairs whose spans overlap, by a sweep over the beginnings."""
+def overlapping(one: Sequence[Utterance], two: Sequence[Utterance]) -> Iterator[tuple[Utterance, Utterance]]:
+    """Pairs of utterances of one recording whose spans overlap, by a sweep over the beginnings.
+
+    Args:
+        one: some utterances.
+        two: others.
+    """
     marked = sorted([(u.start_s, False, u.id, u) for u in one] + [(u.start_s, True, u.id, u) for u in two])
     running: dict[bool, list[Utterance]] = {False: [], True: []}
     for start_s, side, _, utterance in marked:
@@ -366,25 +433,48 @@ def _unknown_speakers(parts: Mapping[str, _Parts]) -> Iterator[Finding]:
         for u in utterances
         if u.speaker == UNKNOWN_SPEAKER
     }
-    if unknown:
+    return unknown_speakers_findings(sorted(unknown), len(unknown), tuple(parts))
+
+
+def unknown_speakers_findings(names: Sequence[str], count: int, folds: tuple[str, ...]) -> Iterator[Finding]:
+    """That of some utterances the speaker is not known.
+
+    Args:
+        names: their ids, sorted; the first ten at least.
+        count: how many they are.
+        folds: names of all folds of the split.
+    """
+    if count:
         message = (
-            f"of {len(unknown)} utterances the speaker is not known, so it cannot be told whether the same person is "
-            f"trained on and tested: {_some(sorted(unknown))}"
+            f"of {count} utterances the speaker is not known, so it cannot be told whether the same person is "
+            f"trained on and tested: {_some(names, count)}"
         )
-        yield Finding("unknown_speaker", "warning", (), tuple(parts), (), message)
+        yield Finding("unknown_speaker", "warning", (), folds, (), message)
 
 
 def _untrained_classes(parts: Mapping[str, _Parts]) -> Iterator[Finding]:
-    """Classes that are tested in a fold without being trained."""
+    return untrained_classes_findings(
+        {
+            fold: tuple(Counter(u.emotion for u in folds_parts[part]) for part in ("train", "test"))
+            for fold, folds_parts in parts.items()
+        }
+    )
+
+
+def untrained_classes_findings(classes: Mapping[str, Sequence[Mapping[str | None, int]]]) -> Iterator[Finding]:
+    """Classes that are tested in a fold without being trained.
+
+    Args:
+        classes: for every fold, how often each class is trained and how often it is tested.
+    """
     offenders = []
-    for fold, folds_parts in parts.items():
-        trained = {u.emotion for u in folds_parts["train"]}
-        tested = Counter(str(u.emotion) for u in folds_parts["test"] if u.emotion not in trained)
-        offenders += [Offender(name, fold, {"train": 0, "test": tested[name]}) for name in sorted(tested)]
+    for fold, (trained, tested) in classes.items():
+        untrained = {str(name): count for name, count in tested.items() if count and not trained.get(name)}
+        offenders += [Offender(name, fold, {"train": 0, "test": untrained[name]}) for name in sorted(untrained)]
     if offenders:
         where = tuple(dict.fromkeys(offender.fold for offender in offenders))
         named = _some(list(dict.fromkeys(offender.name for offender in offenders)))
-        message = f"a class is tested without being trained in {len(where)} of {len(parts)} folds: {named}"
+        message = f"a class is tested without being trained in {len(where)} of {len(classes)} folds: {named}"
         yield Finding("untrained_class", "warning", ("train", "test"), where, tuple(offenders), message)
 
 

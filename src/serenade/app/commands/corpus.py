@@ -3,8 +3,9 @@
 import csv
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ import typer
 from serenade.app.commands.corpus_export import export
 from serenade.app.commands.corpus_fetch import fetch
 from serenade.app.commands.corpus_import import import_corpus
+from serenade.app.commands.corpus_prepare import prepare_corpus
 from serenade.app.commands.corpus_report import report_corpus
 
 if TYPE_CHECKING:
     from serenade.core.records import LeftOut, Listing
+    from serenade.core.stored_listing import StoredListing
     from serenade.corpora import Corpus, Selection
     from serenade.corpora.statistics import CorpusStatistics
     from serenade.evaluation.agreement import RaterAgreement
@@ -28,6 +31,7 @@ app = typer.Typer(help="Fetch a corpus, check it and show what is in it.", no_ar
 app.command("fetch")(fetch)
 app.command("export")(export)
 app.command("import")(import_corpus)
+app.command("prepare")(prepare_corpus)
 app.command("report")(report_corpus)
 
 _NAME = typer.Argument(help="emodb, ravdess, synthetic, or table for your own recordings", show_default=False)
@@ -85,24 +89,26 @@ def check(
     """
     from serenade.app.commands import corpus_findings as findings
     from serenade.corpora import CORPORA
-    from serenade.evaluation.giveaway import speaker_majority
-    from serenade.evaluation.own_parts import check_own_parts
+    from serenade.corpora.validation import DAMAGE
+    from serenade.evaluation.giveaway import majority_of
+    from serenade.evaluation.own_parts import check_stored_parts
 
     corpus = CORPORA.resolve(name)
-    listing = _read(name, path, _selection(labels, label_map, where), quiet, audio=audio)
-    majority = speaker_majority(listing.utterances)
-    wanted = near_duplicates and audio
-    pairs = findings.near_duplicates_of(listing.utterances, quiet=quiet) if wanted else None
-    own = check_own_parts(listing.utterances, () if pairs is None else pairs)
-    if as_json:
-        found = findings.findings_as_json(pairs, own, listing.utterances)
-        _print_json({**_check_as_json(corpus, path, listing, majority), **found})
-    else:
-        _print_check(corpus, path, listing, majority, complete=labels is None and not where and audio)
-        if pairs is not None:
-            findings.print_near_duplicates(pairs, listing.utterances)
-        findings.print_own_parts(own)
-    _raise_if_damaged(path, listing)
+    with _store(name, path, _selection(labels, label_map, where), quiet, audio=audio) as listing:
+        spoken = listing.query("SELECT corpus, speaker, emotion FROM utterances ORDER BY id")
+        majority = majority_of(((corpus, speaker), emotion) for corpus, speaker, emotion in spoken)
+        pairs = findings.near_duplicates_of(listing, quiet=quiet) if near_duplicates and audio else None
+        own = check_stored_parts(listing, majority, () if pairs is None else pairs)
+        if as_json:
+            found = findings.findings_as_json(pairs, own, listing)
+            _print_json({**_check_as_json(corpus, path, listing, majority), **found})
+        else:
+            _print_check(corpus, path, listing, majority, complete=labels is None and not where and audio)
+            if pairs is not None:
+                findings.print_near_duplicates(pairs, listing)
+            findings.print_own_parts(own)
+        first, counts = list(listing.left_out(DAMAGE, _SHOWN)), listing.reasons()
+        _raise_if_damaged(path, first, sum(counts.get(reason, 0) for reason in DAMAGE), len(listing))
 
 
 @app.command("stats")
@@ -123,6 +129,7 @@ def stats(
     """
     from serenade.core.errors import CorpusError, UsageError
     from serenade.corpora.statistics import count_by, count_utterances
+    from serenade.corpora.validation import DAMAGE
     from serenade.evaluation.agreement import rater_agreement
 
     if as_json and as_csv:
@@ -146,7 +153,8 @@ def stats(
             _print_counts(name, counts, counted.classes)
         if agreement is not None:
             _print_agreement(agreement)
-    _raise_if_damaged(path, listing)
+    damage = [item for item in listing.left_out if item.reason in DAMAGE]
+    _raise_if_damaged(path, damage, len(damage), len(listing.utterances))
 
 
 def _selection(labels: str | None, label_map: str | None, where: list[str] | None) -> "Selection":
@@ -159,34 +167,54 @@ def _selection(labels: str | None, label_map: str | None, where: list[str] | Non
     return Selection(wanted, None if label_map is None else parse_label_map(label_map), conditions(where or []))
 
 
-def _read(name: str, path: Path, selection: "Selection", quiet: bool, *, audio: bool = True) -> "Listing":
-    from serenade.app.console import Progress
+def _read(name: str, path: Path, selection: "Selection", quiet: bool) -> "Listing":
     from serenade.corpora import read_corpus
     from serenade.signal.audio import examine
 
+    with _examining(quiet) as show:
+        return read_corpus(name, path, examine=examine, selection=selection, progress=show)
+
+
+def _store(name: str, path: Path, selection: "Selection", quiet: bool, *, audio: bool) -> "StoredListing":
+    """The corpus in a temporary file: of a table with 100,000 rows nothing that is told needs them at once."""
+    from serenade.corpora import store_corpus
+    from serenade.signal.audio import examine
+
     if not audio:
-        return read_corpus(name, path, examine=None, selection=selection)
+        return store_corpus(name, path, examine=None, selection=selection)
+    with _examining(quiet) as show:
+        return store_corpus(name, path, examine=examine, selection=selection, progress=show)
+
+
+@contextmanager
+def _examining(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    from serenade.app.console import Progress
+
     with Progress("Examining", unit="recordings", quiet=quiet) as progress:
 
         def show(done: int, total: int) -> None:
             progress.set_total(total)
             progress.advance(done - progress.done)
 
-        return read_corpus(name, path, examine=examine, selection=selection, progress=show)
+        yield show
 
 
-def _raise_if_damaged(path: Path, listing: "Listing") -> None:
-    """End with the code of a partial failure if something is wrong with the corpus itself."""
+def _raise_if_damaged(path: Path, first: "Sequence[LeftOut]", damaged: int, done: int) -> None:
+    """End with the code of a partial failure if something is wrong with the corpus itself.
+
+    Args:
+        path: of the corpus.
+        first: what is damaged, the first at least.
+        damaged: how much that is.
+        done: utterances that can be used.
+    """
     from serenade.core.errors import CorpusError, PartialFailure
-    from serenade.corpora.validation import DAMAGE
 
-    damaged = sum(item.reason in DAMAGE for item in listing.left_out)
-    first = islice((item for item in listing.left_out if item.reason in DAMAGE), _SHOWN)
     failures = [
-        CorpusError(f"{item.reason}, {item.detail}" if item.detail else item.reason, where=item.where) for item in first
+        CorpusError(f"{item.reason}, {item.detail}" if item.detail else item.reason, where=item.where)
+        for item in first[:_SHOWN]
     ]
     if failures:
-        done = len(listing.utterances)
         raise PartialFailure(f"checking {path}", failures=failures, done=done, failed=damaged)
 
 
@@ -210,7 +238,9 @@ def _describe(corpus: "Corpus") -> dict[str, Any]:
     return {**{name: getattr(corpus, name) for name in names}, "expected": dict(corpus.expected)}
 
 
-def _check_as_json(corpus: "Corpus", path: Path, listing: "Listing", majority: "SpeakerMajority") -> dict[str, Any]:
+def _check_as_json(
+    corpus: "Corpus", path: Path, listing: "StoredListing", majority: "SpeakerMajority"
+) -> dict[str, Any]:
     from dataclasses import asdict
 
     from serenade.corpora.validation import DAMAGE
@@ -219,68 +249,90 @@ def _check_as_json(corpus: "Corpus", path: Path, listing: "Listing", majority: "
         "corpus": corpus.name,
         "path": str(path),
         "licence": corpus.licence,
-        "utterances": len(listing.utterances),
-        "left_out": [{**asdict(item), "damage": item.reason in DAMAGE} for item in listing.left_out],
-        "missing_of_complete": _missing(corpus, listing),
+        "utterances": len(listing),
+        "left_out": _Streamed({**asdict(item), "damage": item.reason in DAMAGE} for item in listing.left_out()),
+        "missing_of_complete": _missing(corpus, _classes(listing)),
         "speaker_majority": {**asdict(majority), "gives_label": majority.gives_label},
     }
 
 
+class _Streamed(list[Any]):
+    """A list that JSON is written from while it is gone through, once."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        super().__init__()
+        values = iter(values)
+        first = list(islice(values, 1))
+        self._any = bool(first)
+        self._values = chain(first, values)
+
+    def __bool__(self) -> bool:
+        return self._any
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._values
+
+
+def _classes(listing: "StoredListing") -> dict[str | None, int]:
+    """How many utterances each class has, and those without a label."""
+    return dict(listing.query("SELECT emotion, count(*) FROM utterances GROUP BY emotion ORDER BY emotion"))
+
+
 def _print_check(
-    corpus: "Corpus", path: Path, listing: "Listing", majority: "SpeakerMajority", *, complete: bool
+    corpus: "Corpus", path: Path, listing: "StoredListing", majority: "SpeakerMajority", *, complete: bool
 ) -> None:
     from serenade.core.records import UNKNOWN_SPEAKER
 
-    utterances = listing.utterances
-    speakers = len({u.speaker for u in utterances} - {UNKNOWN_SPEAKER})
-    classes = sorted({u.emotion for u in utterances if u.emotion is not None})
-    minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
+    named = "SELECT count(DISTINCT speaker) FROM utterances WHERE speaker <> ?"
+    speakers = listing.value(named, UNKNOWN_SPEAKER)
+    counts = _classes(listing)
+    classes = [name for name in counts if name is not None]
+    opened, seconds = next(listing.query("SELECT count(duration_s), total(duration_s) FROM utterances"))
     print(f"{corpus.title} in {path} (licence: {corpus.licence})")
     facts = f"{speakers} speakers, {len(classes)} classes"
-    if all(u.duration_s is None for u in utterances):
-        print(f"{len(utterances)} utterances by name: {facts}; the recordings were not opened")
+    if not opened:
+        print(f"{len(listing)} utterances by name: {facts}; the recordings were not opened")
     else:
-        print(f"{len(utterances)} utterances can be used: {minutes:.1f} min, {facts}")
-    _print_left_out(listing.left_out)
-    missing = _missing(corpus, listing) if complete else {}
+        print(f"{len(listing)} utterances can be used: {seconds / 60:.1f} min, {facts}")
+    _print_left_out(listing)
+    missing = _missing(corpus, counts) if complete else {}
     if missing:
         of_all = ", ".join(
             f"{name} {corpus.expected[name] - count} of {corpus.expected[name]}" for name, count in missing.items()
         )
         print(f"Not complete: {of_all}")
-    _print_labels(listing, classes)
+    unknown = listing.value("SELECT count(*) FROM utterances WHERE speaker = ?", UNKNOWN_SPEAKER)
+    _print_labels(classes, counts.get(None, 0), unknown)
     if speakers:
         _print_majority(majority)
 
 
-def _print_left_out(left_out: "Sequence[LeftOut]") -> None:
-    print(f"{len(left_out)} left out" + (":" if left_out else ""))
-    for reason in sorted({item.reason for item in left_out}):
-        items = [item for item in left_out if item.reason == reason]
-        print(f"  {reason}: {len(items)}")
-        for item in items[:_SHOWN]:
+def _print_left_out(listing: "StoredListing") -> None:
+    reasons = listing.reasons()
+    total = sum(reasons.values())
+    print(f"{total} left out" + (":" if total else ""))
+    for reason, count in reasons.items():
+        print(f"  {reason}: {count}")
+        for item in listing.left_out([reason], _SHOWN):
             print(f"    {item.where}" + (f": {item.detail}" if item.detail else ""))
-        if len(items) > _SHOWN:
-            print(f"    and {len(items) - _SHOWN} more (all of them with --json)")
+        if count > _SHOWN:
+            print(f"    and {count - _SHOWN} more (all of them with --json)")
 
 
-def _missing(corpus: "Corpus", listing: "Listing") -> dict[str, int]:
+def _missing(corpus: "Corpus", counts: "Mapping[str | None, int]") -> dict[str, int]:
     """How many utterances of each class the complete corpus has more."""
-    have = [u.emotion for u in listing.utterances]
-    return {name: count - have.count(name) for name, count in corpus.expected.items() if have.count(name) < count}
+    expected = corpus.expected.items()
+    return {name: count - counts.get(name, 0) for name, count in expected if counts.get(name, 0) < count}
 
 
-def _print_labels(listing: "Listing", classes: "Sequence[str]") -> None:
+def _print_labels(classes: "Sequence[str]", unlabelled: int, unknown: int) -> None:
     from serenade.core.labels import canonical_emotion
-    from serenade.core.records import UNKNOWN_SPEAKER
 
     own = [name for name in classes if canonical_emotion(name) is None]
     if own:
         print(f"Classes of your own: {', '.join(own)}")
-    unlabelled = sum(u.emotion is None for u in listing.utterances)
     if unlabelled:
         print(f"Without a label: {unlabelled}")
-    unknown = sum(u.speaker == UNKNOWN_SPEAKER for u in listing.utterances)
     if unknown:
         print(
             f"Without a speaker: {unknown}. Name speakers in the column speaker or in folders EMOTION/SPEAKER/: "
@@ -347,7 +399,9 @@ def _print_csv(counted: "CorpusStatistics") -> None:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    for piece in json.JSONEncoder(indent=1, ensure_ascii=False, allow_nan=False).iterencode(value):
+        sys.stdout.write(piece)
+    print()
 
 
 def print_table(rows: "Sequence[Sequence[str]]", *, right: bool = True) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from serenade.core.records import NearDuplicate, Utterance
+    from serenade.core.stored_listing import StoredListing
     from serenade.evaluation.leaks import LeakReport
 
 __all__ = ["findings_as_json", "near_duplicates_of", "print_near_duplicates", "print_own_parts"]
@@ -15,7 +16,7 @@ _RELATIONS = frozenset(
 )
 
 
-def near_duplicates_of(utterances: "Sequence[Utterance]", *, quiet: bool) -> "tuple[NearDuplicate, ...]":
+def near_duplicates_of(listing: "StoredListing", *, quiet: bool) -> "tuple[NearDuplicate, ...]":
     """Pairs that hold the same take; shows progress where fingerprints have to be made first."""
     from serenade.app.console import Progress
     from serenade.experiments.near_duplicates import find_near_duplicates
@@ -26,17 +27,23 @@ def near_duplicates_of(utterances: "Sequence[Utterance]", *, quiet: bool) -> "tu
             progress.set_total(total)
             progress.advance(done - progress.done)
 
-        return find_near_duplicates(utterances, show)
+        return find_near_duplicates(tuple(listing.utterances()), show)
 
 
-def print_near_duplicates(pairs: "Sequence[NearDuplicate]", utterances: "Sequence[Utterance]") -> None:
+def _named(pairs: "Sequence[NearDuplicate]", listing: "StoredListing") -> "dict[str, Utterance]":
+    """The utterances of the pairs by id."""
+    wanted = {name for pair in pairs for name in (pair.first, pair.second)}
+    return {u.id: u for u in listing.utterances() if u.id in wanted} if wanted else {}
+
+
+def print_near_duplicates(pairs: "Sequence[NearDuplicate]", listing: "StoredListing") -> None:
     """Every pair with what differs, the worst first: other labels, then other speakers."""
     from serenade.experiments.near_duplicates import describe_near_duplicate, same_speaker
 
     if not pairs:
         print("No near-duplicates")
         return
-    by_id = {u.id: u for u in utterances}
+    by_id = _named(pairs, listing)
     other_label = sum(by_id[p.first].emotion != by_id[p.second].emotion for p in pairs)
     other_speaker = sum(same_speaker(by_id[p.first], by_id[p.second]) is False for p in pairs)
     plural = "s" if len(pairs) > 1 else ""
@@ -67,12 +74,12 @@ def print_own_parts(reports: "Sequence[LeakReport]") -> None:
 
 
 def findings_as_json(
-    pairs: "Sequence[NearDuplicate] | None", reports: "Sequence[LeakReport]", utterances: "Sequence[Utterance]"
+    pairs: "Sequence[NearDuplicate] | None", reports: "Sequence[LeakReport]", listing: "StoredListing"
 ) -> dict[str, Any]:
     """Plain values; near-duplicates that were not looked for are null."""
     from serenade.experiments.near_duplicates import near_duplicate_to_json
 
-    by_id = {u.id: u for u in utterances}
+    by_id = _named(pairs or (), listing)
     return {
         "near_duplicates": None if pairs is None else [near_duplicate_to_json(pair, by_id) for pair in pairs],
         "own_parts": [report.to_json() for report in reports],
