@@ -9,16 +9,16 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import chain, islice
 from typing import Any, Literal, TypeVar
 
-from serenade.core.errors import MissingExtraError, SerenadeError
+from serenade.core.errors import MissingExtraError, SerenadeError, UsageError
 
-__all__ = ["ENGINES", "Engine", "run_all"]
+__all__ = ["ENGINES", "Engine", "choose_engine", "run_all", "run_together"]
 
 Engine = Literal["processes", "ray"]
 ENGINES: tuple[Engine, ...] = ("processes", "ray")
@@ -28,6 +28,18 @@ R = TypeVar("R")
 _POLL_S = 0.5
 _AHEAD = 2  # jobs handed out per worker, so that none waits for the next
 _RETRIES = 3  # of a job whose worker died on a cluster, where machines come and go
+
+
+def choose_engine(name: str) -> Engine:
+    """The engine of a name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for engine in ENGINES:
+        if name == engine:
+            return engine
+    raise UsageError("there is no such engine", found=name, expected=" or ".join(ENGINES))
 
 
 def run_all(
@@ -126,6 +138,26 @@ def _in_processes(
         for process in multiprocessing.active_children():
             process.terminate()
         raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def run_together(function: Callable[[J], None], jobs: Sequence[J]) -> None:
+    """Do jobs that wait for each other, each in a process of its own; where one fails all end.
+
+    Raises:
+        SerenadeError: that of the first that failed.
+    """
+    pool = _pool(len(jobs))
+    try:
+        futures = [pool.submit(function, job) for job in jobs]
+        done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
+        for process in multiprocessing.active_children() if waiting else ():
+            process.terminate()
+        for future in sorted(done, key=lambda future: isinstance(future.exception(), BrokenProcessPool)):
+            if isinstance(future.exception(), BrokenProcessPool):
+                raise _died()
+            future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -6,6 +6,7 @@ All it needs is the run's folder.
 import hashlib
 import io
 import json
+import secrets
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,6 +19,7 @@ import torch
 
 from serenade.core.devices import choose_device
 from serenade.core.errors import SplitError
+from serenade.core.executor import run_together
 from serenade.core.files import write_bytes, write_json
 from serenade.core.labels import LabelSet
 from serenade.core.records import Fold, RunRecord, Score, Utterance
@@ -34,6 +36,7 @@ from serenade.training.batches import num_segments
 from serenade.training.cache import FeatureCache
 from serenade.training.checkpoints import versions, write_calibration
 from serenade.training.loop import Scored, Trained, score, train
+from serenade.training.ranks import Ranks, join, leave
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import DeclaringSystem, Example, System
 from serenade.training.tracking import TensorBoardTracker
@@ -66,9 +69,44 @@ def run_job(job: Job) -> None:
     run = RunFolder(job.run)
     if run.is_done(job.key):
         return
+    size = run.read_settings_of(job.key.fold).ranks
+    if size == 1:
+        _train_and_test(job)
+        return
+    meeting = run.job(job.key) / f"meeting-{secrets.token_hex(8)}"
+    meeting.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        run_together(_take_part, [_Seat(job, rank, size, meeting) for rank in range(size)])
+    finally:
+        meeting.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """One of the processes that do a job together."""
+
+    job: Job
+    rank: int
+    size: int
+    meeting: Path
+
+
+def _take_part(seat: _Seat) -> None:
+    device = choose_device(RunFolder(seat.job.run).read_settings_of(seat.job.key.fold).device)
+    where = torch.device("cuda", seat.rank) if device.type == "cuda" else device
+    join(seat.meeting, seat.rank, seat.size, where)
+    try:
+        _train_and_test(seat.job, where)
+    finally:
+        leave()
+
+
+def _train_and_test(job: Job, device: torch.device | None = None) -> None:
+    """The job in this process, or this process's part of it; then the one that leads tests and writes."""
+    run = RunFolder(job.run)
     settings = settings_of_job(run.read_settings_of(job.key.fold), job.key)
     torch.set_num_threads(settings.threads)
-    device = choose_device(settings.device)
+    device = choose_device(settings.device) if device is None else device
     utterances = run.read_utterances()
     split = run.read_split()
     fold = next(fold for fold in split.folds if fold.name == job.key.fold)
@@ -92,6 +130,8 @@ def run_job(job: Job) -> None:
             key=_state_key(system, settings, fold, job.key.seed, (*utterances, *unlabelled)),
             on_epoch=tracker,
         )
+    if not Ranks().leads:
+        return
     if isinstance(system, AligningSystem):
         system.alignment.settle()
     scored = score(system, test, device)

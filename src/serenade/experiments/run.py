@@ -8,7 +8,7 @@ from typing import Protocol
 
 from serenade.core.devices import choose_device, cpu_budget
 from serenade.core.errors import PartialFailure, SerenadeError, UsageError
-from serenade.core.executor import run_all
+from serenade.core.executor import Engine, run_all
 from serenade.core.labels import LabelSet
 from serenade.core.records import Listing, Split, Utterance
 from serenade.core.settings import dump_toml, make_settings
@@ -158,13 +158,21 @@ def _with_findings(leaks: LeakReport, found: Iterable[Finding]) -> LeakReport:
     return replace(leaks, findings=tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))))
 
 
-def run_experiment(plan: Plan, out: Path, *, workers: int | None = None, watcher: Watcher | None = None) -> RunFolder:
+def run_experiment(
+    plan: Plan,
+    out: Path,
+    *,
+    workers: int | None = None,
+    engine: Engine = "processes",
+    watcher: Watcher | None = None,
+) -> RunFolder:
     """Do all jobs of a plan that are not done yet.
 
     Args:
         plan: from `prepare`.
         out: the run's folder; an interrupted run of the same plan is taken up.
         workers: processes; None takes as many as there are processors for the jobs' threads, or one on a GPU.
+        engine: where jobs are done; on a cluster all machines must see the corpora and `out` under the same paths.
         watcher: is told how it goes.
 
     Returns:
@@ -181,13 +189,13 @@ def run_experiment(plan: Plan, out: Path, *, workers: int | None = None, watcher
     if not todo:
         return run
     if plan.settings.grid:
-        _choose(run, plan, workers, watcher)
+        _choose(run, plan, workers, engine, watcher)
     workers = workers if workers is not None else _default_workers(plan.settings)
     # Threads of the linear algebra libraries are fixed when a process loads them: told to the workers beforehand.
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.settings.threads))
     if not differs_by_job(plan.settings):  # else each job extracts what it needs
-        _extract_features(out, plan, workers, watcher)
-    _do_jobs(run, plan, todo, min(workers, len(todo)), watcher)
+        _extract_features(out, plan, workers, engine, watcher)
+    _do_jobs(run, plan, todo, min(workers, len(todo)), engine, watcher)
     return run
 
 
@@ -210,7 +218,7 @@ def _with_choice(split: Split, settings: ExperimentSettings) -> Split:
     return replace(split, notes=(*split.notes, note))
 
 
-def _choose(run: RunFolder, plan: Plan, workers: int | None, watcher: Watcher) -> None:
+def _choose(run: RunFolder, plan: Plan, workers: int | None, engine: Engine, watcher: Watcher) -> None:
     """Train every candidate on all inner folds, and write what each outer fold takes."""
     candidates = candidates_of(plan.settings)
     inner = flatten(plan.split, outer=False)
@@ -218,7 +226,7 @@ def _choose(run: RunFolder, plan: Plan, workers: int | None, watcher: Watcher) -
         watcher.warn(f"candidate {number} of {len(candidates)}: {candidate.name}")
         settings = with_candidate(plan.settings, candidate)
         part = Plan(settings, plan.listing, inner, plan.leaks, plan.unlabelled)
-        run_experiment(part, run.candidate(number).path, workers=workers, watcher=watcher)
+        run_experiment(part, run.candidate(number).path, workers=workers, engine=engine, watcher=watcher)
     runs = [run.candidate(number) for number in range(1, len(candidates) + 1)]
     choices = choose(plan.split, candidates, runs, plan.settings.seeds)
     run.write_choices({fold: choice.to_json() for fold, choice in choices.items()})
@@ -228,7 +236,7 @@ def _default_workers(settings: ExperimentSettings) -> int:
     """Jobs at once: processors by threads; on a GPU one, which several would only share."""
     if choose_device(settings.device).type != "cpu":
         return 1
-    return max(1, cpu_budget() // settings.threads)
+    return max(1, cpu_budget() // (settings.threads * settings.ranks))
 
 
 def _take_folder(run: RunFolder, plan: Plan) -> None:
@@ -288,7 +296,7 @@ def _extract(task: _Extraction) -> None:
         make_examples(task.utterances, system, cache, training=training)
 
 
-def _extract_features(out: Path, plan: Plan, workers: int, watcher: Watcher) -> None:
+def _extract_features(out: Path, plan: Plan, workers: int, engine: Engine, watcher: Watcher) -> None:
     """Fill the feature cache, each utterance once, before the jobs want them all at the same time."""
     labels = LabelSet.of(str(u.emotion) for u in plan.listing.utterances)
     system = make_system(PRESETS[plan.settings.preset], plan.settings.system, labels)
@@ -302,7 +310,7 @@ def _extract_features(out: Path, plan: Plan, workers: int, watcher: Watcher) -> 
     ]
     watcher.stage("Extracting features", sum(len(task.utterances) for task in tasks), "utterances")
     done = 0
-    for task, error in run_all(_extract, tasks, workers=workers):
+    for task, error in run_all(_extract, tasks, workers=workers, engine=engine):
         if error is not None:
             raise error
         done += len(task.utterances)
@@ -322,7 +330,7 @@ def _gather(plan: Plan, system: GatheringSystem, watcher: Watcher) -> None:
         torch.set_num_threads(threads)
 
 
-def _do_jobs(run: RunFolder, plan: Plan, todo: Sequence[Job], workers: int, watcher: Watcher) -> None:
+def _do_jobs(run: RunFolder, plan: Plan, todo: Sequence[Job], workers: int, engine: Engine, watcher: Watcher) -> None:
     epochs = int(plan.settings.system["training"]["epochs"])
     watcher.stage("Training", epochs * len(todo), "epochs")
     finished: list[Job] = []
@@ -332,7 +340,8 @@ def _do_jobs(run: RunFolder, plan: Plan, todo: Sequence[Job], workers: int, watc
         open_epochs = sum(run.epochs_done(job.key) for job in todo if job not in finished)
         watcher.done(len(finished) * epochs + open_epochs, detail)
 
-    for job, error in run_all(run_job, todo, workers=workers, on_tick=report):
+    threads = plan.settings.threads * plan.settings.ranks
+    for job, error in run_all(run_job, todo, workers=workers, engine=engine, threads=threads, on_tick=report):
         finished.append(job)
         if error is not None:
             failures.append(_of_job(error, job))

@@ -61,6 +61,9 @@ class ExperimentSettings(Settings):
     seeds: int = Field(1, ge=1, description="how many seeds; they are 0, 1, 2, ...")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     threads: int = Field(1, ge=1, description="threads per job; more jobs at once beat more threads per job")
+    ranks: int = Field(
+        1, ge=1, description="processes that train each network together, each on a GPU of its own where there are GPUs"
+    )
     tensorboard: bool = Field(False, description="write TensorBoard logs beside each job's record")
 
     @field_validator("label_map")

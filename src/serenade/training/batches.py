@@ -138,9 +138,13 @@ def mean_over_segments(values: Tensor, lengths: Tensor) -> Tensor:
 
 
 def batches(
-    items: Sequence[Example], batch_size: int, order: Sequence[int], most_rows: int | None = None
+    items: Sequence[Example],
+    batch_size: int,
+    order: Sequence[int],
+    most_rows: int | None = None,
+    least: int = 2,
 ) -> Iterator[list[Example]]:
-    """Items in the order given, cut into batches; a last batch of one joins the one before.
+    """Items in the order given, cut into batches; a last batch that is too small joins the one before.
 
     Batch normalisation cannot be trained on a single segment, and a batch of one would drift its statistics.
 
@@ -148,12 +152,13 @@ def batches(
         items: to be cut.
         batch_size: most items of a batch.
         order: places in `items`.
-        most_rows: most rows of a batch, an item with more is alone; a last batch of one stays. None for any number.
+        most_rows: most rows of a batch, an item with more is alone; a small last batch stays. None for any number.
+        least: items that the last batch must have.
     """
     starts = list(range(0, len(order), batch_size))
     if most_rows is not None:
         starts = _starts([num_rows(items[index]) for index in order], batch_size, most_rows)
-    elif len(starts) > 1 and len(order) - starts[-1] == 1:
+    elif len(starts) > 1 and len(order) - starts[-1] < least:
         starts.pop()
     for start, stop in zip(starts, [*starts[1:], len(order)], strict=True):
         yield [items[index] for index in order[start:stop]]

@@ -20,6 +20,7 @@ from serenade.evaluation.metrics import confusion, ua, wa
 from serenade.training.answers import AnsweringSystem
 from serenade.training.averaging import BestEpochs, WeightAverage
 from serenade.training.batches import batches, num_segments
+from serenade.training.ranks import Ranks
 from serenade.training.schedule import merit, plan_epoch, ranking, step_rate
 from serenade.training.settings import TrainingSettings
 from serenade.training.state import TrainingState, read_state, write_state
@@ -165,21 +166,23 @@ def train(
     if isinstance(system, FittedSystem):
         system.fit(training, selection, seed)
         return Trained((), 1, _timing(started, cpu_started, ()))
-    _require_parts(system, settings, unlabelled)
+    ranks = Ranks()
+    _require_parts(system, settings, unlabelled, ranks)
     _require_thresholds(system, settings)
     best = BestEpochs(settings.average_best, folder / "best" if folder is not None else None, key)
-    run = _Run(system, settings, seed, device, unlabelled, augment, best)
+    run = _Run(system, settings, seed, device, unlabelled, augment, best, ranks)
     run.resume(folder, key)
     with closing(run.passes(training)) as passes:
         while len(run.history) < settings.epochs:
             entry = run.next_epoch(passes, selection)
             if entry is None:
                 break
-            if folder is not None:
+            if folder is not None and ranks.leads:
                 write_state(folder / "state.safetensors", run.state(key))
                 _write_log(folder / "log.jsonl", run.history)
+            ranks.wait()
             run.forget()
-            if on_epoch is not None:
+            if on_epoch is not None and ranks.leads:
                 on_epoch(entry)
     averaged = run.take_weights(training, selection)
     return Trained(
@@ -199,12 +202,13 @@ class _Run:
         unlabelled: UnlabelledSpeech | None,
         augment: Augment | None,
         best: BestEpochs,
+        ranks: Ranks,
     ) -> None:
         self.system, self.settings, self.seed, self.device = system, settings, seed, device
-        self.unlabelled, self.augment, self.best = unlabelled, augment, best
+        self.unlabelled, self.augment, self.best, self.ranks = unlabelled, augment, best, ranks
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.network = system.network.to(device=device, memory_format=layout)  # type: ignore[call-overload] # torch stub
-        self.steps = Steps(system, settings, device)
+        self.steps = Steps(system, settings, device, ranks)
         self.average = WeightAverage(self.network, settings.weight_average)
         self.history: list[Mapping[str, Any]] = []
         self.chosen: Mapping[str, Tensor] = {}
@@ -271,7 +275,7 @@ class _Run:
             with self.average.applied():
                 scored = score(self.system, selection, self.device)
             network_s += time.perf_counter() - began
-            entry["selection"] = self._figures(scored, selection)
+            entry["selection"] = self.ranks.told_by_leader(self._figures(scored, selection))
         entry["seconds"] = time.perf_counter() - started
         entry["network_seconds"] = network_s
         self._keep_best(entry)
@@ -331,11 +335,14 @@ class _Run:
 
     def _train(self, epoch: int, rate: float, training: Sequence[Example]) -> tuple[dict[str, float], float, int]:
         """Mean losses over the labelled items, seconds in the network, and steps of an epoch."""
-        torch.manual_seed(derive_seed(self.seed, "dropout", epoch))
+        torch.manual_seed(derive_seed(self.seed, "dropout", epoch, *self.ranks.mark))
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "epoch", epoch))
         items = self.system.training_items(training, generator)
         order = torch.randperm(len(items), generator=generator).tolist()
-        chunks = list(batches(items, self.settings.batch_size, order, self.settings.batch_frames))
+        least = 2 * self.ranks.size
+        chunks = list(batches(items, self.settings.batch_size, order, self.settings.batch_frames, least))
+        if self.ranks.mark:  # what is drawn for the items is the same in all processes, what for the steps is not
+            generator = torch.Generator().manual_seed(derive_seed(self.seed, "epoch", epoch, *self.ranks.mark))
         self.network.train()
         totals: dict[str, Tensor] = {}
         network_s, seen, steps = 0.0, 0, 0
@@ -368,9 +375,10 @@ class _Run:
     def _parts(self, chunk: Sequence[Example]) -> list[Part]:
         """A batch in the parts that go through the network at once."""
         size = self.settings.micro_batch_size
-        if size is None:
+        if size is None and self.ranks.size == 1:
             return [(self.system.collate(chunk), 1.0)]
-        parts = batches(chunk, size, range(len(chunk)))
+        own = self.ranks.own(chunk)
+        parts = batches(own, size or len(own), range(len(own))) if own else ()
         return [(self.system.collate(part), len(part) / len(chunk)) for part in parts]
 
     def _unlabelled_items(self, epoch: int, speech: UnlabelledSpeech) -> Iterator[list[Example]]:
@@ -396,15 +404,17 @@ class _Run:
         self.chosen = self.average.weights()
 
 
-def _require_parts(system: System, settings: TrainingSettings, unlabelled: UnlabelledSpeech | None) -> None:
+def _require_parts(
+    system: System, settings: TrainingSettings, unlabelled: UnlabelledSpeech | None, ranks: Ranks
+) -> None:
     """Pass if the losses of a batch are means over its items, where they are to be had in parts."""
-    if settings.micro_batch_size is None:
+    if settings.micro_batch_size is None and ranks.size == 1:
         return
     if unlabelled is not None or isinstance(system, SteppingSystem):
         raise UsageError(
             "this system's losses are of whole batches and cannot be had in parts",
-            found=f"training.micro_batch_size = {settings.micro_batch_size}",
-            hint="Leave it out, and set training.batch_size lower",
+            found=f"training.micro_batch_size = {settings.micro_batch_size}, {ranks.size} processes",
+            hint="Leave it out and train in one process; set training.batch_size lower if memory is short",
         )
 
 

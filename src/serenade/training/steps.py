@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, device, nn
 
+from serenade.training.ranks import Ranks
 from serenade.training.settings import TrainingSettings
 from serenade.training.state import optimiser_tensors, restore_optimiser
 from serenade.training.system import AlternatingSystem, Batch, Phase, RatedSystem, RateGroup, SteppingSystem, System
@@ -24,10 +25,12 @@ class Steps:
         system: on its device.
         settings: of the loop.
         where: the device.
+        ranks: the processes that share every batch; this one alone if not given.
     """
 
-    def __init__(self, system: System, settings: TrainingSettings, where: device) -> None:
+    def __init__(self, system: System, settings: TrainingSettings, where: device, ranks: Ranks | None = None) -> None:
         self.system, self.settings, self.where = system, settings, where
+        self.ranks = ranks if ranks is not None else Ranks()
         self.phases = _phases_of(system)
         self.groups = [_groups_of(system, phase) for phase in self.phases]
         self.reset()
@@ -65,13 +68,15 @@ class Steps:
                 (share * torch.stack(list(losses.values())).sum()).backward()  # type: ignore[no-untyped-call]
                 for name, loss in losses.items():
                     found[name] = found.get(name, torch.zeros_like(loss)) + share * loss.detach()
+            self.ranks.add_gradients(phase.parameters)
             if self.settings.clip_norm is not None:
                 nn.utils.clip_grad_norm_(phase.parameters, self.settings.clip_norm)
             optimiser.step()
         if isinstance(self.system, SteppingSystem):
             with torch.no_grad():
                 self.system.after_step()
-        return found
+        self.ranks.average_buffers(self.system.network)
+        return self.ranks.add_losses(found, self.where)
 
     def _precision(self) -> AbstractContextManager[object]:
         if self.settings.precision == "float32":

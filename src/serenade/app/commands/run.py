@@ -53,6 +53,10 @@ def run(
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/PRESET-CORPUS-SPLIT if not given.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Jobs at once; one per processor if not given.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads per job.")] = None,
+    ranks: Annotated[
+        int | None, typer.Option(min=1, help="Processes that train each network together, each on a GPU of its own.")
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="processes|ray", help="Where jobs are done.")] = "processes",
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs into the run.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the data and the folds, train nothing.")] = False,
@@ -62,8 +66,10 @@ def run(
 
     Every fold and seed is a job of its own; finished ones are kept, and the same command takes an interrupted run up.
     """
+    from serenade.core.executor import choose_engine
     from serenade.experiments.run import prepare, run_experiment
 
+    chosen = choose_engine(engine)
     settings = experiment_settings(
         config,
         {
@@ -79,6 +85,7 @@ def run(
             "grid": grid or None,
             "device": device,
             "threads": threads,
+            "ranks": ranks,
             "tensorboard": tensorboard or None,
         },
         change or [],
@@ -88,7 +95,8 @@ def run(
         tell(plan, shown)
         if dry_run:
             return
-        folder = run_experiment(plan, out if out is not None else _folder(settings), workers=workers, watcher=shown)
+        out = out if out is not None else _folder(settings)
+        folder = run_experiment(plan, out, workers=workers, engine=chosen, watcher=shown)
     _show_result(folder.path, quiet)
 
 
