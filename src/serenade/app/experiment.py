@@ -9,12 +9,13 @@ from serenade.core.errors import UsageError
 
 if TYPE_CHECKING:
     from serenade.core.records import Listing
+    from serenade.corpora import Selection
     from serenade.experiments.run import Plan
     from serenade.experiments.settings import ExperimentSettings
 
 _SHOWN = 10  # files left out that are named
 
-__all__ = ["Shown", "conditions", "corpus_option", "experiment_settings", "tell", "tell_unlabelled"]
+__all__ = ["Shown", "conditions", "corpus_option", "experiment_settings", "selection_of", "tell", "tell_unlabelled"]
 
 
 def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: Sequence[str]) -> "ExperimentSettings":
@@ -57,6 +58,17 @@ def experiment_settings(config: Path | None, given: Mapping[str, Any], changes: 
     if not values.get("corpora"):
         raise UsageError("no corpus is given", hint="Say --corpus NAME=PATH; `serenade corpus list` shows the names")
     return make_settings(ExperimentSettings, values, where=str(config) if config is not None else "options")
+
+
+def selection_of(settings: "ExperimentSettings") -> "Selection":
+    """The utterances that the settings of a run ask for."""
+    from serenade.core.label_maps import parse_label_map
+    from serenade.core.labels import LabelSet
+    from serenade.corpora import Selection
+
+    labels = None if settings.labels is None else LabelSet.parse(settings.labels)
+    label_map = None if settings.label_map is None else parse_label_map(settings.label_map)
+    return Selection(labels, label_map, settings.where)
 
 
 def corpus_option(text: str) -> dict[str, str]:

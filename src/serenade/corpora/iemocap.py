@@ -341,6 +341,7 @@ CORPUS = Corpus(
     homepage="https://sail.usc.edu/iemocap/",
     commercial_use=False,
     list_files=list_files,
+    list_uncut=list_uncut,
     looks_right=_looks_right,
     layout=(
         "folders Session1/ to Session5/, each with dialog/EmoEvaluation/, dialog/transcriptions/ and "

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,8 @@ from serenade.core.errors import AudioError, SerenadeError, UsageError, VideoErr
 from serenade.core.records import Utterance, Video
 from serenade.core.settings import Settings
 from serenade.signal import SIGNAL_VERSION
-from serenade.signal.audio import SAMPLE_RATE, read_audio
+from serenade.signal.audio import SAMPLE_RATE, from_array, read_audio
+from serenade.signal.decoding import open_recording
 from serenade.signal.face_files import crops_from, read_faces, tensors_of
 from serenade.signal.faces import FaceCrops, FaceDetector, FaceSettings, crop_faces, no_faces, normalise_faces
 from serenade.signal.mel_pieces import MelPieces, MelPieceSettings
@@ -28,8 +30,11 @@ __all__ = [
     "Modality",
     "MultimodalExample",
     "MultimodalSettings",
+    "compare_lengths",
     "find_faces",
+    "judge_faces",
     "read_multimodal",
+    "read_sound",
 ]
 
 Modality = Literal["text", "face", "audio"]
@@ -119,7 +124,8 @@ def read_multimodal(
     faces, tokens = _no_faces(settings), torch.zeros(0, dtype=torch.int64)
     if "audio" in modalities:
         try:
-            pieces, duration_s = _sound(utterance, settings)
+            waveform = read_sound(utterance)
+            pieces, duration_s = MelPieces(settings.pieces)(waveform), len(waveform) / SAMPLE_RATE
         except AudioError as error:
             missing["audio"] = _reason(error)
     if "face" in modalities:
@@ -133,8 +139,11 @@ def read_multimodal(
         else:
             tokens = _words(utterance.text, settings.text, tokeniser, notes)
     if "face" in modalities and "face" not in missing:
-        _judge_faces(faces, missing, notes)
-    _compare_lengths(faces, duration_s, settings, notes)
+        if len(faces.pixels) == 0:
+            missing["face"] = judge_faces(faces)
+        elif not bool(faces.found.all()):
+            notes.append(judge_faces(faces))
+    notes += compare_lengths(faces, duration_s, settings.frames.interval_ms / 1000)
     return MultimodalExample(utterance.id, pieces, faces, tokens, missing, tuple(notes), duration_s)
 
 
@@ -150,17 +159,26 @@ def _no_faces(settings: MultimodalSettings) -> FaceCrops:
     return no_faces(settings.faces)
 
 
-def _sound(utterance: Utterance, settings: MultimodalSettings) -> tuple[Tensor, float]:
-    """Pieces and seconds.
+def read_sound(utterance: Utterance) -> Tensor:
+    """(T,) the utterance's span of its channel, or of the mean of all channels, at 16 kHz.
 
     Raises:
         AudioError: there is no sound, or it cannot be read.
+        MissingExtraError: its format needs PyAV.
     """
     if not utterance.has_audio:
         raise AudioError("there is no recording", reason="missing", where=utterance.id)
-    waveform = read_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
-    pieces: Tensor = MelPieces(settings.pieces)(waveform)
-    return pieces, len(waveform) / SAMPLE_RATE
+    path, start_s, end_s, channel = utterance.audio, utterance.start_s, utterance.end_s, utterance.channel
+    if channel is None:
+        return read_audio(path, start_s=start_s, end_s=end_s)
+    with open_recording(path, start_s, end_s) as recording:
+        if channel >= recording.channels:
+            found, expected = f"{recording.channels} channels", f"at least {channel + 1}"
+            raise AudioError(
+                "the speaker's channel is not there", reason="undecodable", where=path, found=found, expected=expected
+            )
+        samples = np.concatenate([block[:, channel] for block in recording.blocks])
+        return from_array(samples, recording.sample_rate)
 
 
 def find_faces(
@@ -216,25 +234,22 @@ def _words(text: str, settings: TextSettings, tokeniser: Tokeniser | None, notes
     return tokens
 
 
-def _judge_faces(faces: FaceCrops, missing: dict[Modality, str], notes: list[str]) -> None:
-    """Say what is odd about the faces."""
+def judge_faces(faces: FaceCrops) -> str:
+    """In how many pictures a face was found, in words."""
     seen = int(faces.found.sum())
-    if len(faces.pixels) == 0:
-        missing["face"] = f"no face in any of {faces.pictures} pictures"
-    elif seen == 0:
-        notes.append(f"no face in any of {faces.pictures} pictures: their middle is used")
-    elif seen < faces.pictures:
-        notes.append(f"a face in {seen} of {faces.pictures} pictures")
+    if seen:
+        return f"a face in {seen} of {faces.pictures} pictures"
+    none = f"no face in any of {faces.pictures} pictures"
+    return f"{none}: their middle is used" if len(faces.pixels) else none
 
 
-def _compare_lengths(
-    faces: FaceCrops, duration_s: float | None, settings: MultimodalSettings, notes: list[str]
-) -> None:
-    """Say where sound and picture are not equally long; each is used as far as it goes."""
+def compare_lengths(faces: FaceCrops, duration_s: float | None, interval_s: float) -> list[str]:
+    """Where sound and picture are not equally long, in words; each is used as far as it goes."""
     if duration_s is None or len(faces.pixels) == 0:
-        return
-    seen_s = float(faces.times_s[-1]) + settings.frames.interval_ms / 1000
-    if seen_s < duration_s - _UNEQUAL_S:
-        notes.append(f"the pictures end {duration_s - seen_s:.1f} s before the sound")
-    elif duration_s < seen_s - settings.frames.interval_ms / 1000 - _UNEQUAL_S:
-        notes.append(f"the sound ends {seen_s - duration_s:.1f} s before the pictures")
+        return []
+    last_s = float(faces.times_s[-1])
+    if last_s + interval_s < duration_s - _UNEQUAL_S:
+        return [f"the pictures end {duration_s - last_s - interval_s:.1f} s before the sound"]
+    if duration_s < last_s - _UNEQUAL_S:
+        return [f"the sound ends {last_s + interval_s - duration_s:.1f} s before the pictures"]
+    return []

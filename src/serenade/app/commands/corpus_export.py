@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from serenade.corpora import Selection
     from serenade.corpora.corpus import Facts
     from serenade.corpora.exporting.export import Media
-    from serenade.experiments.settings import ExperimentSettings
 
 __all__ = ["export"]
 
@@ -40,7 +39,7 @@ def export(
 
     What cannot be used is left out, and named. Ends with code 3 if recordings or labels are damaged.
     """
-    from serenade.app.experiment import experiment_settings
+    from serenade.app.experiment import experiment_settings, selection_of
     from serenade.core.errors import CorpusError
     from serenade.corpora import CORPORA
     from serenade.corpora.exporting import FORMATS, export_corpus
@@ -49,7 +48,7 @@ def export(
     settings = experiment_settings(None, given, [])
     (source,) = settings.corpora
     wanted, way = FORMATS.resolve(form), _way(media)
-    listing = _read(source.name, source.root, _selection(settings), quiet)
+    listing = _read(source.name, source.root, selection_of(settings), quiet)
     if not listing.utterances:
         hint = f"See: serenade corpus check {source.name}"
         raise CorpusError("nothing in the corpus can be used", where=source.root, hint=hint)
@@ -71,16 +70,6 @@ def _way(media: str) -> "Media":
     close = nearest(media, ("reference", "link"))
     hint = f"Did you mean {close}?" if close else None
     raise UsageError("recordings are named in one of two ways", found=media, expected="reference or link", hint=hint)
-
-
-def _selection(settings: "ExperimentSettings") -> "Selection":
-    from serenade.core.label_maps import parse_label_map
-    from serenade.core.labels import LabelSet
-    from serenade.corpora import Selection
-
-    labels = None if settings.labels is None else LabelSet.parse(settings.labels)
-    label_map = None if settings.label_map is None else parse_label_map(settings.label_map)
-    return Selection(labels, label_map, settings.where)
 
 
 def _read(name: str, path: Path, selection: "Selection", quiet: bool) -> "Listing":
