@@ -50,7 +50,6 @@ CORPORA: NameTable[Corpus] = NameTable(
         ("meld", "serenade.corpora.meld:CORPUS"),
         ("cmu-mosei", "serenade.corpora.cmu_mosei:CORPUS"),
         ("prepared", "serenade.corpora.prepared:CORPUS"),
-        ("prepared", "serenade.corpora.prepared:CORPUS"),
         ("table", "serenade.corpora.table:CORPUS"),
         ("synthetic", "serenade.corpora.synthetic:CORPUS"),
         ("synthetic-av", "serenade.corpora.synthetic_av:CORPUS"),

@@ -69,8 +69,6 @@ class Corpus:
             such way.
         list_uncut: lists the same utterances as spans of recordings of whole dialogues, on the channel of who talks;
             None where a corpus has no such recordings beside those of the utterances.
-        list_uncut: lists the same utterances as spans of recordings of whole dialogues, on the channel of who talks;
-            None where a corpus has no such recordings beside those of the utterances.
         notes: what a user should know before trusting a number.
     """
 
@@ -87,6 +85,5 @@ class Corpus:
     notes: str = ""
     looks_right: Callable[[Path], bool] | None = None
     list_labels: Callable[[Path], Listing] | None = None
-    list_uncut: Callable[[Path], Listing] | None = None
     list_uncut: Callable[[Path], Listing] | None = None
     store: Store | None = None

@@ -15,7 +15,6 @@ from serenade.app.commands.corpus_export import export
 from serenade.app.commands.corpus_fetch import fetch
 from serenade.app.commands.corpus_import import import_corpus
 from serenade.app.commands.corpus_prepare import prepare_corpus
-from serenade.app.commands.corpus_prepare import prepare_corpus
 from serenade.app.commands.corpus_report import report_corpus
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ app = typer.Typer(help="Fetch a corpus, check it and show what is in it.", no_ar
 app.command("fetch")(fetch)
 app.command("export")(export)
 app.command("import")(import_corpus)
-app.command("prepare")(prepare_corpus)
 app.command("prepare")(prepare_corpus)
 app.command("report")(report_corpus)
 
