@@ -155,3 +155,42 @@ def test_models_lists_what_ships_and_shows_a_card(
     assert capsys.readouterr().out.startswith("# GLAM, untrained")
     assert main(["models", "glm"]) == 1
     assert "Did you mean 'glam'?" in capsys.readouterr().err
+
+
+def test_parquet_holds_the_rows_of_the_csv(folder: Path, model_folder: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert predict(model_folder, folder, "--out", tmp_path / "out.csv") == 0
+    assert predict(model_folder, folder, "--out", tmp_path / "out.parquet", "--shard", 2) == 0
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["file"] for row in found] == [row["file"] for row in rows]
+    for one, other in zip(found, rows, strict=True):
+        assert (one["label"], one["uncertain"]) == (other["label"], other["uncertain"] == "true")
+        assert [one[name] for name in ("score", "end", "sad")] == [
+            float(other[name]) for name in ("score", "end", "sad")
+        ]
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_in_shards_failures_are_named_and_tried_again(
+    folder: Path, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = (folder / "b.flac").read_bytes()
+    (folder / "b.flac").write_bytes(b"no sound")
+    out, plain = tmp_path / "out.csv", tmp_path / "plain.csv"
+    assert predict(model_folder, folder, "--out", out, "--engine", "processes") == 3
+    assert "b.flac" in capsys.readouterr().err
+    assert len(out.read_text().splitlines()) == 3
+    assert predict(model_folder, folder, "--out", out, "--engine", "processes") == 2  # neither --resume nor --overwrite
+    (folder / "b.flac").write_bytes(good)
+    assert predict(model_folder, folder, "--out", out, "--engine", "processes", "--resume") == 0
+    assert "Skipped, because they stand in the output already: 2." in capsys.readouterr().err
+    assert predict(model_folder, folder, "--out", plain) == 0
+    assert sorted(out.read_text().splitlines()) == sorted(plain.read_text().splitlines())
+    assert predict(model_folder, folder, "--out", out, "--engine", "processes", "--resume") == 2  # it is complete
+
+
+def test_shards_need_a_file_and_an_engine_that_there_is(folder: Path, model_folder: Path, tmp_path: Path) -> None:
+    assert predict(model_folder, folder, "--engine", "processes") == 2
+    assert predict(model_folder, folder, "--engine", "spark", "--out", tmp_path / "out.csv") == 2

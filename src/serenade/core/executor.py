@@ -16,6 +16,7 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, Literal, TypeVar
 
+from serenade.core.devices import cpu_budget
 from serenade.core.errors import MissingExtraError, SerenadeError, UsageError
 
 __all__ = ["ENGINES", "Engine", "choose_engine", "run_all", "run_together"]
@@ -46,7 +47,7 @@ def run_all(
     function: Callable[[J], R],
     jobs: Iterable[J],
     *,
-    workers: int,
+    workers: int | None,
     engine: Engine = "processes",
     threads: int = 1,
     on_tick: Callable[[], None] = lambda: None,
@@ -58,7 +59,8 @@ def run_all(
     Args:
         function: what to do; importable, as other processes call it.
         jobs: what to do it to, taken a few at a time.
-        workers: jobs at a time; with one process the jobs are done in this process.
+        workers: jobs at a time; None for as many as there are processors here, or in Ray's cluster. With one process
+            the jobs are done in this process.
         engine: where: processes of this machine, or Ray, whose cluster is that of $RAY_ADDRESS, else one of this
             machine alone. On several machines the paths in jobs must mean the same everywhere.
         threads: processors that a job takes, for Ray.
@@ -71,6 +73,7 @@ def run_all(
     if engine == "ray":
         yield from _on_ray(function, jobs, workers, threads, on_tick)
         return
+    workers = max(1, cpu_budget() // threads) if workers is None else workers
     source = iter(jobs)
     first = list(islice(source, 2))
     if workers == 1 or len(first) < 2:
@@ -189,9 +192,11 @@ def _end_with_parent() -> None:
 
 
 def _on_ray(
-    function: Callable[[J], R], jobs: Iterable[J], workers: int, threads: int, on_tick: Callable[[], None]
+    function: Callable[[J], R], jobs: Iterable[J], workers: int | None, threads: int, on_tick: Callable[[], None]
 ) -> Iterator[tuple[J, R | SerenadeError]]:
-    ray = _ray(workers * threads)
+    ray = _ray(cpu_budget() if workers is None else workers * threads)
+    if workers is None:
+        workers = max(1, int(ray.cluster_resources()["CPU"]) // threads)
     remote = ray.remote(num_cpus=threads, max_retries=_RETRIES)(_attempt)
     source = iter(jobs)
     pending: dict[Any, J] = {}

@@ -190,12 +190,13 @@ def run_experiment(
         return run
     if plan.settings.grid:
         _choose(run, plan, workers, engine, watcher)
-    workers = workers if workers is not None else _default_workers(plan.settings)
+    if workers is None and engine == "processes":
+        workers = _default_workers(plan.settings)
     # Threads of the linear algebra libraries are fixed when a process loads them: told to the workers beforehand.
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.settings.threads))
     if not differs_by_job(plan.settings):  # else each job extracts what it needs
         _extract_features(out, plan, workers, engine, watcher)
-    _do_jobs(run, plan, todo, min(workers, len(todo)), engine, watcher)
+    _do_jobs(run, plan, todo, None if workers is None else min(workers, len(todo)), engine, watcher)
     return run
 
 
@@ -296,7 +297,7 @@ def _extract(task: _Extraction) -> None:
         make_examples(task.utterances, system, cache, training=training)
 
 
-def _extract_features(out: Path, plan: Plan, workers: int, engine: Engine, watcher: Watcher) -> None:
+def _extract_features(out: Path, plan: Plan, workers: int | None, engine: Engine, watcher: Watcher) -> None:
     """Fill the feature cache, each utterance once, before the jobs want them all at the same time."""
     labels = LabelSet.of(str(u.emotion) for u in plan.listing.utterances)
     system = make_system(PRESETS[plan.settings.preset], plan.settings.system, labels)
@@ -330,7 +331,9 @@ def _gather(plan: Plan, system: GatheringSystem, watcher: Watcher) -> None:
         torch.set_num_threads(threads)
 
 
-def _do_jobs(run: RunFolder, plan: Plan, todo: Sequence[Job], workers: int, engine: Engine, watcher: Watcher) -> None:
+def _do_jobs(
+    run: RunFolder, plan: Plan, todo: Sequence[Job], workers: int | None, engine: Engine, watcher: Watcher
+) -> None:
     epochs = int(plan.settings.system["training"]["epochs"])
     watcher.stage("Training", epochs * len(todo), "epochs")
     finished: list[Job] = []

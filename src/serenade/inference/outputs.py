@@ -11,13 +11,17 @@ from typing import TextIO, cast
 
 from serenade.core.errors import UsageError
 from serenade.core.files import storage_errors
+from serenade.core.records import Prediction
 from serenade.inference import FORMATS
 from serenade.inference.formats import ATTRIBUTES, CSV_COLUMNS, RowWriter
+from serenade.inference.parquet import write_parquet
 
-__all__ = ["RESUMABLE", "choose_format", "finished_files", "open_output"]
+__all__ = ["PARQUET", "RESUMABLE", "choose_format", "finished_files", "open_output", "write_all"]
 
 RESUMABLE = ("csv", "jsonl")
-_SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".txt": "table"}
+PARQUET = "parquet"
+"""Not one of `FORMATS`, whose rows are text: its rows are collected in shards and written at the end."""
+_SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".txt": "table", ".parquet": PARQUET}
 
 
 def choose_format(name: str | None, out: Path | None) -> str:
@@ -28,7 +32,8 @@ def choose_format(name: str | None, out: Path | None) -> str:
     """
     if name is None:
         return _SUFFIXES.get(out.suffix.lower(), "table") if out is not None else "table"
-    FORMATS.target(name)
+    if name != PARQUET:
+        FORMATS.target(name)
     return name
 
 
@@ -75,6 +80,35 @@ def open_output(
             kind(stream, labels, resumed=adding, attributes=attributes) as writer,
         ):
             yield writer
+
+
+def write_all(format_name: str, out: Path, rows: Iterable[Prediction], labels: Sequence[str], *, told: bool) -> None:
+    """Write all rows at once, in place of what is there; a reader sees the old output or the new.
+
+    Args:
+        format_name: a name of `FORMATS`, or `PARQUET`.
+        out: the file.
+        rows: predictions; any number.
+        labels: the classes.
+        told: the model tells valence, arousal and dominance.
+
+    Raises:
+        MissingExtraError: the format needs a package that is not installed.
+        StorageError: the disk is full or refuses.
+    """
+    new = out.with_name(f".{out.name}.new")
+    with storage_errors(out):
+        try:
+            if format_name == PARQUET:
+                with new.open("wb") as stream:
+                    write_parquet(stream, rows, labels, attributes=told)
+            else:
+                with open_output(format_name, new, labels, overwrite=True, attributes=told) as writer:
+                    for row in rows:
+                        writer.write(row)
+            new.replace(out)
+        finally:
+            new.unlink(missing_ok=True)
 
 
 def finished_files(format_name: str, out: Path, labels: Sequence[str]) -> set[str]:

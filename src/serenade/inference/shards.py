@@ -111,7 +111,7 @@ def predict_in_shards(
     work: Work,
     parts: "Parts",
     *,
-    workers: int,
+    workers: int | None,
     engine: Engine = "processes",
     shard_files: int = SHARD_FILES,
     on_tick: Callable[[], None] = lambda: None,
@@ -124,7 +124,7 @@ def predict_in_shards(
         files: what is to be done, without what the parts hold already.
         work: what is done to them.
         parts: where the rows go.
-        workers: shards at a time.
+        workers: shards at a time; None for one per processor.
         engine: processes of this machine or Ray.
         shard_files: files of a shard.
         on_tick: called about twice a second.
@@ -178,7 +178,7 @@ class Parts:
         overwrite: throw them away.
 
     Raises:
-        UsageError: there are parts, and neither is said; or they are of other work.
+        UsageError: the output or parts are there, and neither is said; or the parts are of other work.
         StorageError: the disk is full or refuses.
     """
 
@@ -187,6 +187,12 @@ class Parts:
         about = self.folder / "work.json"
         if overwrite:
             shutil.rmtree(self.folder, ignore_errors=True)
+        elif out.is_file() and not (resumed and about.is_file()):
+            raise UsageError(
+                "the output exists already, and is complete" if resumed else "the output exists already",
+                where=out,
+                hint="Replace it with --overwrite, or choose another --out",
+            )
         if about.is_file():
             self._require_same(read_json(about), identity, resumed=resumed)
         else:

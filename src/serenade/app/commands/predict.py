@@ -1,6 +1,6 @@
 """`serenade predict`: the emotions of files, folders and lists of files."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
@@ -13,8 +13,10 @@ from serenade.app.console import Progress, say
 from serenade.core.errors import AudioError, PartialFailure, SerenadeError, UsageError
 
 if TYPE_CHECKING:
+    from serenade.core.executor import Engine
     from serenade.core.records import Prediction
     from serenade.inference.formats import RowWriter
+    from serenade.inference.shards import Work
 
 __all__ = ["predict"]
 
@@ -37,7 +39,7 @@ def predict(
         typer.Option(
             "--format",
             "-f",
-            metavar="table|json|jsonl|csv|hf",
+            metavar="table|json|jsonl|csv|parquet|hf",
             help="How to write; told by the suffix of --out if not given.",
         ),
     ] = None,
@@ -46,7 +48,7 @@ def predict(
         typer.Option("--out", "--outfile", "-o", metavar="FILE", help="Where to write; stdout if not given."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue --out (CSV or JSONL): files that stand in it are skipped.")
+        bool, typer.Option("--resume", help="Continue --out (CSV, JSONL, or in shards): what is done is skipped.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace --out if it exists.")] = False,
     window: Annotated[
@@ -65,6 +67,14 @@ def predict(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Processors to use; all if not given.")
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="processes|ray",
+            help="In shards that survive any crash, in processes here or on a Ray cluster; Parquet always is.",
+        ),
+    ] = None,
+    shard: Annotated[int, typer.Option(metavar="FILES", min=1, help="In shards: how many files each has.")] = 64,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
     """Predict the emotion of files and folders.
@@ -74,7 +84,9 @@ def predict(
     Example: serenade predict recordings/ --out emotions.csv
     """
     from serenade.app.loading import load_recognizer
-    from serenade.inference.outputs import choose_format, finished_files, open_output
+    from serenade.core.executor import choose_engine
+    from serenade.inference.outputs import PARQUET, choose_format, finished_files, open_output
+    from serenade.inference.shards import Work
 
     if not (inputs or file or list_):
         raise UsageError("there is nothing to predict", hint="Name files or folders: serenade predict recordings/")
@@ -82,6 +94,14 @@ def predict(
         raise UsageError("--resume continues a file", hint="Name it with --out")
     format_name = choose_format(format_, out)
     job = _Job([*(inputs or ()), *(file or ())], list_, recursive)
+    if engine is not None or format_name == PARQUET:
+        if out is None:
+            raise UsageError("rows of shards are joined into a file", hint="Name it with --out")
+        kept = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
+        work = Work(model, kept, window, hop, device)
+        sharded = _Sharded(work, format_name, out, resume=resume, overwrite=overwrite)
+        sharded.run(job, choose_engine(engine or "processes"), threads, shard, quiet=quiet)
+        return
     recognizer, workers = load_recognizer(model, device, classes, threads)
     finished = finished_files(format_name, out, recognizer.labels) if resume and out is not None else set()
     results = recognizer.predict_files(job.recordings(finished), window_s=window, hop_s=hop, threads=workers)
@@ -121,7 +141,7 @@ class _Job:
         listed = read_list(self._list) if self._list is not None else ()
         return find_recordings(chain(self._named, listed), recursive=self._recursive)
 
-    def recordings(self, finished: Set[str]) -> Iterator[Path]:
+    def recordings(self, finished: Container[str]) -> Iterator[Path]:
         """Files to predict, those that are done already left out."""
         for found in self._found():
             if isinstance(found, SerenadeError):
@@ -172,3 +192,57 @@ class _Job:
             raise UsageError(
                 "no recording was found", hint="Folders are searched for known suffixes; a file named is always taken"
             )
+
+
+class _Sharded:
+    """Predicting in shards.
+
+    Args:
+        work: what is done to every file.
+        format_name: of the output.
+        out: the output.
+        resume: go on with what an interrupted job has left.
+        overwrite: begin anew.
+
+    Raises:
+        UsageError: the output or parts of it are there, and neither is said.
+    """
+
+    def __init__(self, work: "Work", format_name: str, out: Path, *, resume: bool, overwrite: bool) -> None:
+        from serenade.inference.shards import Parts
+
+        self._work, self._format, self._out = work, format_name, out
+        self._parts = Parts(out, work.identity(), resumed=resume, overwrite=overwrite)
+
+    def run(self, job: _Job, engine: "Engine", workers: int | None, shard_files: int, *, quiet: bool) -> None:
+        """Do what is not done, and join all rows into the output; parts stay where files failed, to be tried again.
+
+        Raises:
+            PartialFailure: some recordings failed; the others are in the output.
+            UsageError: there was nothing to do.
+        """
+        from serenade.app.loading import load_recognizer
+        from serenade.inference.outputs import write_all
+        from serenade.inference.shards import predict_in_shards
+
+        classes = None if self._work.classes is None else ",".join(self._work.classes)
+        recognizer, _ = load_recognizer(self._work.model, "cpu", classes, 1)
+        finished = self._parts.finished()
+        with Progress("Predicting", quiet=quiet) as progress:
+            job.count_for(progress, len(finished))
+            shards = predict_in_shards(
+                job.recordings(finished),
+                self._work,
+                self._parts,
+                workers=workers,
+                engine=engine,
+                shard_files=shard_files,
+            )
+            for count, failures in shards:
+                job.done += count - len(failures)
+                job.failures += failures
+                progress.advance(count)
+        write_all(self._format, self._out, self._parts.rows(), recognizer.labels, told=recognizer.tells_attributes)
+        if not job.failures:
+            self._parts.remove()
+        job.conclude(quiet=quiet)

@@ -4,11 +4,10 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any
 
-from serenade.core.errors import MissingExtraError
 from serenade.core.timelines import Timeline, shown_label
 from serenade.inference.formats import ATTRIBUTES, CsvWriter, JsonLinesWriter, to_row
+from serenade.inference.parquet import write_parquet
 
 __all__ = ["to_audformat", "to_csv", "to_json", "to_json_lines", "to_parquet"]
 
@@ -50,29 +49,15 @@ def to_parquet(timeline: Timeline) -> bytes:
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", extra="data", purpose="writing Parquet") from error
-    table = pyarrow.Table.from_pylist([_flat(row) for row in map(to_row, timeline.rows)], _schema(pyarrow, timeline))
     buffer = io.BytesIO()
-    parquet.write_table(table, buffer, compression="zstd")
+    write_parquet(
+        buffer,
+        timeline.rows,
+        timeline.labels,
+        attributes=_tells_attributes(timeline),
+        metadata={"duration": timeline.duration_s, "about": dict(timeline.about)},
+    )
     return buffer.getvalue()
-
-
-def _schema(pyarrow: Any, timeline: Timeline) -> Any:
-    text, number = pyarrow.string(), pyarrow.float64()
-    columns = [("file", text), ("start", number), ("end", number), ("speaker", text), ("label", text)]
-    columns += [("score", number), ("uncertain", pyarrow.bool_())]
-    columns += [(name, number) for name in ATTRIBUTES] if _tells_attributes(timeline) else []
-    columns += [(name, number) for name in timeline.labels]
-    about = json.dumps({"duration": timeline.duration_s, "about": dict(timeline.about)})
-    return pyarrow.schema(columns, metadata={"serenade": about})
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    return {**{name: value for name, value in row.items() if name != "scores"}, **row["scores"]}
 
 
 def to_audformat(timeline: Timeline) -> bytes:
