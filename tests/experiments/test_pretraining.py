@@ -15,7 +15,8 @@ import soundfile
 from tests.experiments.test_run import Quiet
 
 from serenade.core.errors import CorpusError, LeakError, SettingsError, TrainingError, UsageError
-from serenade.core.files import read_json, read_json_lines
+from serenade.core.files import read_json, read_json_lines, write_json
+from serenade.core.labels import LabelSet
 from serenade.core.settings import make_settings
 from serenade.corpora.synthetic import generate
 from serenade.evaluation.splits import make_split, parse_split
@@ -26,6 +27,8 @@ from serenade.experiments.pretraining import PretrainSettings, read_pretraining_
 from serenade.experiments.run import prepare
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings
 from serenade.models.upstreams.masked_mel import read_heard
+from serenade.systems import PRESETS, make_system
+from serenade.training.system import DeclaringSystem
 
 RATE = 16000
 TINY = {
@@ -165,6 +168,13 @@ def test_a_run_refuses_to_test_whom_its_upstream_has_heard(voices: Path, tmp_pat
         prepare(run(tmp_path / "all"))
     with pytest.raises(LeakError, match="pretraining and test share 2 speakers in 2 of 4 folds"):
         prepare(run(tmp_path / "training"))  # honest in its own fold alone
+    about = read_json(tmp_path / "all" / "pretraining.json")
+    about["corpora"][0] |= {"title": "RAVDESS", "licence": "CC BY-NC-SA 4.0", "commercial_use": False}
+    write_json(tmp_path / "all" / "pretraining.json", about)
+    system = make_system(PRESETS["ssl-mean"], run(tmp_path / "all").system, LabelSet(("angry", "sad")))
+    assert isinstance(system, DeclaringSystem)
+    (note,) = system.notes
+    assert note == "Its upstream was pretrained on RAVDESS (CC BY-NC-SA 4.0), so it is NOT for commercial use."
     plan = prepare(run(tmp_path / "all", "loso,leaky=the upstream has heard them"))
     assert plan.leaks.findings[0].parts == ("pretraining", "test")
 

@@ -44,7 +44,7 @@ from serenade.core.records import Utterance
 from serenade.core.settings import Settings
 from serenade.evaluation.unlabelled_leaks import Heard
 from serenade.models.upstreams.fine_tuning import FineTuned, FineTuningSettings
-from serenade.models.upstreams.masked_mel import read_heard
+from serenade.models.upstreams.masked_mel import read_heard, read_pretraining
 from serenade.models.upstreams.upstream import Frames, Upstream
 from serenade.nn.aggregators import AGGREGATORS, Aggregator, BlstmPoolingSettings
 from serenade.nn.ecapa import EcapaSettings
@@ -345,6 +345,31 @@ class UpstreamDownstreamSystem:
         """
         found = (read_heard(branch.upstream) for branch in self.settings.branches.values())
         return tuple(heard for heard in found if heard is not None)
+
+    @property
+    def protocol(self) -> None:
+        """Nothing is seen besides the training part."""
+        return
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What upstreams of `serenade pretrain` learnt from that is not for commercial use."""
+        told = (read_pretraining(branch.upstream) for branch in self.settings.branches.values())
+        bound = {
+            corpus["title"]: corpus["licence"]
+            for about in told
+            if about is not None
+            for corpus in about["corpora"]
+            if corpus["commercial_use"] is False
+        }
+        return tuple(
+            f"Its upstream was pretrained on {title} ({licence}), so it is NOT for commercial use."
+            for title, licence in bound.items()
+        )
+
+    def prepare(self, examples: Sequence[Example]) -> list[Example]:
+        """The examples as they are."""
+        return list(examples)
 
     # -------------------------------------------------------------------- inputs
 
