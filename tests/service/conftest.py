@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -73,10 +73,11 @@ class Running:
 
         told = []
         with connect(self.address.replace("http", "ws") + "v1/stream") as socket:
-            try:
+            with suppress(ConnectionClosed):  # a refusal may come before all was sent; it is read below
                 socket.send(opening if isinstance(opening, str | bytes) else json.dumps(opening))
                 for part in parts:
                     socket.send(part)
+            try:
                 while True:
                     told.append(json.loads(socket.recv(timeout=60)))
             except ConnectionClosed:

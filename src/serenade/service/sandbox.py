@@ -80,8 +80,8 @@ class Sandbox:
             AudioError: it cannot be decoded.
             Problem: it is too long, or decoding took more than it may.
         """
-        with self._child(media, live=None) as (process, sound):
-            yield from self._limited(_frames(process, sound, self._settings.decode_stall_s))
+        with self._child(media, live=None) as sound:
+            yield from self._limited(_frames(sound, self._settings.decode_stall_s))
 
     def decode_live(self, container: str) -> "LiveDecoding":
         """Decode media that are still arriving.
@@ -100,8 +100,8 @@ class Sandbox:
             yield block
 
     @contextmanager
-    def _child(self, media: int, *, live: str | None) -> Iterator[tuple[int, int]]:
-        """A child at work: descriptors of its process and of its sound; killed when this is left."""
+    def _child(self, media: int, *, live: str | None) -> Iterator[int]:
+        """A child at work: the descriptor of its sound; it is killed when this is left."""
         sound, far_end = os.pipe()
         try:
             process = self._fork(media, far_end, live)
@@ -111,7 +111,7 @@ class Sandbox:
         finally:
             os.close(far_end)
         try:
-            yield process, sound
+            yield sound
         finally:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(process, signal.SIGKILL)
@@ -205,18 +205,18 @@ class LiveDecoding:
             AudioError: it cannot be decoded.
             Problem: it is too long, or decoding took more than it may.
         """
-        with self._sandbox._child(self._far_end.fileno(), live=self._container) as (process, sound):
+        with self._sandbox._child(self._far_end.fileno(), live=self._container) as sound:
             self._far_end.close()
-            yield from self._sandbox._limited(_frames(process, sound, stall_s=None))
+            yield from self._sandbox._limited(_frames(sound, stall_s=None))
 
 
-def _frames(process: int, sound: int, stall_s: float | None) -> Iterator[_Samples]:
+def _frames(sound: int, stall_s: float | None) -> Iterator[_Samples]:
     """What a child tells, until it is done."""
     while True:
-        kind, length = FRAME.unpack(_exactly(process, sound, FRAME.size, stall_s))
+        kind, length = FRAME.unpack(_exactly(sound, FRAME.size, stall_s))
         if length > MOST_BYTES or kind not in (b"p", b"e", b"d"):
             raise _stopped()
-        data = _exactly(process, sound, length, stall_s)
+        data = _exactly(sound, length, stall_s)
         if kind == b"d":
             return
         if kind == b"e":
@@ -227,7 +227,7 @@ def _frames(process: int, sound: int, stall_s: float | None) -> Iterator[_Sample
         yield samples
 
 
-def _exactly(process: int, sound: int, count: int, stall_s: float | None) -> bytes:
+def _exactly(sound: int, count: int, stall_s: float | None) -> bytes:
     parts = bytearray()
     end_s = None if stall_s is None else time.monotonic() + stall_s
     while len(parts) < count:

@@ -43,7 +43,7 @@ class ServiceSettings(Settings):
     batch_wait_ms: float = Field(2, ge=0, le=1000, description="time a segment waits for others")
     threads: int = Field(1, ge=1, description="batches that are scored at the same time")
 
-    decode_memory_mb: int = Field(256, ge=32, description="memory a decoder may take, in MiB")
+    decode_memory_mb: int = Field(256, ge=8, description="memory a decoder may take, in MiB")
     decode_cpu_s: int = Field(120, ge=1, description="processor time a decoder may take")
     decode_stall_s: float = Field(20, gt=0, description="time a decoder may be silent")
 
