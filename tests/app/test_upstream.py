@@ -22,7 +22,7 @@ def test_check_tells_what_a_checkpoint_is_and_costs(tmp_path: Path, capsys: pyte
     assert told["architecture"] == f"hubert, 3 blocks, {network.num_parameters():,} parameters"
     assert told["weights"] == f"all {len(network.state_dict())} loaded, none missing, none left over"
     assert told["frames"] == "16 numbers, 50 per second"
-    assert told["takes"] == "16000 Hz, from 0.0250 s"
+    assert told["takes"] == "16000 Hz (others are resampled), from 0.0250 s"
     assert re.fullmatch(r"[\d.]+ x real time \(clips of 0\.1 s, \d+ threads?, float32\)", told["speed here"])
     gib = 100 * 3600 * 50 * 16 * 2 / 2**30
     assert told["100 h of sound"].endswith(f"float16 {gib:.2f} GiB for one layer, {4 * gib:.2f} GiB for all 4")

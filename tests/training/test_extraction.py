@@ -123,7 +123,7 @@ def test_what_gives_no_frame_is_told_and_the_rest_goes_on(tmp_path: Path) -> Non
     done = extract_frames(upstream, utterances, new_store(tmp_path, upstream))
     assert done.new == 1
     assert {(item.where, item.reason) for item in done.left_out} == {
-        ("u0", "bad span"),
+        ("u0", "too long"),
         ("u1", "too short"),
         ("u3", "undecodable"),
     }
@@ -139,10 +139,7 @@ def test_transcripts_that_are_missing_are_told(tmp_path: Path) -> None:
     store = new_store(tmp_path, Letters(), [0])
     done = extract_frames(Letters(), utterances, store)
     assert (done.new, len(store)) == (2, 2)  # one text is stored once, whoever says it
-    assert [(item.where, item.detail) for item in done.left_out] == [
-        ("u1", "it has no transcript"),
-        ("u2", "it has no transcript"),
-    ]
+    assert [(item.where, item.reason) for item in done.left_out] == [("u1", "no text"), ("u2", "no text")]
     assert "".join(chr(int(n)) for n in store[str(frame_key(utterances[3], "text"))].flatten()) == "no"
 
 

@@ -45,6 +45,8 @@ LeftOutReason = Literal[
     "not selected",
     "other material",
     "too short",
+    "too long",
+    "no text",
 ]
 
 

@@ -2,13 +2,26 @@
 
 import statistics
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from serenade.core.records import Utterance
+from serenade.models.upstreams.engine_choice import EngineSpeed
+from serenade.models.upstreams.engines import EngineName, deviation, with_engine
 from serenade.models.upstreams.upstream import Upstream
 
-__all__ = ["ExtractionCost", "UpstreamFacts", "describe_upstream", "extraction_cost", "measure_speed"]
+__all__ = [
+    "ExtractionCost",
+    "UpstreamFacts",
+    "describe_upstream",
+    "expected_frames",
+    "extraction_cost",
+    "measure_engine",
+    "measure_speed",
+    "measure_text_speed",
+]
 
 _BYTES_PER_NUMBER = 2  # frames are stored in float16
 _GIB = 2**30
@@ -30,6 +43,7 @@ class UpstreamFacts:
         sample_rate: of the waveforms it takes, in hertz.
         shortest_s: the shortest recording it takes.
         longest_s: the longest, None where there is no limit.
+        most_tokens: to how many tokens a transcript is cut; None for upstreams of speech.
     """
 
     kind: str
@@ -42,6 +56,7 @@ class UpstreamFacts:
     sample_rate: int
     shortest_s: float
     longest_s: float | None
+    most_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,8 @@ class ExtractionCost:
 
 def describe_upstream(upstream: Upstream) -> UpstreamFacts:
     """What an upstream is."""
-    longest = upstream.most_samples
+    longest, rate = upstream.most_samples, max(1, upstream.sample_rate)
+    is_text = upstream.modality == "text"
     return UpstreamFacts(
         kind=upstream.kind,
         weights=len(upstream.state_dict()),
@@ -71,13 +87,14 @@ def describe_upstream(upstream: Upstream) -> UpstreamFacts:
         modality=upstream.modality,
         frame_rate=upstream.frame_rate,
         sample_rate=upstream.sample_rate,
-        shortest_s=upstream.least_samples / upstream.sample_rate,
-        longest_s=None if longest is None else longest / upstream.sample_rate,
+        shortest_s=upstream.least_samples / rate,
+        longest_s=None if longest is None or is_text else longest / rate,
+        most_tokens=longest if is_text else None,
     )
 
 
 def measure_speed(upstream: Upstream, *, clip_s: float = 5.0, budget_s: float = 5.0) -> float:
-    """Seconds of sound per second of wall time, clips one by one, in single precision; the median of some clips.
+    """Seconds of sound per second of wall time, clips one by one; the median of some clips.
 
     Args:
         upstream: on the device to measure, in evaluation mode.
@@ -87,15 +104,54 @@ def measure_speed(upstream: Upstream, *, clip_s: float = 5.0, budget_s: float = 
     Raises:
         UsageError: the clip is too short or too long for the upstream.
     """
-    device = next(upstream.parameters()).device
+    device = next((parameter.device for parameter in upstream.parameters()), torch.device("cpu"))
     noise = torch.randn(round(clip_s * upstream.sample_rate), generator=torch.Generator().manual_seed(0))
     clip = upstream.prepare(noise, upstream.sample_rate)[None].to(device)
     lengths = torch.tensor([clip.shape[1]], device=device)
-    _time(upstream, clip, lengths)
+    return clip_s / _median_time(upstream, clip, lengths, budget_s)
+
+
+def measure_text_speed(upstream: Upstream, *, budget_s: float = 2.0) -> float:
+    """Transcripts of ten words per second of wall time, one by one; the median of some.
+
+    Args:
+        upstream: of text, in evaluation mode.
+        budget_s: no further one is begun after so long; at least two are measured after one to warm up.
+    """
+    device = next(upstream.parameters()).device
+    tokens = upstream.prepare_text("we will all be very happy when they come home")[None].to(device)
+    return 1 / _median_time(upstream, tokens, torch.tensor([tokens.shape[1]], device=device), budget_s)
+
+
+def measure_engine(upstream: Upstream, engine: EngineName, *, clip_s: float, budget_s: float = 5.0) -> EngineSpeed:
+    """Speed of an engine, and how far its frames are from those of torch in float32.
+
+    Args:
+        upstream: on the CPU, in evaluation mode.
+        engine: one of `engines_for(upstream)`.
+        clip_s: length of a clip of noise.
+        budget_s: no further clip is begun after so long.
+
+    Raises:
+        UsageError: the clip is too short or too long, or the engine cannot compute this upstream.
+    """
+    other = with_engine(upstream, engine)
+    speed = measure_speed(other, clip_s=clip_s, budget_s=budget_s)
+    return EngineSpeed(engine, speed, deviation(upstream, other, clip_s))
+
+
+def expected_frames(upstream: Upstream, utterances: Sequence[Utterance]) -> int:
+    """Frames that an upstream of speech will give for recordings of known lengths."""
+    samples = [round((utterance.duration_s or 0.0) * upstream.sample_rate) for utterance in utterances]
+    return int(upstream.num_frames(torch.tensor(samples)).sum())
+
+
+def _median_time(upstream: Upstream, inputs: torch.Tensor, lengths: torch.Tensor, budget_s: float) -> float:
+    _time(upstream, inputs, lengths)  # to warm up
     spent: list[float] = []
     while len(spent) < _FEWEST_CLIPS or sum(spent) < budget_s:
-        spent.append(_time(upstream, clip, lengths))
-    return clip_s / statistics.median(spent)
+        spent.append(_time(upstream, inputs, lengths))
+    return statistics.median(spent)
 
 
 def _time(upstream: Upstream, clip: torch.Tensor, lengths: torch.Tensor) -> float:

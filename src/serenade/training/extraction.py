@@ -190,7 +190,7 @@ def _wanted(
     for utterance in utterances:
         key = frame_key(utterance, upstream.modality)
         if key is None:
-            left_out.append(LeftOut(utterance.id, "empty", "it has no transcript"))
+            left_out.append(LeftOut(utterance.id, "no text", "it has no transcript"))
         elif key in store:
             known += 1
         else:
@@ -216,7 +216,7 @@ def _prepared(upstream: Frozen, wanted: Sequence[tuple[str, Utterance]], left_ou
             seconds = utterance.duration_s or 0.0
             is_long = upstream.most_samples is not None and seconds * upstream.sample_rate > upstream.most_samples / 2
             left_out.append(
-                LeftOut(utterance.id, "bad span" if is_long else "too short", f"{error.what}: {error.found}")
+                LeftOut(utterance.id, "too long" if is_long else "too short", f"{error.what}: {error.found}")
             )
 
 

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ from torch import Tensor
 from serenade.core.errors import StorageError, TrainingError, UsageError
 from serenade.core.files import cache_folder, locked, storage_errors, write_json, write_text
 
-__all__ = ["FrameNumbers", "FrameStore", "FrameWriter", "StoreKind"]
+__all__ = ["NUMBERS", "FrameNumbers", "FrameStore", "FrameWriter", "StoreKind"]
 
 _FORMAT = 1
 _SHARD_BYTES = 2**30
@@ -38,6 +38,8 @@ _BYTES = 2  # of a number
 
 FrameNumbers = Literal["float16", "bfloat16"]
 """How numbers are stored: float16 has 11 bits of precision up to 65504, bfloat16 8 bits and no such bound."""
+
+NUMBERS: tuple[FrameNumbers, ...] = get_args(FrameNumbers)
 
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 

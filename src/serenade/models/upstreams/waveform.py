@@ -72,7 +72,8 @@ class WaveformUpstream(Upstream):
 
     def _zero_padding(self) -> Callable[[nn.Module, Any, Tensor], Tensor]:
         def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            assert self._valid_frames is not None
+            if self._valid_frames is None:  # one utterance, without padding
+                return output
             return output.masked_fill(~valid_steps(self._valid_frames, output.shape[2])[:, None], 0)
 
         return hook
@@ -110,7 +111,12 @@ class WaveformUpstream(Upstream):
         # the library's last entry is not the network's output where the final normalisation stands behind the blocks
         return self._frames([*found.hidden_states[:-1], found.last_hidden_state], self._valid_frames)
 
-    def _tell_group_norm(self, lengths: Tensor) -> None:
+    def forget_batch(self) -> None:
+        """Until the next batch `network` alone takes single utterances without padding, as an export does."""
+        self._valid_frames = None
+        self._tell_group_norm(None)
+
+    def _tell_group_norm(self, lengths: Tensor | None) -> None:
         """Let the first normalisation know the valid steps of the batch at hand."""
         network: Any = self.network
         norm = getattr(network.feature_extractor.conv_layers[0], "layer_norm", None)
@@ -146,7 +152,8 @@ class _ValidGroupNorm(nn.GroupNorm):
         return cls(norm.num_groups, norm.num_channels, eps=norm.eps, affine=norm.affine)
 
     def forward(self, x: Tensor) -> Tensor:
-        assert self.lengths is not None
+        if self.lengths is None:  # one utterance, without padding
+            return super().forward(x)
         valid = valid_steps(self.lengths, x.shape[2])[:, None]  # (B, 1, L)
         if bool(valid.all()):
             return super().forward(x)

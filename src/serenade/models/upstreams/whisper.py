@@ -62,12 +62,19 @@ class WhisperUpstream(Upstream):
             lengths: (B,) int64 samples, 1 to `most_samples`.
         """
         whole = waveforms.masked_fill(~valid_steps(lengths, waveforms.shape[1]), 0)
-        whole = functional.pad(whole, (0, self.most_samples - whole.shape[1]))
-        found = self.network(self._log_mel(whole), output_hidden_states=True)
+        found = self.network(self.log_mel(whole), output_hidden_states=True)
         return self._frames([*found.hidden_states[:-1], found.last_hidden_state], self.num_frames(lengths))
 
-    def _log_mel(self, windows: Tensor) -> Tensor:
-        """(B, T) to (B, bands, T / mel_hop): log10 of mel power, at most 8 below each window's maximum, scaled."""
+    def log_mel(self, waveforms: Tensor) -> Tensor:
+        """What the network sees of whole windows.
+
+        Args:
+            waveforms: (B, T), T at most `most_samples`; silence is put behind them.
+
+        Returns:
+            (B, bands, most_samples / mel_hop): log10 of mel power, at most 8 below each window's maximum, scaled.
+        """
+        windows = functional.pad(waveforms, (0, self.most_samples - waveforms.shape[1]))
         assert isinstance(self.mel_filters, Tensor)
         assert isinstance(self.window, Tensor)
         spectrum = torch.stft(windows, self.fft_length, self.mel_hop, window=self.window, return_complex=True)
