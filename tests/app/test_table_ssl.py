@@ -102,8 +102,9 @@ def test_both_stages_of_every_fold_are_done_averaged_and_shown(
     assert values[3] == pytest.approx(100 * wacc[1])
     assert table("--out", out, "--finished", "-q") == 0
     assert capsys.readouterr().out == shown
+    given[given.index("1,3,7,9")] = "3"
     assert table(*given, "--out", again) == 0
-    for run in ("fine-tuned/wav2vec2", "experiment-03", "experiment-09"):
+    for run in ("fine-tuned/wav2vec2", "experiment-03"):
         assert [r["scores"] for r in records(out, run).values()] == [r["scores"] for r in records(again, run).values()]
 
 

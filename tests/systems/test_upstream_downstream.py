@@ -1,5 +1,7 @@
 """Upstream + downstream systems: what moves, fusion, batches, layers, and the way from one stage to the next."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -405,3 +407,14 @@ def test_a_second_stage_takes_the_weights_of_the_first(
 def test_bad_settings_are_told(preset: str, changes: dict[str, Any], error: type[Exception], told: str) -> None:
     with pytest.raises(error, match=told):
         new(preset, changes)
+
+
+@pytest.mark.slow
+def test_a_step_of_base_size_stays_below_four_gigabytes() -> None:
+    """Whole process, batch 4 x 5 s: weights, gradients, Adam and activations of 94 million parameters."""
+    script = Path(__file__).parents[2] / "benchmarks" / "fine_tuning.py"
+    command = [sys.executable, str(script), "--cases", "as the preset"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    row = next(line for line in done.stdout.splitlines() if line.startswith("as the preset"))
+    peak_gib = float(row.removeprefix("as the preset").split()[0])
+    assert peak_gib * 2**30 < 4e9

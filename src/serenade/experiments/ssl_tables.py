@@ -71,6 +71,12 @@ class Experiment:
         return tuple(part for part in self.parts if part != "fbank")
 
     @property
+    def input(self) -> str:
+        """What the system gets."""
+        kinds = dict.fromkeys("text" if part == "text" else "speech" for part in self.parts)
+        return " + ".join(kinds)
+
+    @property
     def run(self) -> str:
         """Folder of the run that is tested."""
         return _first_stage(self.parts[0]) if self.single else f"experiment-{self.number:02}"
@@ -319,6 +325,7 @@ def _row(out: Path, cell: Mapping[str, Any]) -> dict[str, Any]:
     results = None if cell["run"] is None else _results(out / cell["run"], single=cell["single"])
     return {
         **asdict(experiment),
+        "input": experiment.input,
         "fine_tuned": list(experiment.fine_tuned),
         "run": cell["run"],
         "skipped": cell["skipped"],

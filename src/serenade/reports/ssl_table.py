@@ -8,7 +8,7 @@ from typing import Any
 from serenade.core.files import write_text
 from serenade.reports.page import template_environment
 from serenade.reports.published import PublishedExperiment, published_experiments
-from serenade.reports.tables import Bounds, Figure, Table, marks_of, notes_of, to_csv, to_latex, to_markdown
+from serenade.reports.tables import Bounds, Figure, Table, marks_of, to_csv, to_latex, to_markdown
 
 __all__ = ["ssl_table", "write_ssl_table"]
 
@@ -19,6 +19,7 @@ _Cell = str | Figure | Bounds
 _COLUMNS = (
     "#",
     "set",
+    "input",
     "upstream",
     "FT",
     "AVG up",
@@ -59,17 +60,16 @@ def ssl_table(document: Mapping[str, Any]) -> Table:
 
 
 def _row(row: Mapping[str, Any], published: PublishedExperiment) -> tuple[_Cell, ...]:
-    head = (
+    tuned = _tuned(row)
+    return (
         str(row["number"]),
         row["group"],
+        row["input"],
         _named(row),
-        _tuned(row),
-        _yes(bool(row["fine_tuned"]) and not row["single"]),
-    )
-    return (
-        *head,
+        tuned,
+        "no" if row["single"] else tuned,
         row["aggregator"],
-        _yes(not row["single"]),
+        "no" if row["single"] else "yes",
         *_figures(row["summary"]),
         _published(published, "wa"),
         _published(published, "ua"),
@@ -89,10 +89,6 @@ def _tuned(row: Mapping[str, Any]) -> str:
     if len(row["fine_tuned"]) == len(row["parts"]):
         return "yes"
     return "BERT" if row["fine_tuned"] else "no"
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
 
 
 def _figures(summary: Mapping[str, Any] | None) -> tuple[_Cell, ...]:
@@ -128,8 +124,8 @@ def _notes(document: Mapping[str, Any]) -> list[str]:
     unfinished = sorted({row["run"] for row in begun if not row["summary"]["state"]["complete"]})
     if unfinished:
         notes.append(f"Not finished: {', '.join(unfinished)}. The same command goes on with them.")
-    notes += [f"{part}: {name}" for part, name in document["upstreams"].items()]
-    notes += _shared([(row["number"], notes_of(row["summary"])) for row in begun])
+    notes.append(f"Upstreams: {'; '.join(f'{part} = {name}' for part, name in document['upstreams'].items())}.")
+    notes += _shared([(row["number"], _own_notes(row["summary"])) for row in begun])
     return [*notes, *_averaging(begun), _SURE]
 
 
@@ -146,15 +142,24 @@ def _data(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def _own_notes(summary: Mapping[str, Any]) -> list[str]:
+    """What must be said of a run."""
+    notes = list(summary["notes"])
+    if summary["split"]["leaky"] is not None:
+        notes.append(f"LEAKY: {summary['split']['leaky']}. The figures are too high.")
+    if summary["synthetic"]:
+        notes.append("Tested on synthetic voices, not on people.")
+    return notes
+
+
 def _shared(told: Sequence[tuple[int, Sequence[str]]]) -> list[str]:
-    """Notes of runs without the runs' names, each once, with the experiments it holds for."""
+    """Notes, each once, with the experiments it holds for where these are not all."""
     found: dict[str, list[int]] = {}
     for number, notes in told:
-        for note in dict.fromkeys(note.partition(": ")[2] or note for note in notes):
+        for note in dict.fromkeys(notes):
             found.setdefault(note, []).append(number)
-    whole = len(told)
     return [
-        note if len(numbers) == whole else f"Experiments {', '.join(map(str, numbers))}: {note}"
+        note if len(numbers) == len(told) else f"Experiment {', '.join(map(str, numbers))}: {note}"
         for note, numbers in found.items()
     ]
 
@@ -196,7 +201,7 @@ def write_ssl_table(document: Mapping[str, Any], out: Path) -> list[Path]:
 
 def _page(document: Mapping[str, Any], table: Table) -> str:
     summaries = [row["summary"] for row in document["rows"] if row["summary"] is not None]
-    figures = [name in _COLUMNS[7:] for name in table.columns]
+    figures = [name in _COLUMNS[8:] for name in table.columns]
     rows = [
         [(cell if isinstance(cell, str) else cell.text(), figure) for cell, figure in zip(row, figures, strict=True)]
         for row in table.rows
