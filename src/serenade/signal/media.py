@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from serenade.core.errors import AudioError, MissingExtraError
 
-__all__ = ["Media", "container_of", "open_media"]
+__all__ = ["Media", "container_of", "decode_track", "open_media"]
 
 # offset, bytes, FFmpeg's name of the container. PyAV is asked only for what is listed: left to guess, FFmpeg would also
 # open playlists, which name other files and addresses on the network.
@@ -114,7 +114,19 @@ def _undecodable(where: str, found: str | None) -> AudioError:
     )
 
 
-def _decoded(av: Any, container: Any, track: Any, rate: int, where: str) -> Iterator[NDArray[np.float32]]:
+def decode_track(av: Any, container: Any, track: Any, rate: int, where: str) -> Iterator[NDArray[np.float32]]:
+    """(n, C) float32 blocks of a sound track that is open.
+
+    Args:
+        av: the package PyAV.
+        container: what holds the track.
+        track: the sound track.
+        rate: of the blocks, in Hz.
+        where: what to call it in messages.
+
+    Raises:
+        AudioError: it is damaged or broke off; while the blocks are drawn.
+    """
     # The sample format changes; the rate only where a decoder finds another one than the header names (HE-AAC).
     resampler = av.AudioResampler(format="fltp", rate=rate)
     try:
