@@ -85,7 +85,7 @@ def open_media(file: BinaryIO, where: str, problem: str, *, container: str | Non
             raise AudioError("there is no sound in it", reason="undecodable", where=where)
         track = opened.streams.audio[0]
         rate = track.codec_context.sample_rate
-        blocks = _decoded(av, opened, track, rate, where)
+        blocks = decode_track(av, opened, track, rate, where)
         yield Media(rate, track.channels, _duration_of(opened, track), blocks)
 
 
