@@ -53,7 +53,7 @@ class TableFile:
     Args:
         path: the file.
         meanings: names of columns, in lower case, to our name.
-        needed: the column or columns (our names) without which the table is of no use.
+        needed: the column or columns (our names) without which the table is of no use; ``file|video`` is either.
         header: what the first line should be, in words, for the complaint where one of them is not there.
 
     Raises:
@@ -91,7 +91,7 @@ def read_rows(
     Args:
         path: the file.
         meanings: names of columns, in lower case, to our name.
-        needed: the column or columns (our names) without which the table is of no use.
+        needed: the column or columns (our names) without which the table is of no use; ``file|video`` is either.
         header: what the first line should be, in words, for the complaint where one of them is not there.
 
     Raises:
@@ -284,8 +284,10 @@ def _columns(
     for name, ours in zip(names, known, strict=True):
         is_ours = ours is not None and (name.lower() == ours or ours not in exact)
         columns.append((str(ours) if is_ours else name, is_ours))
-    absent = next((name for name in needed if (name, True) not in columns), None)
-    if absent is not None:
+    known_names = {name for name, is_ours in columns if is_ours}
+    either = next((names for names in needed if known_names.isdisjoint(names.split("|"))), None)
+    if either is not None:
+        absent = either.partition("|")[0]
         close = nearest(absent, names)
         raise CorpusError(
             f"the table has no column {absent!r}",

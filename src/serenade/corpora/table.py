@@ -1,10 +1,11 @@
 """The user's own recordings: a CSV or TSV table, or a folder per class.
 
-The table has one line per utterance and a header. Known columns, in any order; only `file` is needed:
+The table has one line per utterance and a header. Known columns, in any order; only `file` or `video` is needed:
 
 | column     | also called                                 | what                                                     |
 | ---------- | ------------------------------------------- | -------------------------------------------------------- |
 | `file`     | path, filename, audio, wav, ...             | the recording, relative to the table's folder or absolute |
+| `video`    | video_path, video_file                      | where it is to be seen; without `file` also its sound    |
 | `speaker`  | speaker_id, spk, actor, subject             | who talks                                                |
 | `gender`   | sex                                         | f, m, female, male, or a word of your own                |
 | `emotion`  | label, class, category, emo                 | a known emotion, a class of your own, or nothing         |
@@ -25,6 +26,9 @@ Other columns are kept as they are in `Utterance.extra`. Commas, semicolons, tab
 Text is UTF-8, with or without a byte order mark, or UTF-16 with one; what is neither is read as Latin-1, with a
 warning. Every complaint names the line.
 
+A line whose recording and video are not named is words alone where it has a `text`: no system for sound can use it, one
+for several modalities may.
+
 Where several utterances lie in one recording and there is no `group`, the recording is the group: two people of one
 conversation share its room and its microphone.
 """
@@ -40,7 +44,7 @@ from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.labels import canonical_emotion
-from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, LeftOutReason, Listing, Utterance
+from serenade.core.records import NO_RECORDING, UNKNOWN_SPEAKER, LeftOut, LeftOutReason, Listing, Utterance, Video
 from serenade.core.stored_listing import StoredListing
 from serenade.corpora.cells import MEANINGS, read_facts, span_name
 from serenade.corpora.class_folders import list_class_folders
@@ -51,10 +55,22 @@ from serenade.corpora.own_labels import Slip, read_labels
 
 __all__ = ["CORPUS", "list_files", "list_labels", "store_rows"]
 
+_MEANINGS = {**MEANINGS, **dict.fromkeys(("video", "video_path", "video_file"), "video")}
+_NEEDED = "file|video"
 _NO_FILE = "the cell of the file is empty"
 _FOLDERS_KEPT = 10_000  # whose absolute path is remembered
 
 _log = logging.getLogger(__name__)
+
+
+def _file(row: Row) -> str | None:
+    """The recording that a row names, or the video whose sound it is; None for neither."""
+    return row.cells.get("file", row.cells.get("video"))
+
+
+def _is_utterance(row: Row) -> bool:
+    """Whether a row names a recording, or a video, or has words where the table could name one."""
+    return _file(row) is not None or "text" in row.cells
 
 
 def list_files(root: Path) -> Listing:
@@ -76,22 +92,22 @@ def list_labels(root: Path) -> Listing:
 
 
 def _list_rows(root: Path, *, recordings_needed: bool) -> Listing:
-    rows = read_rows(root, MEANINGS, needed="file")
-    named = [row for row in rows if "file" in row.cells]
-    paths = {row.line: Path(_path(str(root.parent), row.cells["file"])) for row in named}
+    rows = read_rows(root, _MEANINGS, needed=_NEEDED)
+    named = [row for row in rows if _file(row) is not None]
+    paths = {row.line: Path(_path(str(root.parent), str(_file(row)))) for row in named}
     some = not recordings_needed or any(is_there(path) for path in paths.values())
     _require_some(root, len(named), named[0] if named else None, found=some)
     stems = _relative(root, paths)
-    meanings = read_labels(row.cells.get("emotion", "") for row in named)
+    meanings = read_labels(row.cells.get("emotion", "") for row in rows if _is_utterance(row))
     rows_of = Counter(stems.values())
     left_out: list[LeftOut] = []
     utterances: dict[str, Utterance] = {}
     del named
     for row in _used_up(rows):
-        if "file" not in row.cells:
+        if not _is_utterance(row):
             left_out.append(_complaint(row, "missing", _NO_FILE))
             continue
-        path, stem = paths[row.line], stems[row.line]
+        path, stem = paths.get(row.line, NO_RECORDING), stems.get(row.line, f"line{row.line}")
         meaning = meanings[row.cells.get("emotion", "")]
         found = _utterance(root, row, path, stem, meaning, several=rows_of[stem] > 1)
         if isinstance(found, Utterance) and found.id in utterances:
@@ -122,8 +138,8 @@ def store_rows(root: Path, into: StoredListing, *, recordings_needed: bool) -> N
         listing = list_class_folders(root)
         into.add(chain(listing.left_out, listing.utterances))
         return
-    table = TableFile(root, MEANINGS, needed="file")
-    survey = _Survey(root, table.rows(only=("file", "emotion")), recordings_needed=recordings_needed)
+    table = TableFile(root, _MEANINGS, needed=_NEEDED)
+    survey = _Survey(root, table.rows(only=("file", "video", "text", "emotion")), recordings_needed=recordings_needed)
     into.add(_stored(root, table, survey))
     into.leave_out(0, _twins(table, into))
     into.drop_twins("id", "row")
@@ -142,15 +158,17 @@ def _twins(table: TableFile, stored: StoredListing) -> Iterator[tuple[int, LeftO
 
 def _stored(root: Path, table: TableFile, survey: "_Survey") -> Iterator[Utterance | LeftOut]:
     for row in table.rows():
-        if "file" not in row.cells:
+        if not _is_utterance(row):
             yield _complaint(row, "missing", _NO_FILE)
+            continue
+        meaning = survey.meanings[row.cells.get("emotion", "")]
+        if _file(row) is None:
+            yield _utterance(root, row, NO_RECORDING, f"line{row.line}", meaning, several=False)
             continue
         path = Path(survey.place(row))
         full = survey.full(path)
         stem = _stem(full, survey.inside, survey.common)
-        yield _utterance(
-            root, row, path, stem, survey.meanings[row.cells.get("emotion", "")], several=survey.several(full)
-        )
+        yield _utterance(root, row, path, stem, meaning, several=survey.several(full))
 
 
 class _Survey:
@@ -173,13 +191,15 @@ class _Survey:
         first: Row | None = None
         found = not recordings_needed
         for row in rows:
-            if "file" not in row.cells:
+            if not _is_utterance(row):
+                continue
+            words[row.cells.get("emotion", "")] += 1
+            if _file(row) is None:
                 continue
             first = row if first is None else first
             path = self.place(row)
             full = self.full(path)
             found = found or is_there(path)
-            words[row.cells.get("emotion", "")] += 1
             hashes.append(hash(full))
             if not full.startswith(self.inside):
                 parent = os.path.dirname(full)  # noqa: PTH120
@@ -191,7 +211,7 @@ class _Survey:
 
     def place(self, row: Row) -> str:
         """Where the recording of a row lies."""
-        return _path(self._base, row.cells["file"])
+        return _path(self._base, str(_file(row)))
 
     def full(self, path: str | Path) -> str:
         """The absolute path of a recording."""
@@ -233,6 +253,9 @@ def _utterance(
     facts["audio"], facts["emotion"] = path, meaning
     facts["votes"] = {canonical_emotion(word) or word: count for word, count in facts["votes"].items()}
     facts["extra"]["line"] = str(row.line)
+    if "video" in row.cells:
+        film = Path(_path(str(root.parent), row.cells["video"]))
+        facts["video"] = Video(film, facts["start_s"], facts["end_s"])
     if several and facts["group"] is None:
         facts["group"] = stem
     return Utterance(**facts)
@@ -243,7 +266,7 @@ def _complaint(row: Row, reason: LeftOutReason, detail: str) -> LeftOut:
 
 
 def _where(row: Row) -> str:
-    named = row.cells.get("file")
+    named = _file(row)
     return f"line {row.line}" if named is None else f"{named} (line {row.line})"
 
 
@@ -305,15 +328,16 @@ def _require_some(root: Path, rows: int, first: Row | None, *, found: bool) -> N
         raise CorpusError("the table names no recording", where=root, expected="a line per utterance below the header")
     if found:
         return
-    name = first.cells["file"].replace("\\", "/")
-    path = Path(_path(str(root.parent), first.cells["file"]))
+    named = str(_file(first))
+    name = named.replace("\\", "/")
+    path = Path(_path(str(root.parent), named))
     folder = root.resolve().parent
     near = [folder.parent, *sorted(path for path in folder.iterdir() if path.is_dir())]
     there = next((place for place in near if is_there(place / name)), None)
     raise CorpusError(
         f"not one of the {rows} recordings of the table is there",
         where=root,
-        found=f"line {first.line} names {first.cells['file']}, looked for at {path}",
+        found=f"line {first.line} names {named}, looked for at {path}",
         expected="paths relative to the table's folder, or absolute ones",
         hint=f"It is in {there}: put the table there, or write the paths as seen from the table"
         if there
