@@ -33,6 +33,7 @@ _ROWS = (
     ("explain", "serenade.app.commands.explain:explain", "Show why a model says what it says of a recording."),
     ("augment", "serenade.app.commands.augment:augment", "Change recordings: speed, noise, rooms, telephones, codecs."),
     ("models", "serenade.app.commands.models:models", "List the models that ship with Serenade, or show one's card."),
+    ("model", "serenade.app.commands.model:app", "Show a model, verify it, pack it for others."),
     ("pretrain", "serenade.app.commands.pretrain:pretrain", "Make an upstream of your own from unlabelled speech."),
     ("upstream", "serenade.app.commands.upstream:app", "Check a pretrained network: weights, speed, cost."),
     ("split", "serenade.app.commands.split:app", "Make a split as a file, check it for leaks, show and export it."),

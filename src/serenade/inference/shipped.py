@@ -4,6 +4,7 @@ from pathlib import Path
 
 from serenade.core.errors import CheckpointError
 from serenade.core.names import nearest
+from serenade.inference.packing import fetch, is_address, open_packed
 
 __all__ = ["card_summary", "find_model", "read_card", "shipped_models"]
 
@@ -22,15 +23,22 @@ def find_model(model: str | Path) -> Path:
     """The folder of a model.
 
     Args:
-        model: a shipped name, a model folder, or the folder of a finished job (which holds one in ``model/``).
+        model: a shipped name, a model folder, the folder of a finished job (which holds one in ``model/``), a packed
+            model, or the address of one, ``https://HOME/NAME.zip#sha256=HEX``.
 
     Raises:
-        CheckpointError: there is no such model.
+        CheckpointError: there is no such model, or a packed one is not what its manifest says.
+        UsageError: an address without a checksum.
+        FetchError: it cannot be fetched, or is another file; or it is no archive.
     """
     shipped = shipped_models()
     if str(model) in shipped:
         return shipped[str(model)]
+    if isinstance(model, str) and is_address(model):
+        return fetch(model)
     folder = Path(model)
+    if folder.is_file():
+        return open_packed(folder)
     for candidate in (folder, folder / "model"):
         if (candidate / _SETTINGS).is_file():
             return candidate
