@@ -29,9 +29,12 @@ _TEXTS = (
 _NUMBERS = ("start_s", "end_s", "duration_s")
 _COLUMNS = (*_TEXTS, "audio", *_NUMBERS, "rest")
 _OTHERS = tuple(field for field in fields(Utterance) if field.name not in _COLUMNS)  # kept together as the rest
-_DEFAULTS = tuple(
-    field.default if field.default_factory is MISSING else field.default_factory() for field in _OTHERS
-)  # what is usual is not written
+_BLANK = {
+    field.name: None if field.default is MISSING else field.default
+    for field in fields(Utterance)
+    if field.default_factory is MISSING
+} | {field.name: field.default_factory() for field in fields(Utterance) if field.default_factory is not MISSING}
+_DEFAULTS = tuple(_BLANK[field.name] for field in _OTHERS)  # what is usual is not written
 _BATCH = 500  # entries written at once
 _AUDIO = _COLUMNS.index("audio")
 _EXTRA = [field.name for field in _OTHERS].index("extra")
@@ -39,6 +42,8 @@ _EXTRA = [field.name for field in _OTHERS].index("extra")
 _texts = attrgetter(*_TEXTS)
 _numbers = attrgetter(*_NUMBERS)
 _others = attrgetter(*(field.name for field in _OTHERS))
+_texts_of, _numbers_of = itemgetter(*_TEXTS), itemgetter(*_NUMBERS)
+_others_of = itemgetter(*(field.name for field in _OTHERS))
 _names = [*_COLUMNS[:-1], *(field.name for field in _OTHERS)]
 _in_order = itemgetter(*(_names.index(field.name) for field in fields(Utterance)))
 _selected = ", ".join(f'"{name}"' for name in _COLUMNS)
@@ -111,18 +116,21 @@ class StoredListing:
 
     # -------------------------------------------------------------------------------------------------- filling
 
-    def add(self, entries: Iterable[Utterance | LeftOut | tuple[int, LeftOut]]) -> None:
+    def add(self, entries: Iterable[Utterance | dict[str, Any] | LeftOut | tuple[int, LeftOut]]) -> None:
         """Add utterances and what was left out, in their order.
 
         Args:
-            entries: what a later step left out comes with the number of the step, from 1: it is told after all that
-                the steps before it left out.
+            entries: an utterance may also come as the arguments that it would be made from, which saves the time to
+                make it; its path is as `Path` writes it. What a later step left out comes with the number of the
+                step, from 1: it is told after all that the steps before it left out.
         """
         utterances: list[tuple[Any, ...]] = []
         left_out: list[tuple[Any, ...]] = []
         for entry in entries:
             self._rows += 1
-            if isinstance(entry, Utterance):
+            if isinstance(entry, dict):
+                utterances.append((self._rows, *_cells_of(entry)))
+            elif isinstance(entry, Utterance):
                 utterances.append((self._rows, *_cells(entry)))
             else:
                 step, item = entry if isinstance(entry, tuple) else (0, entry)
@@ -263,6 +271,14 @@ def _cells(utterance: Utterance) -> tuple[Any, ...]:
     others = _others(utterance)
     rest = None if others == _DEFAULTS else pickle.dumps(others, pickle.HIGHEST_PROTOCOL)
     return (*_texts(utterance), str(utterance.audio), *_numbers(utterance), rest)
+
+
+def _cells_of(facts: dict[str, Any]) -> tuple[Any, ...]:
+    """`_cells` of the arguments of an utterance."""
+    facts = {**_BLANK, **facts}
+    others = _others_of(facts)
+    rest = None if others == _DEFAULTS else pickle.dumps(others, pickle.HIGHEST_PROTOCOL)
+    return (*_texts_of(facts), str(facts["audio"]), *_numbers_of(facts), rest)
 
 
 def _utterance(cells: Sequence[Any]) -> Utterance:

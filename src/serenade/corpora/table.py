@@ -41,6 +41,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from serenade.core.errors import CorpusError
 from serenade.core.labels import canonical_emotion
@@ -58,6 +59,7 @@ __all__ = ["CORPUS", "list_files", "list_labels", "store_rows"]
 _MEANINGS = {**MEANINGS, **dict.fromkeys(("video", "video_path", "video_file"), "video")}
 _NEEDED = "file|video"
 _NO_FILE = "the cell of the file is empty"
+_POSIX = os.sep == "/"
 _FOLDERS_KEPT = 10_000  # whose absolute path is remembered
 
 _log = logging.getLogger(__name__)
@@ -109,7 +111,8 @@ def _list_rows(root: Path, *, recordings_needed: bool) -> Listing:
             continue
         path, stem = paths.get(row.line, NO_RECORDING), stems.get(row.line, f"line{row.line}")
         meaning = meanings[row.cells.get("emotion", "")]
-        found = _utterance(root, row, path, stem, meaning, several=rows_of[stem] > 1)
+        facts = _facts(root, row, path, stem, meaning, several=rows_of[stem] > 1)
+        found = facts if isinstance(facts, LeftOut) else Utterance(**facts)
         if isinstance(found, Utterance) and found.id in utterances:
             found = _complaint(row, "duplicate", _twice(utterances[found.id], found))
         if isinstance(found, LeftOut):
@@ -156,19 +159,19 @@ def _twins(table: TableFile, stored: StoredListing) -> Iterator[tuple[int, LeftO
         yield place, _complaint(row, "duplicate", _twice(first, second))
 
 
-def _stored(root: Path, table: TableFile, survey: "_Survey") -> Iterator[Utterance | LeftOut]:
+def _stored(root: Path, table: TableFile, survey: "_Survey") -> Iterator[dict[str, Any] | LeftOut]:
     for row in table.rows():
         if not _is_utterance(row):
             yield _complaint(row, "missing", _NO_FILE)
             continue
         meaning = survey.meanings[row.cells.get("emotion", "")]
         if _file(row) is None:
-            yield _utterance(root, row, NO_RECORDING, f"line{row.line}", meaning, several=False)
+            yield _facts(root, row, NO_RECORDING, f"line{row.line}", meaning, several=False)
             continue
-        path = Path(survey.place(row))
+        path = survey.place(row)
         full = survey.full(path)
         stem = _stem(full, survey.inside, survey.common)
-        yield _utterance(root, row, path, stem, meaning, several=survey.several(full))
+        yield _facts(root, row, path, stem, meaning, several=survey.several(full))
 
 
 class _Survey:
@@ -184,7 +187,7 @@ class _Survey:
     """
 
     def __init__(self, root: Path, rows: Iterable[Row], *, recordings_needed: bool) -> None:
-        self._base = str(root.parent)
+        self._base = "" if root.parent == Path() else str(root.parent)
         self._folders: dict[str, str] = {}
         self.inside = os.path.join(os.path.abspath(root.parent), "")  # noqa: PTH100, PTH118 - links stay as written
         words, hashes, outside = Counter[str](), array("q"), None
@@ -210,10 +213,12 @@ class _Survey:
         self._repeated = _repeated(hashes)
 
     def place(self, row: Row) -> str:
-        """Where the recording of a row lies."""
-        return _path(self._base, str(_file(row)))
+        """Where the recording of a row lies, as `Path` writes it: to make one of each takes time."""
+        path = _path(self._base, str(_file(row)))
+        plain = _POSIX and not ("//" in path or "/./" in path or path.startswith("./") or path.endswith(("/", "/.")))
+        return path if plain else str(Path(path))
 
-    def full(self, path: str | Path) -> str:
+    def full(self, path: str) -> str:
         """The absolute path of a recording."""
         if len(self._folders) > _FOLDERS_KEPT:
             self._folders.clear()
@@ -240,10 +245,10 @@ def _used_up(rows: list[Row]) -> Iterator[Row]:
         yield rows.pop()
 
 
-def _utterance(
-    root: Path, row: Row, path: Path, stem: str, meaning: str | Slip | None, *, several: bool
-) -> Utterance | LeftOut:
-    """The utterance of a row, or why it cannot be one; one of several in a recording is of its group."""
+def _facts(
+    root: Path, row: Row, path: str | Path, stem: str, meaning: str | Slip | None, *, several: bool
+) -> dict[str, Any] | LeftOut:
+    """The arguments of a row's utterance, or why it is none; one of several in a recording is of its group."""
     if isinstance(meaning, Slip):
         return _complaint(row, "unknown label", str(meaning))
     facts = read_facts("table", row.cells, row.extra, where=_where(row), place=f"{root}, line {row.line}")
@@ -251,14 +256,15 @@ def _utterance(
         return facts
     facts["id"] = facts["id"] or span_name(stem, facts["start_s"], facts["end_s"])
     facts["audio"], facts["emotion"] = path, meaning
-    facts["votes"] = {canonical_emotion(word) or word: count for word, count in facts["votes"].items()}
+    if facts["votes"]:
+        facts["votes"] = {canonical_emotion(word) or word: count for word, count in facts["votes"].items()}
     facts["extra"]["line"] = str(row.line)
     if "video" in row.cells:
         film = Path(_path(str(root.parent), row.cells["video"]))
         facts["video"] = Video(film, facts["start_s"], facts["end_s"])
     if several and facts["group"] is None:
         facts["group"] = stem
-    return Utterance(**facts)
+    return facts
 
 
 def _complaint(row: Row, reason: LeftOutReason, detail: str) -> LeftOut:
@@ -280,8 +286,8 @@ def _twice(first: Utterance, second: Utterance) -> str:
 
 def _path(folder: str, cell: str) -> str:
     """Where the recording lies, seen from the table's folder; tables written on Windows may have backslashes."""
-    direct = os.path.join(folder, cell)  # noqa: PTH118 - of 100,000 rows most may be gone
-    if os.sep == "/" and "\\" in cell and not is_there(direct):
+    direct = os.path.join(folder, cell)  # noqa: PTH118 - a path of 100,000 rows is not made into an object twice
+    if _POSIX and "\\" in cell and not is_there(direct):
         return os.path.join(folder, cell.replace("\\", "/"))  # noqa: PTH118
     return direct
 
@@ -290,7 +296,7 @@ def _relative(root: Path, paths: Mapping[int, Path]) -> dict[int, str]:
     """Names for ids that hold no absolute path: relative to the table, else to the folder that is common to all."""
     base = os.path.abspath(root.parent)  # noqa: PTH100 - links stay as the user wrote them
     folders: dict[str, str] = {}
-    full = {line: _absolute(path, folders) for line, path in paths.items()}
+    full = {line: _absolute(str(path), folders) for line, path in paths.items()}
     inside = os.path.join(base, "")  # noqa: PTH118 - with the separator at its end
     outside = [os.path.dirname(path) for path in full.values() if not path.startswith(inside)]  # noqa: PTH120
     common = os.path.join(os.path.commonpath(outside), "") if outside else inside  # noqa: PTH118
@@ -302,10 +308,10 @@ def _stem(full: str, inside: str, common: str) -> str:
     return full.removeprefix(inside if full.startswith(inside) else common).replace(os.sep, "/")
 
 
-def _absolute(path: str | Path, folders: dict[str, str]) -> str:
+def _absolute(path: str, folders: dict[str, str]) -> str:
     """The absolute path without ``..``; a folder is looked at once, not once for each of its recordings."""
-    folder, name = os.path.split(path)
-    if name in ("", os.curdir, os.pardir):
+    folder, slash, name = path.rpartition(os.sep)
+    if name in ("", os.curdir, os.pardir) or (slash and not folder):
         return os.path.abspath(path)  # noqa: PTH100
     if folder not in folders:
         folders[folder] = os.path.join(os.path.abspath(folder), "")  # noqa: PTH100, PTH118

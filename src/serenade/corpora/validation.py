@@ -12,7 +12,7 @@ from typing import Self
 
 from serenade.core.devices import cpu_budget
 from serenade.core.errors import AudioError, CorpusError
-from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
+from serenade.core.records import NO_RECORDING, LeftOut, LeftOutReason, Listing, Utterance
 from serenade.core.stored_listing import StoredListing
 from serenade.corpora.collector import collector_paused
 from serenade.corpora.corpus import Examine, Facts
@@ -45,6 +45,7 @@ def validate(
     root: Path,
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
+    soundless: bool = False,
 ) -> Listing:
     """The utterances whose sound can be used, with duration and content; the rest is left out with its reason.
 
@@ -57,6 +58,7 @@ def validate(
         root: what paths in the report are relative to.
         progress: called with the number of recordings examined so far and in all.
         workers: threads that decode (the decoders release the interpreter lock); None takes what the process may use.
+        soundless: whether utterances whose sound cannot be used stay where they have a picture or words.
 
     Raises:
         CorpusError: two utterances have one id.
@@ -66,7 +68,7 @@ def validate(
     paths = sorted({str(utterance.audio) for utterance in utterances})
     facts = _examine_all(paths, examine, progress, cpu_budget() if workers is None else workers)
     with collector_paused():
-        return _judge_all(utterances, listing.left_out, facts, root)
+        return _judge_all(utterances, listing.left_out, facts, root, soundless=soundless)
 
 
 def validate_stored(
@@ -123,7 +125,12 @@ def _judge_stored(
 
 
 def _judge_all(
-    utterances: Sequence[Utterance], before: Sequence[LeftOut], facts: Mapping[str, Facts | AudioError], root: Path
+    utterances: Sequence[Utterance],
+    before: Sequence[LeftOut],
+    facts: Mapping[str, Facts | AudioError],
+    root: Path,
+    *,
+    soundless: bool,
 ) -> Listing:
     """The listing once all recordings were looked at."""
     left_out = list(before)
@@ -132,6 +139,8 @@ def _judge_all(
     base = shown_base(root)
     for utterance in utterances:
         found = _judge(utterance, facts[str(utterance.audio)], base, folders)
+        if soundless and isinstance(found, LeftOut) and (utterance.video or utterance.faces or utterance.text):
+            found = _without_sound(utterance)
         if isinstance(found, Utterance) and found.content in kept:
             found = _duplicate(kept[str(found.content)], found, base)
         if isinstance(found, LeftOut):
@@ -139,6 +148,11 @@ def _judge_all(
         else:
             kept[str(found.content)] = found
     return Listing(tuple(kept.values()), tuple(sorted(left_out, key=lambda item: (item.where, item.reason))))
+
+
+def _without_sound(utterance: Utterance) -> Utterance:
+    """The utterance without its recording; no other is taken for the same, though it may say the same words."""
+    return replace(utterance, audio=NO_RECORDING, content=f"no sound: {utterance.id}")
 
 
 def _duplicate(first: Utterance, second: Utterance, base: str) -> LeftOut:
@@ -196,20 +210,22 @@ class _Examiner:
 
     def __call__(self, paths: Sequence[str]) -> dict[str, Facts | AudioError]:
         facts: dict[str, Facts | AudioError] = {path: _ABSENT for path in paths if not os.path.lexists(path)}
-        there = [Path(path) for path in paths if path not in facts]
-        known = self._memo.recall(there)
-        facts.update((str(path), found) for path, found in known.items())
+        there = {Path(path): path for path in paths if path not in facts}
+        known = self._memo.recall(list(there))
+        facts.update((there[path], found) for path, found in known.items())
         self._tell(len(facts))
         unknown = [path for path in there if path not in known]
         states = {path: self._memo.state(path) for path in unknown}
+        told: dict[Path, Facts | AudioError] = {}
         try:
-            found = self._pool.map(lambda path: _try(self._examine, path), unknown)
-            for path, told in zip(unknown, found, strict=True):
-                facts[str(path)] = told
+            for path, found in zip(
+                unknown, self._pool.map(lambda path: _try(self._examine, path), unknown), strict=True
+            ):
+                told[path] = found
                 self._tell(1)
         finally:
-            self._memo.remember(_pairs(unknown, states, facts))
-        return facts
+            self._memo.remember(_pairs(unknown, states, told))
+        return facts | {there[path]: found for path, found in told.items()}
 
     def _tell(self, more: int) -> None:
         self._done += more
@@ -218,11 +234,11 @@ class _Examiner:
 
 
 def _pairs(
-    chunk: Iterable[Path], states: dict[Path, tuple[int, int] | None], facts: dict[str, Facts | AudioError]
+    chunk: Iterable[Path], states: dict[Path, tuple[int, int] | None], facts: dict[Path, Facts | AudioError]
 ) -> Iterable[tuple[Path, tuple[int, int], Facts]]:
     """What is worth remembering; failures are not, since they may pass (a package installed, a disk mounted)."""
     for path in chunk:
-        state, found = states[path], facts.get(str(path))
+        state, found = states[path], facts.get(path)
         if state is not None and found is not None and not isinstance(found, AudioError):
             yield path, state, found
 
@@ -240,6 +256,8 @@ def _judge(utterance: Utterance, facts: Facts | AudioError, base: str, folders: 
     def left_out(reason: LeftOutReason, detail: str) -> LeftOut:
         return LeftOut(place_below(utterance, base), reason, detail)
 
+    if not utterance.has_audio:
+        return LeftOut(utterance.id, "missing", "there is no recording")
     if isinstance(facts, AudioError):
         return left_out(facts.reason, _detail(facts, utterance.audio, folders))
     if facts.duration_s <= 0:
@@ -262,7 +280,7 @@ def _detail(error: AudioError, path: str | Path, folders: _Folders) -> str:
     detail = error.what if error.found is None else f"{error.what}; {error.found}"
     if error.reason != "missing":
         return detail
-    folder, name = os.path.split(path)  # strings: of 100,000 rows all may be missing
+    folder, _, name = str(path).rpartition(os.sep)  # strings: of 100,000 rows all may be missing
     names = _names_by_stem(folder, folders)
     twin = names.get(os.path.splitext(name)[0]) if names else None  # noqa: PTH122
     return detail if twin is None else f"{detail}; but {twin} is there"
