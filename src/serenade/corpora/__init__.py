@@ -65,6 +65,7 @@ def read_corpus(
     selection: Selection | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: int | None = None,
+    soundless: bool = False,
 ) -> Listing:
     """The usable utterances of a corpus, and what was left out and why.
 
@@ -75,6 +76,7 @@ def read_corpus(
         selection: which utterances are asked for; None keeps everything, also unlabelled speech.
         progress: called with the number of recordings examined so far and in all.
         workers: threads that decode; None takes what the process may use.
+        soundless: whether utterances without usable sound stay where they have a picture or words, as `NO_RECORDING`.
 
     Raises:
         UnknownNameError: there is no such corpus.
@@ -91,7 +93,7 @@ def read_corpus(
         listing = select(listing, selection, root)
     if examine is None:
         return listing
-    return validate(listing, examine=examine, root=root, progress=progress, workers=workers)
+    return validate(listing, examine=examine, root=root, progress=progress, workers=workers, soundless=soundless)
 
 
 def store_corpus(

@@ -255,7 +255,7 @@ def _shared(
         "speaker": sharing(lambda u: full(u, u.speaker) if u.speaker != UNKNOWN_SPEAKER else None),
         "group": sharing(lambda u: full(u, u.group)),
         "dialogue": sharing(lambda u: full(u, u.dialogue) if u.dialogue != u.group else None),
-        "file": sharing(_file),
+        "file": sharing(lambda u: _file(u) if u.has_audio else None),
         "content": _overlapping(_repeated(utterances, _recordings)),
         "near_duplicate": _straddling(near_duplicates),
         "sentence": sharing(lambda u: full(u, u.sentence) if u.sentence is not None else _words(u)),
@@ -364,7 +364,8 @@ def plain_text(text: str) -> str | None:
 
 def _recordings(utterance: Utterance) -> Iterator[str]:
     """Names under which the sound of an utterance may be met again: its path, and the hash of its bytes."""
-    yield _file(utterance)
+    if utterance.has_audio:
+        yield _file(utterance)
     if utterance.content is not None:
         yield utterance.content.partition("@")[0]
 

@@ -12,6 +12,7 @@ from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
 from serenade.corpora import Selection, read_corpus
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings
 from serenade.signal.audio import examine, read_audio
+from serenade.systems import PRESETS, SYSTEMS
 from serenade.training.cache import FeatureCache
 from serenade.training.fusion_system import UtteranceSystem
 from serenade.training.system import Example, GatheringSystem, System
@@ -24,6 +25,8 @@ ProgressCallback = Callable[[int, int], None]
 def read_corpora(settings: ExperimentSettings, progress: ProgressCallback | None = None) -> Listing:
     """All corpora of a run as one listing; with several, ids and speakers carry the corpus's name.
 
+    Utterances without usable sound are left out, unless the system also looks at pictures or words and they have some.
+
     Raises:
         CorpusError: a corpus is not there, or nothing usable is left.
         UsageError: the label map or a condition does not fit the data.
@@ -33,7 +36,14 @@ def read_corpora(settings: ExperimentSettings, progress: ProgressCallback | None
     label_map = parse_label_map(settings.label_map) if settings.label_map is not None else None
     selection = Selection(wanted, label_map, settings.where)
     listings = [
-        read_corpus(corpus.name, corpus.root, examine=examine, selection=selection, progress=progress)
+        read_corpus(
+            corpus.name,
+            corpus.root,
+            examine=examine,
+            selection=selection,
+            progress=progress,
+            soundless=_looks_beyond_sound(settings.preset),
+        )
         for corpus in corpora
     ]
     if len(listings) > 1:
@@ -52,6 +62,11 @@ def read_corpora(settings: ExperimentSettings, progress: ProgressCallback | None
             hint="Run `serenade corpus check` on it to see why",
         )
     return Listing(tuple(labelled), left_out)
+
+
+def _looks_beyond_sound(preset: str) -> bool:
+    """Whether the system of a preset is an `UtteranceSystem`."""
+    return preset in PRESETS and hasattr(SYSTEMS.resolve(PRESETS[preset]), "extract_utterance")
 
 
 def _require_classes(wanted: LabelSet | None, present: set[str], corpora: Sequence[CorpusSettings]) -> None:
