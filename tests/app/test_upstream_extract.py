@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from serenade.app.main import main
+from serenade.core.labels import LabelSet
+from serenade.corpora import read_corpus
 from serenade.corpora.synthetic import generate
+from serenade.signal.audio import examine
 from serenade.training.frame_store import FrameStore
 
 
@@ -44,6 +47,21 @@ def test_extraction_says_cost_and_outcome_and_is_not_done_twice(
     again = told(shown.out)
     assert (again["new"], again["stored before"]) == ("0 utterances", str(count))
     assert f"all {count} recordings are in" in shown.err
+
+
+def test_systems_find_what_was_extracted(
+    voices: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from serenade.systems.upstream_downstream import UpstreamDownstreamSettings, UpstreamDownstreamSystem
+
+    assert main(["upstream", "extract", "--upstream", "filter-bank", "--corpus", f"synthetic={voices}", "-q"]) == 0
+    listing = read_corpus("synthetic", voices, examine=examine)
+    branches = {"speech": {"upstream": "filter-bank", "layers": "last"}}
+    settings = UpstreamDownstreamSettings.model_validate({"branches": branches})
+    system = UpstreamDownstreamSystem(settings, LabelSet.of(str(u.emotion) for u in listing.utterances))
+    monkeypatch.setattr("serenade.models.upstreams.acoustic.SpectralUpstream.forward", None)  # nothing is computed
+    inputs = system.gather(listing.utterances)
+    assert [found["speech"].shape[-1] for found in inputs] == [80] * len(listing.utterances)
 
 
 def test_one_folder_holds_one_kind(voices: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

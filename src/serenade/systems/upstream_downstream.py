@@ -43,6 +43,7 @@ from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.settings import Settings
 from serenade.evaluation.unlabelled_leaks import Heard
+from serenade.models.upstreams.engine_choice import quick_upstream
 from serenade.models.upstreams.fine_tuning import FineTuned, FineTuningSettings
 from serenade.models.upstreams.masked_mel import read_heard, read_pretraining
 from serenade.models.upstreams.upstream import Frames, Upstream
@@ -444,8 +445,11 @@ class UpstreamDownstreamSystem:
         if self.settings.branches[name].fine_tune:
             yield from (self._inputs(name, self._read(upstream, utterance)) for utterance in utterances)
             return
-        store = FrameStore.at_home(store_kind(upstream, self._layers(name), numbers=self.settings.stored))
-        extract_frames(upstream, utterances, store, device=_device_of(upstream), progress=progress)
+        where = _device_of(upstream)
+        quick, engine = quick_upstream(upstream, where)  # float32, unless the user had engines measured
+        kind = store_kind(quick, self._layers(name), engine=engine, numbers=self.settings.stored)
+        store = FrameStore.at_home(kind)
+        extract_frames(quick, utterances, store, device=where, progress=progress)
         for utterance in utterances:
             key = frame_key(utterance, upstream.modality)
             if key in store:
