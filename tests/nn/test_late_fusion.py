@@ -30,6 +30,9 @@ def test_what_is_missing_has_no_part_and_the_rest_keeps_the_size() -> None:
     }
     fused = fusion(scores, present)
     torch.testing.assert_close(fused, torch.tensor([[3.5], [2.5 * 3 / 2], [2.0 * 3]]))
+    alone = fusion.alone(scores)
+    torch.testing.assert_close(fused[2], alone["audio"][2])
+    torch.testing.assert_close(fused[1], (alone["text"][1] + alone["audio"][1]) / 2)
     fused[2].sum().backward()
     assert scores["text"].grad is not None
     assert scores["text"].grad.tolist() == [[0.0], [0.0], [0.0]]

@@ -79,7 +79,7 @@ class SequenceNetwork(nn.Module):
     def judge(
         self, frames: Mapping[str, Frames], present: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """(B, K) fused scores and those of each branch; no branches where the network has none."""
+        """(B, K) fused scores and those of each branch alone; no branches where the network has none."""
         raise NotImplementedError
 
     def padded(self, frames: Mapping[str, Frames]) -> dict[str, tuple[Tensor, Tensor]]:
@@ -104,9 +104,9 @@ class _LateFused(SequenceNetwork):
     def judge(
         self, frames: Mapping[str, Frames], present: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """(B, K) fused scores and those of each branch."""
+        """(B, K) fused scores and those of each branch alone."""
         scores = {name: self.score(name, *rows) for name, rows in self.padded(frames).items()}
-        return self.fusion(scores, present), scores
+        return self.fusion(scores, present), self.fusion.alone(scores)
 
     def score(self, modality: str, rows: Tensor, lengths: Tensor) -> Tensor:
         """(B, K) scores of a branch from (B, L, D) rows."""

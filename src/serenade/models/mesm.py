@@ -33,6 +33,7 @@ __all__ = [
     "Mesm",
     "MesmSettings",
     "Modality",
+    "dense_cost",
 ]
 
 Modality = Literal["text", "face", "audio"]
@@ -202,6 +203,15 @@ def _conv_costs(layers: nn.Sequential, height: int, width: int) -> int:
     return total
 
 
+def dense_cost(settings: Fe2eSettings, modality: Modality) -> FeatureCost:
+    """Multiplications with addition of one frame in the CNN of the dense network; without weights or inputs."""
+    _, height, width = settings.shape_of(modality)
+    with torch.device("meta"):
+        low = _low_level(settings.shape_of(modality)[0], settings.channels[0])
+        upper = _DenseUpper(settings).layers
+    return FeatureCost(1, _conv_costs(low, height, width), _conv_costs(upper, height // 2, width // 2))
+
+
 class _DenseUpper(nn.Module):
     """Rows 5 to 10 of the CNN: three VGG blocks, each followed by pooling."""
 
@@ -356,9 +366,9 @@ class _Branch(nn.Module):
         together = isinstance(self.upper, _SparseUpper) and self.upper.cell_order == "released"
         if self.training or together or len(frames.values) <= _FRAMES_AT_ONCE:
             return [frames]
-        owners, count = frames.utterances().split(_FRAMES_AT_ONCE), len(frames.lengths)
+        owners, count = torch.split(frames.utterances(), _FRAMES_AT_ONCE), len(frames.lengths)
         lengths = [torch.bincount(owner, minlength=count) for owner in owners]
-        return [Frames(*part) for part in zip(frames.values.split(_FRAMES_AT_ONCE), lengths, strict=True)]
+        return [Frames(*part) for part in zip(torch.split(frames.values, _FRAMES_AT_ONCE), lengths, strict=True)]
 
     def cost(self, frames: Frames, text: Tensor | None) -> FeatureCost:
         """Of these frames; a sparse network is run to see which cells it keeps."""

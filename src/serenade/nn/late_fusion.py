@@ -26,6 +26,15 @@ class LateFusion(nn.Module):
         starts = {name: torch.empty(()).uniform_(-bound, bound) for name in modalities}
         self.weights = nn.ParameterDict(starts if len(modalities) > 1 else {})
 
+    def alone(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """(B, K) of each branch: what the fused scores are where nothing but its modality is there, ``M w_m l_m``.
+
+        The sign of a weight is arbitrary: a branch's own scores mean little without it.
+        """
+        if len(scores) == 1:
+            return dict(scores)
+        return {name: len(scores) * self.weights[name] * score for name, score in scores.items()}
+
     def forward(self, scores: Mapping[str, Tensor], present: Mapping[str, Tensor] | None = None) -> Tensor:
         """(B, K) fused scores.
 

@@ -33,15 +33,17 @@ from serenade.core.errors import UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.settings import Settings
+from serenade.models.faces.detectors import open_detector
 from serenade.models.mesm import CellOrder, Fe2e, Fe2eSettings, Frames, Mesm, MesmSettings
 from serenade.nn.cross_modal import MaskGradient
 from serenade.nn.masking import valid_steps
 from serenade.nn.words import WordEncoder
-from serenade.signal.faces import normalise_faces
+from serenade.signal.faces import FaceBox, FaceDetector, normalise_faces
 from serenade.signal.hashed_words import HashedTokeniser
 from serenade.signal.mel_pieces import MelPieces
-from serenade.signal.multimodal import MultimodalSettings, read_multimodal
+from serenade.signal.multimodal import MultimodalExample, MultimodalSettings, read_multimodal
 from serenade.signal.text import Tokeniser, open_tokeniser
+from serenade.signal.video import Pixels
 from serenade.training.fusion_system import FusionNetwork, FusionSettings, FusionSystem, Judged
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import RateGroup
@@ -73,7 +75,11 @@ class MesmSystemSettings(Settings):
     network: Fe2eSettings = Fe2eSettings()
     words: WordSettings = WordSettings()
     inputs: MultimodalSettings = MultimodalSettings()
-    detector: Literal["middle"] = Field("middle", description="what finds faces; middle: the middle of the picture")
+    detector: Literal["auto", "mtcnn", "cascade", "middle"] = Field(
+        "auto",
+        description="what finds faces: mtcnn, as published; cascade, quicker and weaker; auto: the best that is "
+        "installed; middle: nothing, the middle of the picture is taken",
+    )
     fusion: FusionSettings = FusionSettings()
     training: TrainingSettings = TrainingSettings(
         epochs=40,
@@ -129,7 +135,7 @@ class MesmNetwork(FusionNetwork):
         """Scores of a batch."""
         given = self.given(inputs)
         scores = self.body.branch_scores(**given)
-        return Judged(self.body.fusion(scores, present), scores)
+        return Judged(self.body.fusion(scores, present), self.body.fusion.alone(scores))
 
     def given(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         """What the network underneath gets: text vectors and frames."""
@@ -211,6 +217,7 @@ class MesmSystem(FusionSystem):
         self.network = MesmNetwork(len(labels), settings)
         self._pieces = MelPieces(settings.inputs.pieces)
         self._tokeniser: Tokeniser | None = None
+        self._detector: FaceDetector | None = None
         shapes = settings.network
         kinds = {
             "audio": torch.zeros(0, *shapes.audio_shape),
@@ -241,8 +248,6 @@ class MesmSystem(FusionSystem):
     def cache_key(self, *, training: bool) -> str:
         """How the modalities are read; training and scoring see the same."""
         parts = [self.settings.inputs.model_dump_json(), *self.settings.network.modalities]
-        if "face" in self.settings.network.modalities:
-            parts.append(self.settings.detector)
         if "text" in self.settings.network.modalities:
             parts.append(self.tokeniser.name)
         return "|".join(parts)
@@ -270,22 +275,43 @@ class MesmSystem(FusionSystem):
             return {"audio": self._pieces(waveform)}
 
     def utterance_key(self, utterance: Utterance) -> str:
-        """Its words, and the files of its picture."""
-        return "|".join([str(utterance.text), _file_key(utterance.faces), _video_key(utterance)])
+        """Its words, the files of its picture and what finds faces there."""
+        detector = self._detector_for(utterance)
+        name = "" if detector is None else detector.name
+        return "|".join([str(utterance.text), _file_key(utterance.faces), _video_key(utterance), name])
 
     def extract_utterance(self, utterance: Utterance) -> dict[str, Tensor]:
         """``audio: (S, 1, F, L)``, ``face: (M, 3, H, W)`` uint8 and ``text: (W,)`` int64, each where it is there."""
-        settings = self.settings
-        modalities = settings.network.modalities
-        found = read_multimodal(
+        return self.inputs_of(self.read(utterance))
+
+    def read(self, utterance: Utterance) -> MultimodalExample:
+        """Sound, faces and words of an utterance as far as they are there, with what is missing and why."""
+        modalities = self.settings.network.modalities
+        return read_multimodal(
             utterance,
-            settings.inputs,
+            self.settings.inputs,
             modalities=modalities,
-            detector=_Middle(),
+            detector=self._detector_for(utterance),
             tokeniser=self.tokeniser if "text" in modalities else None,
         )
+
+    def inputs_of(self, found: MultimodalExample) -> dict[str, Tensor]:
+        """Network inputs of what was read."""
         rows = {"audio": found.pieces, "face": found.faces.pixels, "text": found.tokens}
         return {name: rows[name] for name in self.empty if name in found.present}
+
+    def _detector_for(self, utterance: Utterance) -> FaceDetector | None:
+        """What finds faces, opened once; None where nothing has to be found.
+
+        Raises:
+            MissingWeightsError: no detector is installed, or not the one that is asked for.
+        """
+        if "face" not in self.settings.network.modalities or utterance.video is None or utterance.faces is not None:
+            return None
+        if self._detector is None:
+            name = self.settings.detector
+            self._detector = _Middle() if name == "middle" else open_detector(name)
+        return self._detector
 
 
 class _Middle:
@@ -293,7 +319,7 @@ class _Middle:
 
     name = "middle"
 
-    def find(self, pixels: Any) -> list[Any]:
+    def find(self, pixels: Pixels) -> list[FaceBox]:
         return []
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "Checkpoint",
     "read_calibration",
     "read_checkpoint",
+    "read_system",
     "versions",
     "write_calibration",
     "write_checkpoint",
@@ -174,6 +175,15 @@ def _calibration_of(description: Mapping[str, Any], folder: Path) -> Calibration
         raise CheckpointError(
             "the calibration of the model is damaged", where=folder / _DESCRIPTION_FILE, found=str(error)
         ) from error
+
+
+def read_system(folder: Path) -> str:
+    """The name of the system of a model, without its weights; empty where it is not told.
+
+    Raises:
+        CheckpointError: there is no model, or its description is damaged.
+    """
+    return str(_read_description(folder).get("system", ""))
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

@@ -85,8 +85,8 @@ class Judged:
 
     Args:
         fused: (B, K).
-        branches: (B, K) of each modality, in the order of the network; of no meaning where it is missing. Empty where
-            a network has no branches of its own.
+        branches: (B, K) of each modality alone, in the order of the network; of no meaning where it is missing. Empty
+            where a network has no branches of its own.
     """
 
     fused: Tensor

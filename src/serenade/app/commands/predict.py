@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serenade.app.commands.predict_clips import Words, find_clips, looks_at_clips, predict_clips
 from serenade.app.console import Progress, say
 from serenade.core.errors import AudioError, PartialFailure, SerenadeError, UsageError
 
@@ -75,9 +76,21 @@ def predict(
         ),
     ] = None,
     shard: Annotated[int, typer.Option(metavar="FILES", min=1, help="In shards: how many files each has.")] = 64,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of a clip: its words, as text or subtitles; CLIP.srt or .txt beside it."),
+    ] = None,
+    asr: Annotated[
+        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Of clips: a function of yours that writes them down.")
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(metavar="auto|mtcnn|cascade|middle", help="Of clips: what finds faces.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")] = False,
 ) -> None:
     """Predict the emotion of files and folders.
+
+    Models of clips (fe2e, mesm) look at faces, voice and words, and tell what each of them shows alone.
 
     Files that cannot be predicted are named at the end, the others are done; the exit code is 3 then.
 
@@ -92,6 +105,15 @@ def predict(
         raise UsageError("there is nothing to predict", hint="Name files or folders: serenade predict recordings/")
     if resume and out is None:
         raise UsageError("--resume continues a file", hint="Name it with --out")
+    if looks_at_clips(model):
+        clips = list(find_clips([*(inputs or ()), *(file or ())], list_, recursive=recursive))
+        words = Words(transcript, asr)
+        predict_clips(
+            clips, model, words, detector, window=window, hop=hop, format_=format_, out=out, device=device, quiet=quiet
+        )
+        return
+    if transcript is not None or asr is not None or detector is not None:
+        raise UsageError("this model does not look at faces or words", found=model, expected="a model of fe2e or mesm")
     format_name = choose_format(format_, out)
     job = _Job([*(inputs or ()), *(file or ())], list_, recursive)
     if engine is not None or format_name == PARQUET:

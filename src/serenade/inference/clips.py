@@ -1,0 +1,295 @@
+"""Emotions of a video clip from its faces, voice and words: fused, of each branch alone, and over time."""
+
+import importlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from serenade.core.devices import choose_device
+from serenade.core.errors import AudioError, UsageError
+from serenade.core.records import UNKNOWN_SPEAKER, Utterance, Video
+from serenade.inference.shipped import find_model
+from serenade.signal.multimodal import MultimodalExample
+from serenade.signal.video import video_duration
+from serenade.systems import load_system
+from serenade.systems.mesm import MesmSystem
+from serenade.training.system import Example
+
+__all__ = ["ClipRecognizer", "ClipScores", "Spoken", "Transcriber", "find_transcriber", "read_transcript"]
+
+_TIMES = re.compile(r"(?:(\d+):)?(\d+):(\d+)[.,](\d+)\s*-->\s*(?:(\d+):)?(\d+):(\d+)[.,](\d+)")
+_TAG = re.compile(r"<[^>]*>")
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Words and when they are said.
+
+    Args:
+        text: the words.
+        start_s: where they begin; 0 where that is not known.
+        end_s: where they end; None where that is not known.
+    """
+
+    text: str
+    start_s: float = 0.0
+    end_s: float | None = None
+
+
+Transcriber = Callable[[Path], str | Sequence[Spoken]]
+"""Writes down what is said in a recording: an ASR of the user's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipScores:
+    """What a clip, or a window of it, shows.
+
+    Args:
+        file: as the user gave it.
+        start_s: where the stretch begins.
+        end_s: where it ends.
+        label: the most probable class.
+        score: its probability.
+        scores: probability of every class; they sum to 1.
+        answers: probability of yes for every emotion by itself.
+        said: the emotions whose answer is above the model's threshold.
+        branches: the answers of each modality that is there by itself: text, face, audio.
+        missing: what is not there, by modality, with the reason.
+        notes: what a reader should know, such as that no face was found.
+    """
+
+    file: str
+    start_s: float
+    end_s: float
+    label: str
+    score: float
+    scores: Mapping[str, float]
+    answers: Mapping[str, float]
+    said: tuple[str, ...]
+    branches: Mapping[str, Mapping[str, float]]
+    missing: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values only."""
+        return asdict(self)
+
+
+class ClipRecognizer:
+    """Says which emotions face, voice and words of a clip show; made by `ClipRecognizer.load`.
+
+    Args:
+        system: a trained FE2E or MESM.
+    """
+
+    def __init__(self, system: MesmSystem) -> None:
+        self._system = system
+        self._device = next(system.network.parameters()).device
+
+    @classmethod
+    def load(cls, model: str | Path, *, device: str = "auto", detector: str | None = None) -> Self:
+        """A recogniser from a model folder.
+
+        Args:
+            model: of FE2E or MESM.
+            device: "auto", "cpu", "cuda" or "cuda:N".
+            detector: what finds faces, instead of the model's own setting: auto, mtcnn, cascade or middle.
+
+        Raises:
+            CheckpointError: there is no such model, or it is damaged.
+            UsageError: it is a model of another system.
+        """
+        system = load_system(find_model(model), choose_device(device))
+        if not isinstance(system, MesmSystem):
+            raise UsageError(
+                "this model looks at sound alone", where=model, expected="a model of fe2e or mesm for clips"
+            )
+        if detector is not None:
+            values = system.settings.model_dump() | {"detector": detector}
+            system.settings = type(system.settings).model_validate(values)
+        return cls(system)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The emotions, in the order of the scores."""
+        return self._system.labels.names
+
+    def __call__(
+        self,
+        file: str | Path,
+        *,
+        words: str | Sequence[Spoken] = "",
+        window_s: float | None = None,
+        hop_s: float | None = None,
+    ) -> list[ClipScores]:
+        """The clip as a whole, then its windows in order where a length is given.
+
+        The clip is read once. A window takes the faces and pieces of sound that begin in it, and the words that are
+        said in it; words without times belong to every window. A window of which nothing is there is left out.
+
+        Args:
+            file: a video, or a recording of sound.
+            words: what is said.
+            window_s: length of a window.
+            hop_s: from the start of one window to the start of the next; None puts them side by side.
+
+        Raises:
+            AudioError: there is neither sound, nor a picture, nor a word.
+            UsageError: a window or hop that is not positive, or a hop without a window.
+        """
+        if (window_s is None and hop_s is not None) or min(window_s or 1.0, hop_s or 1.0) <= 0:
+            raise UsageError("a window has a length above 0, and a hop goes with one", found=f"{window_s}, {hop_s}")
+        path, spoken = Path(file), _spoken(words)
+        if not path.is_file():
+            raise AudioError("there is no such file", reason="missing", where=file)
+        found = self._read(path, spoken)
+        end_s = _duration(path, found)
+        if not found.present:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in found.missing.items())
+            raise AudioError("nothing of this clip can be scored", reason="empty", where=file, found=reasons)
+        parts = [(0.0, end_s, found)]
+        if window_s is not None:
+            parts += self._windows(found, spoken, end_s, window_s, window_s if hop_s is None else hop_s)
+        return [self._scores(str(file), *part) for part in parts if part[2].present]
+
+    def _read(self, path: Path, spoken: Sequence[Spoken]) -> MultimodalExample:
+        text = " ".join(one.text for one in spoken)
+        return self._system.read(
+            Utterance(path.stem, path, "", UNKNOWN_SPEAKER, None, text=text or None, video=Video(path))
+        )
+
+    def _windows(
+        self, whole: MultimodalExample, spoken: Sequence[Spoken], end_s: float, window_s: float, hop_s: float
+    ) -> list[tuple[float, float, MultimodalExample]]:
+        count = max(1, int((end_s - 1e-6) // hop_s) + 1)
+        places = [(number * hop_s, min(end_s, number * hop_s + window_s)) for number in range(count)]
+        return [(start, end, self._part(whole, spoken, start, end)) for start, end in places]
+
+    def _part(
+        self, whole: MultimodalExample, spoken: Sequence[Spoken], start_s: float, end_s: float
+    ) -> MultimodalExample:
+        """What of a clip lies in a window."""
+        begins = self._system.settings.inputs.pieces.piece_s * torch.arange(len(whole.pieces))
+        seen = _within(whole.faces.times_s, start_s, end_s)
+        faces = replace(
+            whole.faces,
+            pixels=whole.faces.pixels[seen],
+            times_s=whole.faces.times_s[seen],
+            boxes=whole.faces.boxes[seen],
+            pictures=int(seen.sum()),
+        )
+        text = " ".join(one.text for one in spoken if one.end_s is None or _overlap(one, start_s, end_s))
+        tokens = whole.tokens[:0]
+        if text and len(whole.tokens):
+            tokens, _ = self._system.tokeniser.encode(text, self._system.settings.inputs.text.max_tokens)
+        return replace(whole, pieces=whole.pieces[_within(begins, start_s, end_s)], faces=faces, tokens=tokens)
+
+    def _scores(self, file: str, start_s: float, end_s: float, found: MultimodalExample) -> ClipScores:
+        system = self._system
+        nobody = Utterance(found.id, Path(file), "", UNKNOWN_SPEAKER, None)
+        with torch.inference_mode():
+            batch = system.collate([Example(nobody, system.inputs_of(found), None)]).to(self._device)
+            outputs = system.predict(batch)
+        fused, *branches = torch.split(outputs.embeddings[0], len(self.labels))
+        answers = system.answer_probabilities(fused[None])[0].cpu()
+        probabilities = self._named(outputs.probabilities[0].cpu())
+        label = max(probabilities, key=probabilities.__getitem__)
+        above = (answers > system.network.thresholds.cpu()).tolist()
+        return ClipScores(
+            file=file,
+            start_s=start_s,
+            end_s=end_s,
+            label=label,
+            score=probabilities[label],
+            scores=probabilities,
+            answers=self._named(answers),
+            said=tuple(name for name, yes in zip(self.labels, above, strict=True) if yes),
+            branches={
+                name: self._named(system.answer_probabilities(scores[None])[0].cpu())
+                for name, scores in zip(system.network.modalities, branches, strict=True)
+                if name in found.present
+            },
+            missing={str(name): reason for name, reason in found.missing.items()},
+            notes=found.notes,
+        )
+
+    def _named(self, values: Tensor) -> dict[str, float]:
+        return dict(zip(self.labels, values.tolist(), strict=True))
+
+
+def _within(times_s: Tensor, start_s: float, end_s: float) -> Tensor:
+    return (times_s >= start_s - 1e-6) & (times_s < end_s - 1e-6)
+
+
+def _overlap(spoken: Spoken, start_s: float, end_s: float) -> bool:
+    return spoken.end_s is not None and spoken.start_s < end_s and spoken.end_s > start_s
+
+
+def _spoken(words: str | Sequence[Spoken]) -> list[Spoken]:
+    return [Spoken(words)] if isinstance(words, str) else list(words)
+
+
+def _duration(path: Path, found: MultimodalExample) -> float:
+    """Of the sound, or of the picture where there is none."""
+    if found.duration_s is not None:
+        return found.duration_s
+    if len(found.faces.times_s):
+        told = video_duration(path)
+        return told if told is not None else float(found.faces.times_s[-1])
+    return 0.0
+
+
+def read_transcript(path: Path) -> list[Spoken]:
+    """The words of a text file; with their times from subtitles (SRT, WebVTT).
+
+    Raises:
+        UsageError: the file cannot be read as text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            "the transcript cannot be read", where=path, found=str(error), expected="UTF-8 text, SRT or WebVTT"
+        ) from error
+    if "-->" not in text:
+        plain = " ".join(text.split())
+        return [Spoken(plain)] if plain else []
+    return list(_captions(text))
+
+
+def _captions(text: str) -> Iterator[Spoken]:
+    """What stands below a line of times up to an empty line."""
+    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
+        found = _TIMES.search(block)
+        if found is None:
+            continue
+        start, end = (_seconds(*found.groups()[4 * place : 4 * place + 4]) for place in range(2))
+        words = " ".join(_TAG.sub("", block[found.end() :].partition("\n")[2]).split())
+        if words and end > start:
+            yield Spoken(words, start, end)
+
+
+def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:
+    return 3600 * int(hours or 0) + 60 * int(minutes) + int(seconds) + float(f"0.{fraction}")
+
+
+def find_transcriber(name: str) -> Transcriber:
+    """The function of the user's that ``module:function`` names.
+
+    Raises:
+        UsageError: there is none.
+    """
+    module, colon, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute) if colon else None
+    except (ImportError, AttributeError) as error:
+        raise UsageError("there is no such function to transcribe with", found=name, expected=str(error)) from error
+    if not callable(found):
+        raise UsageError("this is no function to transcribe with", found=name, expected="module:function")
+    transcriber: Transcriber = found
+    return transcriber
