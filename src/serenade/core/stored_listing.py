@@ -18,7 +18,7 @@ from typing import Any, Literal, Self, cast
 
 from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
 
-__all__ = ["StoredListing", "Unread"]
+__all__ = ["StoredListing"]
 
 # fmt: off
 _TEXTS = (
@@ -36,7 +36,6 @@ _BLANK = {
 } | {field.name: field.default_factory() for field in fields(Utterance) if field.default_factory is not MISSING}
 _DEFAULTS = tuple(_BLANK[field.name] for field in _OTHERS)  # what is usual is not written
 _BATCH = 500  # entries written at once
-_AUDIO = _COLUMNS.index("audio")
 _EXTRA = [field.name for field in _OTHERS].index("extra")
 
 _texts = attrgetter(*_TEXTS)
@@ -49,30 +48,6 @@ _in_order = itemgetter(*(_names.index(field.name) for field in fields(Utterance)
 _selected = ", ".join(f'"{name}"' for name in _COLUMNS)
 _places = ", ".join("?" * len(_COLUMNS))
 _bytes_places = ", ".join("?" if name in (*_NUMBERS, "rest") else "CAST(? AS TEXT)" for name in _COLUMNS)
-
-
-class Unread:
-    """An utterance of a stored listing before it is made.
-
-    Args:
-        cells: of the table.
-    """
-
-    __slots__ = ("_cells", "audio")
-
-    def __init__(self, cells: Sequence[Any]) -> None:
-        self._cells = cells
-        self.audio: str = cells[_AUDIO]
-
-    @property
-    def extra(self) -> Mapping[str, str]:
-        """Its further facts."""
-        rest = self._cells[-1]
-        return cast("Mapping[str, str]", (_DEFAULTS if rest is None else pickle.loads(rest))[_EXTRA])
-
-    def utterance(self) -> Utterance:
-        """The utterance itself."""
-        return _utterance(self._cells)
 
 
 class StoredListing:
@@ -176,12 +151,21 @@ class StoredListing:
 
     def utterances(self, order: Literal["id", "row", "audio"] = "id") -> Iterator[Utterance]:
         """The utterances in an order; the listing may not be changed meanwhile."""
-        for unread in self.unread(order):
-            yield unread.utterance()
+        for cells in self.query(f"SELECT {_selected} FROM utterances ORDER BY {order}, row"):
+            yield _utterance(cells)
 
-    def unread(self, order: Literal["id", "row", "audio"]) -> Iterator["Unread"]:
-        """The same where few of them are needed in full, which is what takes time."""
-        return map(Unread, self.query(f"SELECT {_selected} FROM utterances ORDER BY {order}, row"))
+    def recordings(self) -> Iterator[tuple[str, int, bytes | None]]:
+        """Of every utterance, sorted by recording: the recording, its row, and what `extra_of` reads."""
+        return self._database.execute("SELECT audio, row, rest FROM utterances ORDER BY audio, row")
+
+    def utterance(self, row: int) -> Utterance:
+        """The utterance of a row."""
+        return _utterance(next(self.query(f"SELECT {_selected} FROM utterances WHERE row = ?", row)))
+
+    @staticmethod
+    def extra_of(rest: bytes | None) -> Mapping[str, str]:
+        """The further facts of an utterance that is not made."""
+        return cast("Mapping[str, str]", (_DEFAULTS if rest is None else pickle.loads(rest))[_EXTRA])
 
     def records(self, columns: str, rest: str) -> Iterator[tuple[tuple[Any, ...], Utterance]]:
         """Utterances with further columns of an SQL query.

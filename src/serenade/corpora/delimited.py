@@ -69,18 +69,30 @@ class TableFile:
         wanted = (needed,) if isinstance(needed, str) else needed
         self._columns = _columns(path, names, meanings, wanted, header)
 
-    def rows(self, *, only: Sequence[str] | None = None) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row]:
         """The rows below the header.
-
-        Args:
-            only: the known columns asked for; None for all columns.
 
         Raises:
             CorpusError: a line has another number of cells than the header, or ends within quotes.
         """
         lines = self._lines()
         next(lines)
-        return _rows(self._path, lines, self._columns, only)
+        return _rows(self._path, lines, self._columns)
+
+    def cells(self, *names: str) -> Iterator[tuple[int, list[str]]]:
+        """Number of every line and its cells of some known columns (our names), empty where there is no such column.
+
+        Raises:
+            CorpusError: as `rows`.
+        """
+        places = [self._columns.index((name, True)) if (name, True) in self._columns else -1 for name in names]
+        lines = self._lines()
+        next(lines)
+        for line, cells in lines:
+            if len(cells) != len(self._columns):
+                raise _other_width(self._path, line, cells, self._columns)
+            cells.append("")  # at -1
+            yield line, [cells[place] for place in places]
 
 
 def read_rows(
@@ -303,15 +315,10 @@ def _columns(
     return columns
 
 
-def _rows(
-    path: Path,
-    lines: Iterable[tuple[int, list[str]]],
-    columns: Sequence[tuple[str, bool]],
-    only: Sequence[str] | None = None,
-) -> Iterator[Row]:
+def _rows(path: Path, lines: Iterable[tuple[int, list[str]]], columns: Sequence[tuple[str, bool]]) -> Iterator[Row]:
     """The rows below the header."""
-    known = [(name, place) for place, (name, ours) in enumerate(columns) if ours and (only is None or name in only)]
-    others = [(name, place) for place, (name, ours) in enumerate(columns) if not ours and only is None]
+    known = [(name, place) for place, (name, ours) in enumerate(columns) if ours]
+    others = [(name, place) for place, (name, ours) in enumerate(columns) if not ours]
     for line, cells in lines:
         if len(cells) != len(columns):
             raise _other_width(path, line, cells, columns)

@@ -142,7 +142,7 @@ def store_rows(root: Path, into: StoredListing, *, recordings_needed: bool) -> N
         into.add(chain(listing.left_out, listing.utterances))
         return
     table = TableFile(root, _MEANINGS, needed=_NEEDED)
-    survey = _Survey(root, table.rows(only=("file", "video", "text", "emotion")), recordings_needed=recordings_needed)
+    survey = _Survey(root, table, recordings_needed=recordings_needed)
     into.add(_stored(root, table, survey))
     into.leave_out(0, _twins(table, into))
     into.drop_twins("id", "row")
@@ -165,10 +165,11 @@ def _stored(root: Path, table: TableFile, survey: "_Survey") -> Iterator[dict[st
             yield _complaint(row, "missing", _NO_FILE)
             continue
         meaning = survey.meanings[row.cells.get("emotion", "")]
-        if _file(row) is None:
+        name = _file(row)
+        if name is None:
             yield _facts(root, row, NO_RECORDING, f"line{row.line}", meaning, several=False)
             continue
-        path = survey.place(row)
+        path = survey.place(name)
         full = survey.full(path)
         stem = _stem(full, survey.inside, survey.common)
         yield _facts(root, row, path, stem, meaning, several=survey.several(full))
@@ -179,28 +180,28 @@ class _Survey:
 
     Args:
         root: the table.
-        rows: all of it.
+        table: its rows.
         recordings_needed: whether one recording at least must be there.
 
     Raises:
         CorpusError: no row names a recording, or none is there.
     """
 
-    def __init__(self, root: Path, rows: Iterable[Row], *, recordings_needed: bool) -> None:
+    def __init__(self, root: Path, table: TableFile, *, recordings_needed: bool) -> None:
         self._base = "" if root.parent == Path() else str(root.parent)
         self._folders: dict[str, str] = {}
         self.inside = os.path.join(os.path.abspath(root.parent), "")  # noqa: PTH100, PTH118 - links stay as written
         words, hashes, outside = Counter[str](), array("q"), None
         first: Row | None = None
         found = not recordings_needed
-        for row in rows:
-            if not _is_utterance(row):
+        for line, (file, video, text, emotion) in table.cells("file", "video", "text", "emotion"):
+            name = file if file else video
+            if name or text:
+                words[emotion] += 1
+            if not name:
                 continue
-            words[row.cells.get("emotion", "")] += 1
-            if _file(row) is None:
-                continue
-            first = row if first is None else first
-            path = self.place(row)
+            first = Row(line, {"file": name}, {}) if first is None else first
+            path = self.place(name)
             full = self.full(path)
             found = found or is_there(path)
             hashes.append(hash(full))
@@ -212,9 +213,9 @@ class _Survey:
         self.meanings = read_labels(words.elements())
         self._repeated = _repeated(hashes)
 
-    def place(self, row: Row) -> str:
-        """Where the recording of a row lies, as `Path` writes it: to make one of each takes time."""
-        path = _path(self._base, str(_file(row)))
+    def place(self, name: str) -> str:
+        """Where a recording lies that a row names, as `Path` writes it: to make one of each takes time."""
+        path = _path(self._base, name)
         plain = _POSIX and not ("//" in path or "/./" in path or path.startswith("./") or path.endswith(("/", "/.")))
         return path if plain else str(Path(path))
 
@@ -286,7 +287,9 @@ def _twice(first: Utterance, second: Utterance) -> str:
 
 def _path(folder: str, cell: str) -> str:
     """Where the recording lies, seen from the table's folder; tables written on Windows may have backslashes."""
-    direct = os.path.join(folder, cell)  # noqa: PTH118 - a path of 100,000 rows is not made into an object twice
+    if _POSIX and folder and "\\" not in cell and not cell.startswith("/"):
+        return f"{folder}/{cell}"
+    direct = os.path.join(folder, cell)  # noqa: PTH118
     if _POSIX and "\\" in cell and not is_there(direct):
         return os.path.join(folder, cell.replace("\\", "/"))  # noqa: PTH118
     return direct

@@ -112,15 +112,15 @@ def _judge_stored(
     folders: _Folders = {}
     facts: dict[str, Facts | AudioError] = {}
     with _Examiner(examine, total, progress, workers) as examiner:
-        for unread in listing.unread("audio"):
-            if unread.audio not in facts:
+        for audio, row, rest in listing.recordings():
+            if audio not in facts:
                 facts = examiner(list(islice(paths, _CHUNK)))
-            found = facts[unread.audio]
-            if found is _ABSENT:
-                where = name_below(unread.audio, unread.extra, base)
-                yield _STEP, LeftOut(where, _ABSENT.reason, _detail(_ABSENT, unread.audio, folders))
+            found = facts[audio]
+            if found is _ABSENT:  # of 100,000 rows all may be: nothing is made of them
+                where = name_below(audio, listing.extra_of(rest), base)
+                yield _STEP, LeftOut(where, _ABSENT.reason, _detail(_ABSENT, audio, folders))
                 continue
-            judged = _judge(unread.utterance(), found, base, folders)
+            judged = _judge(listing.utterance(row), found, base, folders)
             yield judged if isinstance(judged, Utterance) else (_STEP, judged)
 
 
