@@ -56,7 +56,17 @@ def test_front_ends_are_upstreams(name: str) -> None:
 
 
 def test_every_built_in_upstream_is_tested() -> None:
-    assert {*BUILT_IN, *ONE_FRAME} == set(UPSTREAMS)
+    assert {*BUILT_IN, *ONE_FRAME, "filter-bank-superb"} == set(UPSTREAMS)
+
+
+def test_superbs_filter_bank_is_an_upstream() -> None:
+    upstream = named_upstream("filter-bank-superb")
+    assert (upstream.dim, upstream.frame_rate, upstream.least_samples) == (240, 100.0, 400)
+    assert assert_exact_under_padding(upstream, (9000, 400, 16000, 559)) == [54, 1, 98, 1]
+    assert upstream.num_frames(torch.tensor([399])).tolist() == [0]
+    frames = upstream(*pad_waveforms([noise(16000)])).last[0]
+    torch.testing.assert_close(frames.mean(dim=0), torch.zeros(240), atol=1e-5, rtol=0)
+    torch.testing.assert_close(frames.std(dim=0), torch.ones(240), atol=1e-4, rtol=0)
 
 
 def test_filter_bank_is_log_mel_without_its_mean() -> None:

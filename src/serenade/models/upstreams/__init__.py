@@ -14,6 +14,7 @@ UPSTREAMS: NameTable[Callable[[], Upstream]] = NameTable(
     "upstream",
     [
         ("filter-bank", "serenade.models.upstreams.acoustic:filter_bank"),
+        ("filter-bank-superb", "serenade.models.upstreams.acoustic:superb"),
         ("log-mel", "serenade.models.upstreams.acoustic:log_mel"),
         ("mfcc", "serenade.models.upstreams.acoustic:mfcc"),
         ("functionals", "serenade.models.upstreams.acoustic:statistics"),

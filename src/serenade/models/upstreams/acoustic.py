@@ -4,14 +4,13 @@ They stand behind the same interface as networks that were trained beforehand, s
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from serenade.models.upstreams.upstream import Frames, Upstream
-from serenade.signal import SIGNAL_VERSION
+from serenade.signal import SIGNAL_VERSION, kaldi
 from serenade.signal.audio import SAMPLE_RATE
 from serenade.signal.features import FrontEndSettings, LogMelSettings, MfccSettings, build_front_end
 from serenade.signal.functionals import (
@@ -22,9 +21,10 @@ from serenade.signal.functionals import (
     opensmile_width,
     recording_statistics,
 )
+from serenade.signal.kaldi import superb_filter_bank
 
 __all__ = [
-    "FunctionalsUpstream",
+    "ComputedUpstream",
     "SpectralUpstream",
     "filter_bank",
     "log_mel",
@@ -32,6 +32,7 @@ __all__ = [
     "opensmile_compare",
     "opensmile_egemaps",
     "statistics",
+    "superb",
 ]
 
 
@@ -80,37 +81,52 @@ class SpectralUpstream(Upstream):
         return frames - frames.mean(dim=0) if self.subtract_mean else frames
 
 
-class FunctionalsUpstream(Upstream):
-    """Functionals of a whole recording as its only frame, one layer.
+class ComputedUpstream(Upstream):
+    """Frames, or one frame, that a function computes of each recording by itself, one layer.
 
     Args:
         kind: its name.
-        compute: (T,) at 16 kHz to (D,).
+        compute: (T,) at 16 kHz to (L, D).
         dim: D.
-        version: of what computes them.
+        version: of what is computed.
+        hop_length: samples from frame to frame where frames lie within the recording; None for one frame of all of it.
+        least_samples: of a frame; the shortest recording where there is but one.
     """
 
-    def __init__(self, kind: str, compute: Callable[[Tensor], Tensor], dim: int, version: str) -> None:
+    def __init__(
+        self,
+        kind: str,
+        compute: Callable[[Tensor], Tensor],
+        dim: int,
+        version: str,
+        *,
+        hop_length: int | None = None,
+        least_samples: int = 1,
+    ) -> None:
         super().__init__()
         self.kind, self.compute, self.dim, self.version = kind, compute, dim, version
-        self.num_layers, self.sample_rate, self.hop_length, self.least_samples = 1, SAMPLE_RATE, None, 1
+        self.num_layers, self.sample_rate = 1, SAMPLE_RATE
+        self.hop_length, self.least_samples = hop_length, least_samples
 
     def _traits(self) -> Mapping[str, object]:
         return {"version": self.version}
 
     def num_frames(self, lengths: Tensor) -> Tensor:
-        """1; 0 for no sample."""
-        return (lengths > 0).long()
+        """``floor((n - least_samples) / hop_length) + 1``, or 1; 0 for what is too short."""
+        if self.hop_length is None:
+            return (lengths >= self.least_samples).long()
+        spare = lengths - self.least_samples
+        return (spare.div(self.hop_length, rounding_mode="floor") + 1).clamp_min(0)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Frames:
-        """(B, 1, D): one frame each.
+        """Frames of a batch.
 
         Args:
             waveforms: (B, T), each from `prepare`; what stands beyond its length does not count.
-            lengths: (B,) int64 samples, at least 1.
+            lengths: (B,) int64 samples, at least `least_samples`.
         """
-        rows = [self.compute(row[:n]) for row, n in zip(waveforms, lengths.tolist(), strict=True)]
-        return Frames((torch.stack(rows)[:, None],), self.num_frames(lengths))
+        rows = [self.compute(row[:n].cpu()) for row, n in zip(waveforms, lengths.tolist(), strict=True)]
+        return Frames((pad_sequence(rows, batch_first=True).to(waveforms.device),), self.num_frames(lengths))
 
 
 def filter_bank() -> Upstream:
@@ -119,6 +135,18 @@ def filter_bank() -> Upstream:
         num_bands=80, window="hamming", window_length=400, hop_length=160, fft_length=512, log="natural"
     )
     return SpectralUpstream("filter-bank", settings, subtract_mean=True)
+
+
+def superb() -> Upstream:
+    """SUPERB's filter bank: 80 log bands as Kaldi defines them, first and second differences, all normalised."""
+    return ComputedUpstream(
+        "filter-bank-superb",
+        superb_filter_bank,
+        240,
+        str(SIGNAL_VERSION),
+        hop_length=kaldi.HOP,
+        least_samples=kaldi.WINDOW,
+    )
 
 
 def log_mel() -> Upstream:
@@ -135,9 +163,12 @@ def statistics() -> Upstream:
     """Ten statistics over time of each log-mel band: what the baseline classifies."""
     settings = LogMelSettings()
     front_end = build_front_end(settings)
-    compute = partial(recording_statistics, front_end)
+
+    def compute(waveform: Tensor) -> Tensor:
+        return recording_statistics(front_end, waveform)[None]
+
     version = f"{SIGNAL_VERSION} {settings.model_dump_json()}"
-    return FunctionalsUpstream("functionals", compute, STATISTICS * front_end.num_features, version)
+    return ComputedUpstream("functionals", compute, STATISTICS * front_end.num_features, version)
 
 
 def opensmile_egemaps() -> Upstream:
@@ -159,5 +190,7 @@ def opensmile_compare() -> Upstream:
 
 
 def _opensmile(kind: str, feature_set: FeatureSet) -> Upstream:
-    compute = partial(opensmile_functionals, feature_set=feature_set)
-    return FunctionalsUpstream(kind, compute, opensmile_width(feature_set), opensmile_version())
+    def compute(waveform: Tensor) -> Tensor:
+        return opensmile_functionals(waveform, feature_set)[None]
+
+    return ComputedUpstream(kind, compute, opensmile_width(feature_set), opensmile_version())

@@ -1,0 +1,98 @@
+"""What the extraction of an upstream of base size costs: every engine, 1 and 2 threads, clips of 5 s.
+
+    python benchmarks/upstream_engines.py [--folder CHECKPOINT] [--threads 1 2] [--runs 8]
+
+The network has the sizes of wav2vec 2.0 base (94 M parameters) and drawn weights, which cost as much as trained ones;
+a folder takes a real one. Each engine runs in a process of its own, several times; the quickest run counts, as the
+machine may be shared. `wall` is seconds of sound per second, `CPU` per second of processor time of all threads: on a
+busy machine only that says what one free processor would do. Frames are compared with those of torch in float32 (norm
+of the difference by the norm, last layer), and memory is the most that the process held, weights included.
+"""
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from serenade.models.upstreams.engines import ENGINES, deviation, with_engine
+from serenade.models.upstreams.upstream import Upstream
+from serenade.systems.upstreams import named_upstream
+
+CLIP_S = 5.0
+
+
+def make_base(folder: Path) -> None:
+    """A checkpoint of base size with drawn weights."""
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    torch.manual_seed(0)
+    Wav2Vec2Model(Wav2Vec2Config()).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
+
+
+def measure(upstream: Upstream, engine: str, runs: int) -> dict[str, float]:
+    """Speeds of one engine with the threads that torch has."""
+    other = with_engine(upstream, next(name for name in ENGINES if name == engine))
+    noise = torch.randn(round(CLIP_S * upstream.sample_rate), generator=torch.Generator().manual_seed(0))
+    clip = upstream.prepare(noise, upstream.sample_rate)[None]
+    lengths = torch.tensor([clip.shape[1]])
+    wall, cpu = [], []
+    with torch.inference_mode():
+        other(clip, lengths)
+        for _ in range(runs):
+            began, spent = time.perf_counter(), time.process_time()
+            other(clip, lengths)
+            wall.append(time.perf_counter() - began)
+            cpu.append(time.process_time() - spent)
+    return {
+        "wall": CLIP_S / min(wall),
+        "cpu": CLIP_S / min(cpu),
+        "deviation": deviation(upstream, other, CLIP_S),
+        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def one(folder: str, engine: str, threads: int, runs: int) -> None:
+    """What a child process does."""
+    torch.set_num_threads(threads)
+    print(json.dumps(measure(named_upstream(folder), engine, runs)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--runs", type=int, default=8)
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES))
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.one:
+        one(chosen.one[0], chosen.one[1], int(chosen.one[2]), chosen.runs)
+        return
+    with tempfile.TemporaryDirectory() as made:
+        folder = chosen.folder if chosen.folder is not None else Path(made)
+        if chosen.folder is None:
+            make_base(folder)
+        print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, clips of {CLIP_S:g} s")
+        print(f"{'engine':<16}{'threads':>8}{'wall':>8}{'CPU':>8}{'frames differ by':>18}{'memory':>12}")
+        for threads in chosen.threads:
+            for engine in chosen.engines:
+                words = [sys.executable, __file__, "--runs", str(chosen.runs), "--one", str(folder), engine]
+                done = subprocess.run([*words, str(threads)], check=True, capture_output=True, text=True)
+                got = json.loads(done.stdout.splitlines()[-1])
+                print(
+                    f"{engine:<16}{threads:>8}{got['wall']:>8.1f}{got['cpu']:>8.1f}"
+                    f"{100 * got['deviation']:>16.3f} %{got['mib']:>8.0f} MiB",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()
