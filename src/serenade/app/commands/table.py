@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import typer
 
 from serenade.app.commands.split import SPLIT_FORMS
+from serenade.app.commands.table_mesm import mesm
 from serenade.app.commands.table_ssl import ssl
 from serenade.app.console import say
 from serenade.app.experiment import Shown, experiment_settings, tell
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "attention_pooling", "glam", "mtl_aug"]
 
-app = typer.Typer(help="Make the result table of a paper: glam, attention-pooling, mtl-aug, ssl.", no_args_is_help=True)
+app = typer.Typer(help="Make the result table of a paper: glam, attention-pooling, mtl-aug, ssl, mesm.", no_args_is_help=True)
 app.command("ssl")(ssl)
+app.command("mesm")(mesm)
 
 _OUT = typer.Option(..., help="Folder of the table; every cell is a run in it.", show_default=False)
 _CORPUS = typer.Option(None, help="NAME=PATH, such as iemocap=/data/iemocap; repeat for several.")

@@ -1,0 +1,89 @@
+"""What face, voice and words are worth alone and together, on real recordings, by networks over hand-crafted features.
+
+    python benchmarks/multimodal.py OUT --ravdess ROOT --units au_mean.csv --splits emobox/data/ravdess
+    python benchmarks/multimodal.py OUT --emotiontts ROOT
+
+RAVDESS: sound (mean and deviation of MFCC per 0.40 s) and OpenFace's action units (means over the clip) under EmoBox's
+folds. The Korean corpus, part emotional-to-emotional: sound and transcripts, folds by speaker; its sentences tell the
+class and are the same for all speakers, so what the words reach there is memory of sentences.
+
+Every row is a run below OUT; finished ones are kept. Shown: WA and UA of the most probable class, then accuracy, WAcc
+and F1 of the answer yes or no to each emotion, and those of "no" to everything. One thread, one process.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from serenade.evaluation.splits import parse_split
+from serenade.experiments.answers import figures_of_run
+from serenade.experiments.series import Member, Planner, run_series, summaries_of
+from serenade.experiments.settings import CorpusSettings, ExperimentSettings
+
+FACE_AND_VOICE = (("face",), ("audio",), ("audio", "face"))
+VOICE_AND_WORDS = (("audio",), ("text",), ("text", "audio"))
+
+
+def members(prefix: str, presets: list[str], subsets: tuple[tuple[str, ...], ...], **changes: Any) -> list[Member]:
+    """A row for each network and subset of the modalities."""
+    return [
+        Member(f"{prefix}-{preset}-{'-'.join(subset)}", preset, changes={"modalities": list(subset), **changes})
+        for preset in presets
+        for subset in subsets
+    ]
+
+
+def show(out: Path, names: list[str]) -> None:
+    print(f"{'run':<36}{'WA':>7}{'UA':>7}{'acc.':>8}{'WAcc':>7}{'F1':>7}")
+    summaries = summaries_of(out, names)
+    for name in names:
+        summary = summaries[name]
+        if summary is None:
+            continue
+        wa, ua = (100 * summary["metrics"][metric]["pooled"]["mean"] for metric in ("wa", "ua"))
+        print(f"{name:<36}{wa:>7.1f}{ua:>7.1f}{answers(figures_of_run(out / name)['figures'])}")
+    print(f"{'no to everything':<50}{answers(figures_of_run(out / names[0])['always_no'])}")
+
+
+def answers(figures: dict[str, Any]) -> str:
+    values = [100 * figures[name]["mean"] for name in ("accuracy", "weighted_accuracy", "f1")]
+    return f"{values[0]:>8.1f}{values[1]:>7.1f}{values[2]:>7.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--ravdess", type=Path)
+    parser.add_argument("--units", type=Path)
+    parser.add_argument("--splits", type=Path)
+    parser.add_argument("--emotiontts", type=Path)
+    parser.add_argument("--presets", default="lf-lstm,lf-trans")
+    parser.add_argument("--epochs", type=int, default=30)
+    given = parser.parse_args()
+    presets, training = given.presets.split(","), {"training": {"epochs": given.epochs}}
+    if given.ravdess is not None:
+        base = settings("ravdess", given.ravdess, f"emobox:{given.splits.absolute()}", training)
+        units = str(given.units.absolute())
+        do(given.out, base, members("ravdess", presets, FACE_AND_VOICE, face_units=units))
+    if given.emotiontts is not None:
+        base = settings("emotiontts-ko", given.emotiontts, "kfold:5", training, part="emotional-to-emotional")
+        do(given.out, base, members("emotiontts", presets, VOICE_AND_WORDS))
+
+
+def settings(corpus: str, root: Path, split: str, system: dict[str, Any], **where: str) -> ExperimentSettings:
+    return ExperimentSettings(
+        corpora=(CorpusSettings(name=corpus, root=root.absolute()),),
+        split=parse_split(split),
+        where=where,
+        system=system,
+        device="cpu",
+    )
+
+
+def do(out: Path, base: ExperimentSettings, wanted: list[Member]) -> None:
+    run_series(Planner(base).plan(wanted), out, workers=1)
+    show(out, [member.name for member in wanted])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Runs of systems that answer yes or no for every emotion: their answers read back, their figures, what they cost."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from serenade.core.errors import UsageError
+from serenade.core.labels import LabelSet
+from serenade.evaluation.multi_label import (
+    accuracy,
+    area_under_curve,
+    decide,
+    exact_match,
+    f1,
+    mean_of_defined,
+    weighted_accuracy,
+)
+from serenade.experiments.data import make_examples
+from serenade.experiments.results import Results, read_results
+from serenade.models.mesm import Modality, dense_cost
+from serenade.systems import load_system
+from serenade.systems.mesm import MesmSystem
+from serenade.training.answers import answers_of
+from serenade.training.cache import FeatureCache
+
+__all__ = ["METRICS", "Answers", "Cost", "answers_of_seed", "cost_of_run", "figures_of_run"]
+
+METRICS = ("accuracy", "weighted_accuracy", "f1", "auc")
+_COSTED = 8  # test utterances that FLOPs and time are counted on
+_PASSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers to test utterances, folds one after the other.
+
+    Args:
+        ids: (N,) utterance ids.
+        truth: (N, K) bool.
+        probabilities: (N, K) of yes.
+        decided: (N, K) bool, by the thresholds of each fold's model.
+    """
+
+    ids: tuple[str, ...]
+    truth: NDArray[np.bool_]
+    probabilities: NDArray[np.float64]
+    decided: NDArray[np.bool_]
+
+    def figures(self) -> dict[str, Any]:
+        """Every metric by emotion and as their mean, None where it is not defined."""
+        by_name = {
+            "accuracy": accuracy(self.truth, self.decided),
+            "weighted_accuracy": weighted_accuracy(self.truth, self.decided),
+            "f1": f1(self.truth, self.decided),
+            "auc": area_under_curve(self.truth, self.probabilities),
+        }
+        figures = {
+            name: {"classes": [_plain(value) for value in values], "mean": _plain(mean_of_defined(values))}
+            for name, values in by_name.items()
+        }
+        return {**figures, "exact_match": exact_match(self.truth, self.decided), "tested": len(self.ids)}
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def answers_of_seed(results: Results, seed: int) -> Answers:
+    """The answers of all folds of a seed that are done.
+
+    Raises:
+        UsageError: the run is of a system that does not answer so.
+    """
+    labels = LabelSet(results.labels)
+    ids, truth, probabilities, decided = list[str](), list[Any](), list[Any](), list[Any]()
+    for (fold, of_seed), record in results.records.items():
+        if of_seed != seed:
+            continue
+        fusion = record.settings.get("fusion")
+        if fusion is None:
+            raise UsageError("this run is of a system without thresholds", where=results.run, found=record.system)
+        folder = results.folders[(fold, seed)]
+        scores = torch.from_numpy(np.load(folder / str(record.embeddings))[:, : len(labels)]).double()
+        values = (scores.sigmoid() if fusion["loss"] == "bce" else scores.softmax(dim=1)).numpy()
+        names = [score.id for score in record.scores]
+        ids += names
+        truth += [answers_of(results.utterances[name], labels, fusion["answers"]).numpy() > 0 for name in names]
+        probabilities.append(values)
+        decided.append(decide(values, _thresholds(folder / "model")))
+    return Answers(tuple(ids), np.array(truth), np.concatenate(probabilities), np.concatenate(decided))
+
+
+def _thresholds(model: Path) -> NDArray[np.float64]:
+    with safe_open(model / "weights.safetensors", "pt") as weights:
+        stored: NDArray[np.float64] = weights.get_tensor("thresholds").double().numpy()
+    return stored
+
+
+def figures_of_run(run: Path) -> dict[str, Any]:
+    """Figures of a run, means over its seeds, with what must be said beside them.
+
+    Raises:
+        UsageError: nothing is finished, or the run is of another kind of system.
+    """
+    results = read_results(run)
+    by_seed = [answers_of_seed(results, seed).figures() for seed in results.done_seeds]
+    first = next(iter(results.records.values()))
+    answers = answers_of_seed(results, results.done_seeds[0])
+    return {
+        "labels": list(results.labels),
+        "seeds": len(by_seed),
+        "tested": by_seed[0]["tested"],
+        "figures": _mean(by_seed),
+        "always_no": Answers(
+            answers.ids, answers.truth, np.zeros_like(answers.probabilities), np.zeros_like(answers.decided)
+        ).figures(),
+        "split": results.split.name,
+        "leaky": results.split.leaky,
+        "complete": not results.missing,
+        "synthetic": any(name.startswith("synthetic") for name in results.corpora),
+        "version": first.versions["serenade"],
+        "train_s": sum(record.timing.get("cpu_s", 0.0) for record in results.records.values()),
+    }
+
+
+def _mean(values: Sequence[Any]) -> Any:
+    """Means of equal trees of numbers; None where one of them is."""
+    first = values[0]
+    if isinstance(first, Mapping):
+        return {key: _mean([value[key] for value in values]) for key in first}
+    if isinstance(first, list):
+        return [_mean(list(each)) for each in zip(*values, strict=True)]
+    return None if any(value is None for value in values) else float(np.mean(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What scoring takes, over some test utterances.
+
+    Args:
+        flops: operations of the CNN parts and the attention.
+        dense_flops: what the dense network would take.
+        seconds: processor time of scoring, the least of several passes.
+        utterances: how many.
+    """
+
+    flops: int
+    dense_flops: int
+    seconds: float
+    utterances: int
+
+
+def cost_of_run(run: Path) -> Cost | None:
+    """The cost of the first finished model of a run of FE2E or MESM; None of another system."""
+    results = read_results(run)
+    (fold, seed), record = next(iter(results.records.items()))
+    system = load_system(results.folders[(fold, seed)] / "model")
+    if not isinstance(system, MesmSystem) or not set(system.network.modalities) - {"text"}:
+        return None
+    chosen = [results.utterances[score.id] for score in record.scores[:_COSTED]]
+    batch = system.collate(make_examples(chosen, system, FeatureCache(), training=False))
+    with torch.inference_mode():
+        costs = system.network.body.feature_costs(**system.network.given(batch.inputs))
+        spent = []
+        for _ in range(_PASSES):
+            began = time.process_time()
+            system.predict(batch)
+            spent.append(time.process_time() - began)
+    sizes = system.settings.network
+    frames: tuple[Modality, ...] = ("face", "audio")
+    dense = sum(dense_cost(sizes, name).flops * costs[name].frames for name in frames if name in costs)
+    return Cost(sum(cost.flops for cost in costs.values()), dense, min(spent), len(chosen))

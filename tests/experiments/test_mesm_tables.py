@@ -1,0 +1,137 @@
+"""MESM's tables: rows, figures against scikit-learn, costs, and what stands beside them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
+
+from serenade.app.main import main
+from serenade.core.errors import UnknownNameError, UsageError
+from serenade.core.labels import LabelSet
+from serenade.corpora.synthetic_av import generate_clips
+from serenade.experiments.answers import Answers, answers_of_seed
+from serenade.experiments.mesm_tables import members_of, mesm_rows, read_mesm_table
+from serenade.experiments.results import read_results
+from serenade.models.mesm import Fe2e, Frames, dense_cost
+from serenade.reports.mesm_table import mesm_table, write_mesm_table
+from serenade.systems import system_settings
+
+TINY = {
+    "network.channels": [2, 3, 4, 5],
+    "network.projection_dim": 6,
+    "network.branch_dim": 4,
+    "network.text_dim": 6,
+    "network.feed_forward": 8,
+    "training.epochs": 1,
+}
+QUICK = [part for name, value in TINY.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("av")
+    root = tmp_path_factory.mktemp("clips") / "av"
+    generate_clips(root, speakers=3, clips_per_class=2, classes=("angry", "sad"))
+    return root
+
+
+def test_figures_are_those_of_scikit_learn() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.uniform(size=(40, 3)) < 0.3
+    probabilities = generator.uniform(size=(40, 3))
+    decided = probabilities > 0.6
+    figures = Answers(tuple(map(str, range(40))), truth, probabilities, decided).figures()
+    for name, theirs in (
+        ("accuracy", accuracy_score),
+        ("weighted_accuracy", balanced_accuracy_score),
+        ("f1", f1_score),
+    ):
+        expected = [theirs(truth[:, k], decided[:, k]) for k in range(3)]
+        np.testing.assert_allclose(figures[name]["classes"], expected)
+        assert figures[name]["mean"] == pytest.approx(np.mean(expected))
+    np.testing.assert_allclose(
+        figures["auc"]["classes"], [roc_auc_score(truth[:, k], probabilities[:, k]) for k in range(3)]
+    )
+
+
+def test_the_published_answer_no_is_what_the_counts_give() -> None:
+    """IEMOCAP's test part: 84.2, 85.6, 74.9, 90.9, 78.3, 86.0, mean 83.3."""
+    counts = (234, 213, 371, 135, 321, 207)
+    truth = np.zeros((1481, 6), dtype=bool)
+    place = 0
+    for column, count in enumerate(counts):
+        truth[place : place + count, column] = True
+        place += count
+    nothing = Answers(("",) * 1481, truth, np.zeros((1481, 6)), np.zeros((1481, 6), dtype=bool)).figures()
+    assert [round(100 * value, 1) for value in nothing["accuracy"]["classes"]] == [84.2, 85.6, 74.9, 90.9, 78.3, 86.0]
+    assert round(100 * nothing["accuracy"]["mean"], 1) == 83.3
+    assert nothing["f1"]["mean"] == 0
+
+
+def test_cost_of_the_dense_network_needs_no_weights() -> None:
+    sizes = system_settings("fe2e", {}).network  # type: ignore[attr-defined]
+    with torch.device("meta"):
+        network = Fe2e(6, sizes.model_copy(update={"modalities": ("face",)}))
+    face = Frames(torch.zeros(1, 3, 48, 48, device="meta"), torch.tensor([1]))
+    assert dense_cost(sizes, "face").multiply_adds == network.feature_costs(face=face)["face"].multiply_adds
+
+
+def test_rows_are_those_of_the_paper() -> None:
+    assert [row.name for row in mesm_rows("main", None, small=False)][-2:] == ["fe2e", "mesm"]
+    assert len(mesm_rows("ablation", None, small=True)) == 10
+    shares = members_of("top-p", mesm_rows("top-p", "p0.3,fe2e", small=True))
+    assert [(member.name, member.preset) for member in shares] == [
+        ("top-p/p0.3", "mesm-cpu"),
+        ("top-p/fe2e", "fe2e-cpu"),
+    ]
+    for table in ("main", "ablation", "top-p"):
+        for row in mesm_rows(table, None, small=True):  # type: ignore[arg-type]
+            system_settings(row.preset, row.changes)
+    with pytest.raises(UnknownNameError, match=r"p0\.3"):
+        mesm_rows("top-p", "p0.33", small=True)
+
+
+def test_the_study_of_p_is_made_by_one_command(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "table"
+    wanted = ["table", "mesm", "--table", "top-p", "--small", "--out", str(out)]
+    data = ["--corpus", f"synthetic-av={corpus}", "--detector", "middle", "--split", "kfold:3", "--workers", "1", "-q"]
+    assert main([*wanted, "--rows", "p0.3,fe2e", *data, *QUICK]) == 0
+    shown = capsys.readouterr().out
+    assert "MESM, p = 0.3" in shown
+    assert "generated clips" in shown
+    document = read_mesm_table(out, "top-p")
+    sparse, dense = (row["found"]["cost"] for row in document["rows"])
+    assert dense["flops"] == dense["dense_flops"] == sparse["dense_flops"]
+    assert 0.1 < sparse["flops"] / sparse["dense_flops"] < 0.9
+    assert (out / "mesm-top-p.svg").is_file()
+    results = read_results(out / "top-p" / "fe2e")
+    answers = answers_of_seed(results, 0)
+    assert len(answers.ids) == 12
+    labels = LabelSet(results.labels)
+    assert [labels.names[int(row.argmax())] for row in answers.truth] == [
+        str(results.utterances[name].emotion) for name in answers.ids
+    ]
+    assert main([*wanted, "--finished", "-q"]) == 0
+
+
+def test_published_rows_and_no_stand_beside_ours(tmp_path: Path) -> None:
+    classes = ["angry", "excited", "frustrated", "happy", "neutral", "sad"]
+    of_all = {"classes": [0.5] * 6, "mean": 0.5}
+    figures = dict.fromkeys(("accuracy", "weighted_accuracy", "f1", "auc"), of_all)
+    found = {"labels": classes, "figures": figures, "always_no": figures, "complete": True, "tested": 1481}
+    found |= {"split": "mesm", "leaky": "random over utterances", "synthetic": False}
+    rows = [{"name": "mesm", "title": "MESM", "changes": {}, "found": found}]
+    document = {"table": "main", "corpora": ["iemocap"], "rows": rows}
+    table = mesm_table(document)
+    assert [row[0] for row in table.rows] == ["no", "MESM", "MESM"]
+    assert table.rows[2][1] == "published, Table 2"
+    assert table.rows[2][-1] == "88.6/62.2"
+    assert any("LEAKY" in note for note in table.notes)
+    assert {path.suffix for path in write_mesm_table(document, tmp_path)} == {".md", ".tex", ".csv"}
+    with pytest.raises(UsageError, match="not begun"):
+        read_mesm_table(tmp_path, "main")
