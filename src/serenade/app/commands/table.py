@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "attention_pooling", "glam", "mtl_aug"]
 
-app = typer.Typer(help="Make the result table of a paper: glam, attention-pooling, mtl-aug, ssl, mesm.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make the result table of a paper: glam, attention-pooling, mtl-aug, ssl, mesm.", no_args_is_help=True
+)
 app.command("ssl")(ssl)
 app.command("mesm")(mesm)
 
