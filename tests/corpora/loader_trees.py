@@ -110,7 +110,19 @@ TREES = {
     "cmu-mosei": Tree(conversation_trees.one_cmu_mosei, "Transcript", f"{_VIDEOS}/more", "Audio/125344.wav", _VIDEOS),
 }
 
-NO_TREE = {"audformat", "audiofolder", "emobox", "kaldi", "lhotse", "noise", "prepared", "synthetic", "table", "unlabelled"}
+NO_TREE = {
+    "audformat",
+    "audiofolder",
+    "emobox",
+    "kaldi",
+    "lhotse",
+    "noise",
+    "prepared",
+    "synthetic",
+    "table",
+    "unlabelled",
+    "synthetic-av",
+}
 """What has no corpus's layout: formats, the user's own folders, and what Serenade makes; they have their own tests."""
 
 PENDING: set[str] = set()
