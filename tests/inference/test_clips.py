@@ -1,5 +1,7 @@
 """Clips: fused and per-branch scores, windows, words with and without times, what is missing."""
 
+import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from serenade.core.errors import AudioError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.corpora.synthetic_av import generate_clips, list_files
 from serenade.inference.clips import ClipRecognizer, Spoken, find_transcriber, read_transcript
+from serenade.reports.clip_view import _red, write_clip_view
 from serenade.systems import make_system, save_checkpoint, system_settings
 
 LABELS = LabelSet(("angry", "happy", "sad"))
@@ -98,6 +101,31 @@ def test_a_transcriber_is_named_by_module_and_function() -> None:
     for name in ("os.path", "os.path:nothing", "nowhere:at_all"):
         with pytest.raises(UsageError, match="function to transcribe with"):
             find_transcriber(name)
+
+
+def test_what_was_looked_at_is_nested_and_drawn(clip: Path, model: Path, tmp_path: Path) -> None:
+    view = ClipRecognizer.load(model, device="cpu").view(clip, words="kedi lilano")
+    assert view.words == ("kedi", "lilano")
+    assert view.attention.sum() == pytest.approx(1)
+    assert [masks[0].shape for masks in view.kept.values()] == [view.faces.shape[:3], view.pieces.shape]
+    for masks in view.kept.values():
+        for outer, inner in itertools.pairwise(masks):
+            assert inner.any()
+            assert not (inner & ~outer).any()
+    written = write_clip_view(view, tmp_path)
+    assert (tmp_path / f"{clip.stem}-looked-at.svg") in written
+    told = json.loads((tmp_path / f"{clip.stem}-looked-at.json").read_text())
+    assert len(told["kept"]["face"]) == 3
+    red = _red(view.faces, view.kept["face"][0])
+    assert (red[~view.kept["face"][0]] == view.faces[~view.kept["face"][0]]).all()
+    assert (red != view.faces).any()
+
+
+def test_fe2e_has_nothing_to_show(clip: Path, tmp_path: Path) -> None:
+    settings = system_settings("fe2e-cpu", {"detector": "middle"})
+    save_checkpoint(make_system("mesm", settings.model_dump(), LABELS), "mesm", tmp_path / "m")
+    with pytest.raises(UsageError, match="looks at all cells alike"):
+        ClipRecognizer.load(tmp_path / "m", device="cpu").view(clip)
 
 
 def test_models_of_sound_alone_are_refused(tmp_path: Path) -> None:

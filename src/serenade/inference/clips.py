@@ -10,10 +10,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from serenade.core.clip_view import ClipView
 from serenade.core.devices import choose_device
 from serenade.core.errors import AudioError, UsageError
 from serenade.core.records import UNKNOWN_SPEAKER, Utterance, Video
 from serenade.inference.shipped import find_model
+from serenade.models.mesm import Mesm
+from serenade.nn.cross_modal import kept_area
 from serenade.signal.multimodal import MultimodalExample
 from serenade.signal.video import video_duration
 from serenade.systems import load_system
@@ -156,6 +159,50 @@ class ClipRecognizer:
         if window_s is not None:
             parts += self._windows(found, spoken, end_s, window_s, window_s if hop_s is None else hop_s)
         return [self._scores(str(file), *part) for part in parts if part[2].present]
+
+    def view(self, file: str | Path, *, words: str | Sequence[Spoken] = "") -> ClipView:
+        """What the model looked at in a clip: kept cells of MESM's blocks, attention over words.
+
+        Args:
+            file: a video, or a recording of sound.
+            words: what is said.
+
+        Raises:
+            AudioError: there is neither sound, nor a picture, nor a word.
+            UsageError: the model is FE2E, which looks at everything.
+        """
+        system = self._system
+        body = system.network.body
+        if not isinstance(body, Mesm):
+            raise UsageError("this model looks at all cells alike", expected="a model of mesm")
+        label = self(file, words=words)[0].label
+        spoken = _spoken(words)
+        found = self._read(Path(file), spoken)
+        nobody = Utterance(found.id, Path(file), "", UNKNOWN_SPEAKER, None)
+        inputs = system.collate([Example(nobody, system.inputs_of(found), None)]).to(self._device).inputs
+        with torch.no_grad():
+            selections = body.selections(**system.network.given(inputs))
+            attention = system.network.text_vectors(inputs)[1][0, : len(found.tokens)]
+        sizes = {"face": found.faces.pixels.shape[2:], "audio": found.pieces.shape[2:]}
+        kept = {
+            name: tuple(mask.cpu().numpy() for mask in kept_area(blocks, *sizes[name]))
+            for name, blocks in selections.items()
+            if blocks
+        }
+        return ClipView(
+            file=str(file),
+            label=label,
+            faces=found.faces.pixels.permute(0, 2, 3, 1).numpy(),
+            face_times_s=found.faces.times_s.numpy(),
+            pieces=self._power(found.pieces)[:, 0].numpy(),
+            piece_s=system.settings.inputs.pieces.piece_s,
+            kept=kept,
+            words=system.words_of(" ".join(one.text for one in spoken)) if len(found.tokens) else (),
+            attention=attention.cpu().numpy(),
+        )
+
+    def _power(self, pieces: Tensor) -> Tensor:
+        return pieces.expm1() if self._system.settings.inputs.pieces.log else pieces
 
     def _read(self, path: Path, spoken: Sequence[Spoken]) -> MultimodalExample:
         text = " ".join(one.text for one in spoken)

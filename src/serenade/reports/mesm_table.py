@@ -155,7 +155,7 @@ def _figure(document: Mapping[str, Any]) -> PaperFigure:
         "By p: mean accuracy; operations of the CNN parts and time of scoring in per cent of the dense network, which "
         "stands at p = 1."
     )
-    return PaperFigure("top-p", caption, _curves({name: points for name, points in curves.items() if points}))
+    return PaperFigure("mesm-top-p", caption, _curves({name: points for name, points in curves.items() if points}))
 
 
 def _curves(curves: Mapping[str, list[tuple[float, float]]]) -> str:

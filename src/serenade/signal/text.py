@@ -58,6 +58,11 @@ class FolderTokeniser:
         return torch.tensor(numbers, dtype=torch.int64), not whole
 
 
+    def pieces(self, tokens: Tensor) -> tuple[str, ...]:
+        """The pieces of words that (W,) numbers stand for."""
+        return tuple(str(piece) for piece in self._library.convert_ids_to_tokens(tokens.tolist()))
+
+
 _LONGEST_WORDS = 64  # characters that a word may have on average before the rest is not looked at
 
 

@@ -39,10 +39,10 @@ from serenade.nn.cross_modal import MaskGradient
 from serenade.nn.masking import valid_steps
 from serenade.nn.words import WordEncoder
 from serenade.signal.faces import FaceBox, FaceDetector, normalise_faces
-from serenade.signal.hashed_words import HashedTokeniser
+from serenade.signal.hashed_words import HashedTokeniser, words_of
 from serenade.signal.mel_pieces import MelPieces
 from serenade.signal.multimodal import MultimodalExample, MultimodalSettings, read_multimodal
-from serenade.signal.text import Tokeniser, open_tokeniser
+from serenade.signal.text import FolderTokeniser, Tokeniser, open_tokeniser
 from serenade.signal.video import Pixels
 from serenade.training.fusion_system import FusionNetwork, FusionSettings, FusionSystem, Judged
 from serenade.training.settings import TrainingSettings
@@ -299,6 +299,13 @@ class MesmSystem(FusionSystem):
         """Network inputs of what was read."""
         rows = {"audio": found.pieces, "face": found.faces.pixels, "text": found.tokens}
         return {name: rows[name] for name in self.empty if name in found.present}
+
+    def words_of(self, text: str) -> tuple[str, ...]:
+        """The words of a text, or the pieces of words, that are numbered one by one."""
+        tokens, _ = self.tokeniser.encode(text, self.settings.inputs.text.max_tokens)
+        if isinstance(self.tokeniser, FolderTokeniser):
+            return self.tokeniser.pieces(tokens)
+        return tuple(words_of(text))[: len(tokens)] or ("-",)
 
     def _detector_for(self, utterance: Utterance) -> FaceDetector | None:
         """What finds faces, opened once; None where nothing has to be found.

@@ -6,13 +6,17 @@ from pathlib import Path
 import typer
 
 from serenade.app.commands.split import SPLIT_FORMS
+from serenade.app.commands.study_clip import clip
 from serenade.app.console import say
 from serenade.app.experiment import Shown, experiment_settings, tell
 from serenade.core.errors import UsageError
 
 __all__ = ["app", "filter_shapes"]
 
-app = typer.Typer(help="Answer a question with a sweep of runs: filter-shapes.", no_args_is_help=True)
+app = typer.Typer(help="Answer a question with a sweep of runs: filter-shapes; or of one clip: clip.", no_args_is_help=True)
+
+
+app.command("clip")(clip)
 
 
 @app.callback()
