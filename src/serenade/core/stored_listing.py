@@ -47,7 +47,7 @@ _names = [*_COLUMNS[:-1], *(field.name for field in _OTHERS)]
 _in_order = itemgetter(*(_names.index(field.name) for field in fields(Utterance)))
 _selected = ", ".join(f'"{name}"' for name in _COLUMNS)
 _places = ", ".join("?" * len(_COLUMNS))
-_bytes_places = ", ".join("?" if name in (*_NUMBERS, "rest") else "CAST(? AS TEXT)" for name in _COLUMNS)
+_bytes_places = ", ".join("?" if name in _NUMBERS or name == "rest" else "CAST(? AS TEXT)" for name in _COLUMNS)
 
 
 class StoredListing:
@@ -154,7 +154,7 @@ class StoredListing:
         for cells in self.query(f"SELECT {_selected} FROM utterances ORDER BY {order}, row"):
             yield _utterance(cells)
 
-    def recordings(self) -> Iterator[tuple[str, int, bytes | None]]:
+    def recordings(self) -> Iterator[tuple[str, int, str | bytes | None]]:
         """Of every utterance, sorted by recording: the recording, its row, and what `extra_of` reads."""
         return self._database.execute("SELECT audio, row, rest FROM utterances ORDER BY audio, row")
 
@@ -163,9 +163,9 @@ class StoredListing:
         return _utterance(next(self.query(f"SELECT {_selected} FROM utterances WHERE row = ?", row)))
 
     @staticmethod
-    def extra_of(rest: bytes | None) -> Mapping[str, str]:
+    def extra_of(rest: str | bytes | None) -> Mapping[str, str]:
         """The further facts of an utterance that is not made."""
-        return cast("Mapping[str, str]", (_DEFAULTS if rest is None else pickle.loads(rest))[_EXTRA])
+        return cast("Mapping[str, str]", _others_in(rest)[_EXTRA])
 
     def records(self, columns: str, rest: str) -> Iterator[tuple[tuple[Any, ...], Utterance]]:
         """Utterances with further columns of an SQL query.
@@ -252,23 +252,38 @@ def _firsts(column: str, order: str) -> str:
 
 
 def _cells(utterance: Utterance) -> tuple[Any, ...]:
-    others = _others(utterance)
-    rest = None if others == _DEFAULTS else pickle.dumps(others, pickle.HIGHEST_PROTOCOL)
-    return (*_texts(utterance), str(utterance.audio), *_numbers(utterance), rest)
+    return (*_texts(utterance), str(utterance.audio), *_numbers(utterance), _rest(_others(utterance)))
 
 
 def _cells_of(facts: dict[str, Any]) -> tuple[Any, ...]:
     """`_cells` of the arguments of an utterance."""
     facts = {**_BLANK, **facts}
-    others = _others_of(facts)
-    rest = None if others == _DEFAULTS else pickle.dumps(others, pickle.HIGHEST_PROTOCOL)
-    return (*_texts_of(facts), str(facts["audio"]), *_numbers_of(facts), rest)
+    return (*_texts_of(facts), str(facts["audio"]), *_numbers_of(facts), _rest(_others_of(facts)))
+
+
+def _rest(others: tuple[Any, ...]) -> str | bytes | None:
+    """The other fields in one cell: of most rows of a table they are the number of the line, of most files nothing."""
+    extra = others[_EXTRA]
+    if len(extra) < 2 and others[:_EXTRA] == _DEFAULTS[:_EXTRA] and others[_EXTRA + 1 :] == _DEFAULTS[_EXTRA + 1 :]:
+        if not extra:
+            return None
+        if isinstance(line := extra.get("line"), str):
+            return line
+    return pickle.dumps(others, pickle.HIGHEST_PROTOCOL)
+
+
+def _others_in(rest: str | bytes | None) -> tuple[Any, ...]:
+    """The other fields of a cell that `_rest` made."""
+    if isinstance(rest, bytes) and rest.startswith(pickle.PROTO):
+        return cast("tuple[Any, ...]", pickle.loads(rest))
+    if isinstance(rest, bytes):  # beside a name that is no text
+        rest = _decoded(rest)
+    return _DEFAULTS if rest is None else (*_DEFAULTS[:_EXTRA], {"line": rest}, *_DEFAULTS[_EXTRA + 1 :])
 
 
 def _utterance(cells: Sequence[Any]) -> Utterance:
     *texts, audio, start_s, end_s, duration_s, rest = cells
-    others = _DEFAULTS if rest is None else pickle.loads(rest)
-    return Utterance(*_in_order((*texts, Path(audio), start_s, end_s, duration_s, *others)))
+    return Utterance(*_in_order((*texts, Path(audio), start_s, end_s, duration_s, *_others_in(rest))))
 
 
 def _batches(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:

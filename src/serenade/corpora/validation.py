@@ -209,7 +209,7 @@ class _Examiner:
         self._memo.__exit__(kind, error, trace)
 
     def __call__(self, paths: Sequence[str]) -> dict[str, Facts | AudioError]:
-        facts: dict[str, Facts | AudioError] = {path: _ABSENT for path in paths if not os.path.lexists(path)}
+        facts: dict[str, Facts | AudioError] = dict.fromkeys(_absent(paths), _ABSENT)
         there = {Path(path): path for path in paths if path not in facts}
         known = self._memo.recall(list(there))
         facts.update((there[path], found) for path, found in known.items())
@@ -231,6 +231,17 @@ class _Examiner:
         self._done += more
         if self._progress is not None:
             self._progress(self._done, self._total)
+
+
+def _absent(paths: Iterable[str]) -> Iterator[str]:
+    """The paths where nothing lies; of a folder that is not there it is asked once."""
+    known, there = None, False
+    for path in paths:
+        folder = os.path.split(path)[0] or os.curdir
+        if folder != known:
+            known, there = folder, os.path.lexists(folder)
+        if not there or not os.path.lexists(path):
+            yield path
 
 
 def _pairs(
