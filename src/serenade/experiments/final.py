@@ -88,7 +88,7 @@ def train_final(
 def _resolve(settings: ExperimentSettings) -> ExperimentSettings:
     """The settings with those of the system complete, and no choice of epoch nor of when to lower the rate."""
     kept = ["training.selection=last"]
-    if _training_settings(settings).schedule == "restore_and_halve":
+    if _training_settings(settings).schedule in ("restore_and_halve", "new_bob"):  # both look at validation
         kept += ["training.schedule=decay", "training.learning_rate_decay=1.0"]
     values = system_settings(settings.preset, settings.system, kept).model_dump(mode="json", exclude_none=True)
     values["training"].pop("patience", None)

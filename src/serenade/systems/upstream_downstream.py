@@ -60,7 +60,13 @@ from serenade.training.frame_store import FrameNumbers, FrameStore
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import Batch, Example, Outputs, RateGroup
 
-__all__ = ["BranchSettings", "UpstreamDownstreamNetwork", "UpstreamDownstreamSettings", "UpstreamDownstreamSystem"]
+__all__ = [
+    "AggregatorName",
+    "BranchSettings",
+    "UpstreamDownstreamNetwork",
+    "UpstreamDownstreamSettings",
+    "UpstreamDownstreamSystem",
+]
 
 AggregatorName = Literal["mean", "statistics", "attention", "blstm", "ecapa"]
 _FRAMES_AT_ONCE = 24_000  # of a batch when scoring, padding included: bounds the memory of long recordings
