@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -239,3 +241,36 @@ def test_check_and_stats_look_at_what_is_selected(tmp_path: Path, capsys: pytest
     found = json.loads(capsys.readouterr().out)
     assert found["utterances"] == 6
     assert {item["reason"] for item in found["left_out"]} == {"not selected"}
+
+
+def peak_mib(*arguments: str) -> float:
+    """The largest memory of a process that checks a corpus."""
+    probe = (
+        "import resource, subprocess, sys\n"
+        "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+        "assert done.returncode in (0, 3)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    call = "from serenade.app.main import main; raise SystemExit(main())"
+    check = [sys.executable, "-c", call, "corpus", "check", "table", *arguments, "--quiet"]
+    done = subprocess.run([sys.executable, "-c", probe, *check], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [["--no-audio"], [], ["--json"], ["--no-near-duplicates"]])
+def test_memory_does_not_grow_with_the_rows_of_a_table(tmp_path: Path, options: list[str]) -> None:
+    there = options == ["--no-near-duplicates"]  # recordings: many spans of one, lest examining them takes minutes
+    sound = write_sound(tmp_path / "a.wav", seconds=2.0).name
+    found = []
+    for rows in (20_000, 100_000):
+        table = tmp_path / f"{rows}.csv"
+        with table.open("w") as file:
+            print("file,start,end,speaker,emotion,text,split", file=file)
+            for row in range(rows):
+                name = sound if there or row == 0 else f"{row % 100}/{row}.wav"
+                span = f"{row / rows:.6f},{1 + row / rows:.6f}"
+                part = ("train", "dev", "test")[row % 3] if not there else "train"
+                print(f"{name},{span},s{row % 300},{('angry', 'sad')[row % 2]},Sentence {row},{part}", file=file)
+        found.append(peak_mib(str(table), *options))
+    assert (found[1] - found[0]) * 1024**2 / 80_000 < 64  # bytes a row; as records it was 1,300
