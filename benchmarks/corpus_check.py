@@ -11,18 +11,16 @@ sorted, counted and compared. In memory are 8 bytes a row while the table is rea
 speaker's most frequent class is computed, the speakers, classes and folders, and the leaks that are found. To look for
 near-duplicates takes the fingerprints of the recordings that are there, and their records.
 
-Last results (2026-11-21, two cores of an AMD EPYC beside other work, load 6 to 11):
+Last results (2026-11-21, two cores of an Intel Xeon, all else stopped; RAVDESS as measured before):
 
     check                                  CPU s  wall s     MiB  code
-    RAVDESS, nothing kept                   14.7    57.6      72     0
-    RAVDESS, again                           0.7     4.9      63     0
-    10,000 rows, no recordings               1.0     4.9      63     3
-    10,000 rows, --no-audio                  1.0     3.6      60     0
-    100,000 rows, no recordings              5.0    17.2      69     3
-    100,000 rows, --no-audio                 5.7    17.9      65     0
+    RAVDESS, nothing kept                   14.7    12.1      72     0
+    10,000 rows, no recordings               0.6     0.6      61     3
+    10,000 rows, --no-audio                  0.6     0.6      60     0
+    100,000 rows, no recordings              3.0     3.0      67     3
+    100,000 rows, --no-audio                 3.5     3.5      62     0
 
-Held as records, as it was before, the same 100,000 rows took 3.4 s and 204 MiB without recordings, and 9 s and 219 MiB
-with --no-audio, beside the same work.
+Held as records, as it was before, the same 100,000 rows took 204 MiB without recordings, and 219 MiB with --no-audio.
 """
 
 import argparse

@@ -119,7 +119,7 @@ def store_corpus(
     try:
         with _reading(corpus, root):
             _store(corpus, root, listing, examine)
-        if selection is not None:
+        if selection not in (None, Selection()):
             listing = listing.replaced(select_stored(listing, selection, root))
         if examine is not None:
             validated = validate_stored(listing, examine=examine, root=root, progress=progress, workers=workers)

@@ -350,6 +350,8 @@ def _file(utterance: Utterance) -> str:
 
 def full_path(path: str) -> str:
     """The absolute path of a recording, by which it is known for the same."""
+    if os.sep == "/" == path[:1] and "//" not in path and "/." not in path:
+        return path.rstrip("/") or path  # the same at a fifth of the time, for a hundred thousand of them
     return os.path.abspath(path)  # noqa: PTH100 - resolve() would ask the disk about every folder above
 
 
