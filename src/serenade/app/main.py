@@ -30,6 +30,8 @@ _ROWS = (
     ("predict", "serenade.app.commands.predict:predict", "Predict the emotion of files and folders."),
     ("timeline", "serenade.app.commands.timeline:timeline", "Follow emotions over time: long recordings, speakers."),
     ("listen", "serenade.app.commands.listen:listen", "Follow emotions live: microphone, stream, raw samples."),
+    ("export", "serenade.app.commands.export:export", "Write a model as ONNX, front end inside; int8 too."),
+    ("bench", "serenade.app.commands.bench:bench", "Measure a model here: speed, latency, memory by threads."),
     ("explain", "serenade.app.commands.explain:explain", "Show why a model says what it says of a recording."),
     ("augment", "serenade.app.commands.augment:augment", "Change recordings: speed, noise, rooms, telephones, codecs."),
     ("models", "serenade.app.commands.models:models", "List the models that ship with Serenade, or show one's card."),

@@ -6,11 +6,12 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from serenade.core.labels import LabelSet
 from serenade.core.records import UNKNOWN_SPEAKER, Utterance
 from serenade.signal.segments import SegmentSettings
 from serenade.training.system import Example, SegmentSystem, System
 
-__all__ = ["AttributeSystem", "Engine", "TorchSegments", "TorchUtterances", "torch_engine"]
+__all__ = ["AttributeSystem", "Engine", "LabelledEngine", "TorchSegments", "TorchUtterances", "torch_engine"]
 
 # Segments per step of the network. On a CPU, 8 to 16 of GLAM are quickest: 4 take 5 % longer, and 32 take 20 % longer,
 # in page faults. A single short recording pays for all of them (35 ms), so the smaller.
@@ -34,6 +35,13 @@ class Engine(Protocol):
         Where the model tells valence, arousal and dominance they follow as three more columns, from 0 to 1.
         """
         ...
+
+
+@runtime_checkable
+class LabelledEngine(Engine, Protocol):
+    """An engine that knows its classes, such as a model that was exported."""
+
+    labels: LabelSet
 
 
 @runtime_checkable

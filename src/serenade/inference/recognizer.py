@@ -1,5 +1,6 @@
 """`Recognizer`: a trained model that is given speech and says how probable each emotion is."""
 
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from functools import partial
@@ -16,7 +17,7 @@ from serenade.core.labels import LabelSet, canonical_emotion
 from serenade.core.records import Attributes, Prediction
 from serenade.core.timelines import SpeakerTurn, Summariser, Timeline
 from serenade.inference.division import TimelineSettings
-from serenade.inference.engines import Engine, torch_engine
+from serenade.inference.engines import Engine, LabelledEngine, torch_engine
 from serenade.inference.pieces import Chunk, Windows, read_pieces
 from serenade.inference.prefetch import prefetch
 from serenade.inference.scoring import score_pieces
@@ -41,8 +42,8 @@ class Recognizer:
     """Says how probable each emotion is in a recording; made by `Recognizer.load` or `serenade.load`.
 
     Args:
-        system: a trained system. One that scores segments takes recordings of any length; one that needs the whole
-            utterance holds it in memory.
+        system: a trained system, or the engine of an exported one. One that scores segments takes recordings of any
+            length; one that needs the whole utterance holds it in memory.
         classes: the only classes to choose from, their probabilities made to sum to 1; None for all of them.
         card: the model card (Markdown).
         calibration: what makes its probabilities mean what they say; None takes them as they are.
@@ -54,7 +55,7 @@ class Recognizer:
 
     def __init__(
         self,
-        system: System,
+        system: System | LabelledEngine,
         *,
         classes: Sequence[str] | None = None,
         card: str = "",
@@ -62,27 +63,39 @@ class Recognizer:
         name: str = "",
     ) -> None:
         self.card, self.calibration, self.name = card, calibration, name
-        self._engine = torch_engine(system)
+        self._engine = system if isinstance(system, LabelledEngine) else torch_engine(system)
+        self._live: Engine | None = None
         self._labels = system.labels
         self._kept = _kept_classes(system.labels, classes)
 
     @classmethod
     def load(cls, model: str | Path, *, device: str = "auto", classes: Sequence[str] | None = None) -> Self:
-        """A recogniser from a model folder or the name of a shipped model.
+        """A recogniser from a model folder, the name of a shipped model, or an exported model.
+
+        A folder that holds ``model.onnx`` (`serenade export` puts it there) scores live streams on a CPU by ONNX
+        Runtime, which is quicker for one segment at a time; full batches go through torch.
 
         Args:
-            model: path of a model folder, or a shipped name.
+            model: path of a model folder, a shipped name, or an ONNX file that Serenade exported.
             device: "auto", "cpu", "cuda" or "cuda:N".
             classes: the only classes to choose from; None for all of the model's.
 
         Raises:
             CheckpointError: there is no such model, or it is damaged or of another version.
+            MissingExtraError: an ONNX file needs ONNX Runtime.
             UsageError: there is no such device, or the model does not know one of the classes.
         """
+        if Path(model).suffix == ".onnx":
+            from serenade.inference.onnx_engine import OnnxEngine
+
+            engine = OnnxEngine(Path(model))
+            return cls(engine, classes=classes, calibration=engine.calibration, name=Path(model).name)
         folder = find_model(model)
         system = load_system(folder, choose_device(device))
         calibration, name = read_calibration(folder), Path(model).name
-        return cls(system, classes=classes, card=read_card(folder), calibration=calibration, name=name)
+        made = cls(system, classes=classes, card=read_card(folder), calibration=calibration, name=name)
+        made._live = _exported_beside(folder, choose_device(device))
+        return made
 
     def with_engine(self, wrap: Callable[[Engine], Engine]) -> Self:
         """The same recogniser, scoring by another engine, such as one that gathers segments of many callers.
@@ -91,7 +104,7 @@ class Recognizer:
             wrap: makes it of the present one.
         """
         other = copy(self)
-        other._engine = wrap(self._engine)
+        other._engine, other._live = wrap(self._engine), None
         return other
 
     @property
@@ -218,7 +231,7 @@ class Recognizer:
         """
         chosen = TimelineSettings() if settings is None else settings
         return TimelineStream(
-            self._engine,
+            self._engine if self._live is None else self._live,
             partial(self._row, file),
             chosen,
             self._smoother(chosen),
@@ -341,6 +354,16 @@ class Recognizer:
         attributes = Attributes(0.0, 1.0, *told) if told else None
         uncertain = scores[label] < self.uncertain_below
         return Prediction(file, start_s, end_s, label, scores[label], scores, speaker, uncertain, attributes)
+
+
+def _exported_beside(folder: Path, device: torch.device) -> Engine | None:
+    """The engine of the exported model in a folder; None where there is none, or nothing to run it by."""
+    path = folder / "model.onnx"
+    if device.type != "cpu" or not path.is_file() or importlib.util.find_spec("onnxruntime") is None:
+        return None
+    from serenade.inference.onnx_engine import OnnxEngine
+
+    return OnnxEngine(path)
 
 
 def _kept_classes(labels: LabelSet, classes: Sequence[str] | None) -> tuple[int, ...] | None:

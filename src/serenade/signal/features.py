@@ -373,7 +373,7 @@ def build_front_end(settings: FrontEndSettings, *, exportable: bool = False) -> 
 
     Args:
         settings: settings of one kind.
-        exportable: compute the transform as a convolution, so that `torch.export` and other engines can take it;
+        exportable: compute the transform by matrix products, so that `torch.export` and other engines can take it;
             slower.
 
     Raises:

@@ -19,6 +19,7 @@ from serenade.signal.features import FrontEnd
 
 __all__ = [
     "OPENSMILE_LICENCE",
+    "QUANTILES",
     "STATISTICS",
     "FeatureSet",
     "opensmile_functionals",
@@ -37,9 +38,9 @@ OPENSMILE_LICENCE = (
 _WIDTHS: dict[FeatureSet, int] = {"eGeMAPSv02": 88, "ComParE_2016": 6373}
 _OPENSMILE_SAMPLES = 960  # its longest window, 60 ms; it has no features of less, so zeros are put behind
 _STATISTICS_SAMPLES = 2048  # a shorter waveform is padded with zeros to a whole analysis window
-_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
-STATISTICS = 5 + len(_QUANTILES)
+STATISTICS = 5 + len(QUANTILES)
 """How many statistics of each band `statistics_over_time` gives."""
 
 
@@ -59,7 +60,7 @@ def statistics_over_time(bands: Tensor) -> Tensor:
         (10 F,): means, deviations, minima, maxima, deviations of the differences of neighbouring frames (0 for a single
         frame), and five quantiles.
     """
-    levels = torch.tensor(_QUANTILES, device=bands.device)
+    levels = torch.tensor(QUANTILES, device=bands.device)
     steps = bands.diff(dim=1) if bands.shape[1] > 1 else torch.zeros_like(bands)
     return torch.cat(
         [

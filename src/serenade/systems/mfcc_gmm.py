@@ -29,9 +29,9 @@ from serenade.training.classifiers import fit_steepness
 from serenade.training.settings import FittedTrainingSettings, TrainingSettings
 from serenade.training.system import Batch, Example, Outputs
 
-__all__ = ["MfccGmmNetwork", "MfccGmmSettings", "MfccGmmSystem", "deltas"]
+__all__ = ["MIN_SAMPLES", "MfccGmmNetwork", "MfccGmmSettings", "MfccGmmSystem", "deltas"]
 
-_MIN_SAMPLES = 2048  # a shorter waveform is padded with zeros to a whole analysis window
+MIN_SAMPLES = 2048  # a shorter waveform is padded with zeros to a whole analysis window
 _REACH = 2  # frames on each side of the regression that gives a derivative (HTK's default)
 _MIN_DEVIATION = 1e-5
 
@@ -87,7 +87,7 @@ class MfccGmmSystem:
     def __init__(self, settings: MfccGmmSettings, labels: LabelSet) -> None:
         self.settings, self.labels = settings, labels
         self.front_end = build_front_end(settings.front_end)
-        width = self.front_end.shape(_MIN_SAMPLES)[0] * (1 + settings.derivatives)
+        width = self.front_end.shape(MIN_SAMPLES)[0] * (1 + settings.derivatives)
         self.network = MfccGmmNetwork(len(labels), settings.components, width)
 
     def to(self, where: device) -> Self:
@@ -102,7 +102,7 @@ class MfccGmmSystem:
 
     def extract(self, waveform: Tensor, *, training: bool) -> dict[str, Tensor]:
         """``audio: (L, D)``: the frames of a (T,) waveform with their derivatives."""
-        padded = nn.functional.pad(waveform, (0, max(0, _MIN_SAMPLES - len(waveform))))
+        padded = nn.functional.pad(waveform, (0, max(0, MIN_SAMPLES - len(waveform))))
         with torch.inference_mode():
             orders = [self.front_end(padded.unsqueeze(0))[0]]
             for _ in range(self.settings.derivatives):

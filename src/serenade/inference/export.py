@@ -1,0 +1,372 @@
+"""Models as ONNX files with their front end inside: waveform in, probabilities out, any batch and any length.
+
+| kind of system | inside the graph |
+| --- | --- |
+| segments (GLAM, its rivals, attention pooling) | cutting, features, normaliser, network, mean of the scores |
+| windows (MTL-AUG and its kin, SS-AAE) | features, cutting into windows, normaliser, network, mean of probabilities |
+| statistics (baseline) | features, ten statistics of each band, standardisation, linear classifier |
+| mixtures (MFCC-GMM) | features, derivatives, standardisation, likelihood of every frame under each class |
+
+All rows of a batch are of one length. The transform is computed by matrix products (`signal.spectra.FactoredDft`), so
+that every engine loads it.
+"""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from serenade.core.errors import CheckpointError, MissingExtraError, UsageError
+from serenade.core.files import write_bytes
+from serenade.core.records import UNKNOWN_SPEAKER, Utterance
+from serenade.signal.audio import SAMPLE_RATE
+from serenade.signal.features import build_front_end
+from serenade.signal.segments import SegmentSettings
+from serenade.signal.spectra import overlapping
+from serenade.systems.baseline import BaselineSystem
+from serenade.systems.mfcc_gmm import MIN_SAMPLES, MfccGmmSystem, deltas
+from serenade.training.checkpoints import Calibration
+from serenade.training.segment_system import SegmentClassifierSystem
+from serenade.training.system import Example, System
+from serenade.training.window_system import WindowSystem
+
+__all__ = ["OPSET", "Exported", "exportable", "export_onnx", "make_session", "read_facts"]
+
+OPSET = 18
+_FRAMES_PER_STEP = 4  # of the map of window networks
+_TOLERANCE = 1e-3  # of a probability; rounding is a thousandth of it
+_CHECKED_S = (0.4, 3.1, 11.3)
+_LEAST = 400  # samples that a graph is promised
+_most: Any = torch.sym_max  # of lengths that are symbols while a graph is made; untyped in torch
+_least: Any = torch.sym_min
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export gave.
+
+    Args:
+        size: of the file, in bytes.
+        deviation: the largest difference of a probability to torch, on noise of several lengths and batches.
+    """
+
+    size: int
+    deviation: float
+
+
+def export_onnx(system: System, out: Path, *, calibration: Calibration | None = None, name: str = "") -> Exported:
+    """Write a system as an ONNX file and make sure that it answers as the system does.
+
+    Inputs and outputs: ``waveform`` (B, T) float32 at 16 kHz, T of 400 or more; ``probabilities`` (B, K), calibrated;
+    ``logits`` (B, K), scores before temperature and softmax. Labels, temperature and the like are in its metadata.
+
+    Args:
+        system: a trained system, on the CPU.
+        out: the file.
+        calibration: its temperature goes into the probabilities.
+        name: what the model is called in the metadata.
+
+    Raises:
+        CheckpointError: the exported model answers otherwise than the system.
+        MissingExtraError: onnx, onnxscript or onnxruntime is not installed.
+        StorageError: the disk is full or refuses.
+        UsageError: this kind of system cannot be exported.
+    """
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        _require(package)
+    temperature = 1.0 if calibration is None else calibration.temperature
+    module = exportable(system, temperature).eval()
+    data = _with_metadata(_traced(module), _facts(system, calibration, name))
+    session = make_session(data)
+    deviation = max(_deviation(system, session, temperature, seconds) for seconds in _CHECKED_S)
+    if not deviation < _TOLERANCE:
+        raise CheckpointError(
+            "the exported model answers otherwise than the model itself",
+            where=out,
+            found=f"a probability off by {deviation:.2g}",
+            expected=f"less than {_TOLERANCE:g}",
+        )
+    write_bytes(out, data)
+    return Exported(len(data), deviation)
+
+
+def _require(package: str) -> Any:
+    import importlib
+
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise MissingExtraError(package, extra="export", purpose="models in ONNX") from error
+
+
+def _traced(module: nn.Module) -> bytes:
+    """The graph of a module."""
+    length = torch.export.Dim("length", min=_LEAST)
+    shapes = ({0: torch.export.Dim("batch"), 1: length},)
+    example = torch.randn(2, 3 * SAMPLE_RATE + 5, generator=torch.Generator().manual_seed(0)) * 0.1
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["waveform"],
+            output_names=["probabilities", "logits"],
+            dynamic_shapes=shapes,
+            verbose=False,
+        )
+    assert program is not None, "the exporter gives a program where it gets no file"
+    import onnx
+
+    graph = onnx.ModelProto()
+    graph.CopyFrom(program.model_proto)
+    del graph.graph.value_info[:]  # shapes within, which quantisation trips over
+    written: bytes = graph.SerializeToString()
+    return written
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter talks of its own steps in the log and in warnings."""
+    logger = logging.getLogger()
+    level = logger.level
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+        logger.setLevel(level)
+
+
+def _facts(system: System, calibration: Calibration | None, name: str) -> dict[str, Any]:
+    segments = getattr(system, "evaluation_segments", None)
+    return {
+        "name": name,
+        "labels": list(system.labels.names),
+        "sample_rate": SAMPLE_RATE,
+        "temperature": 1.0 if calibration is None else calibration.temperature,
+        "calibrated": calibration is not None,
+        "uncertain_below": 0.5 if calibration is None else calibration.uncertain_below,
+        "segments": segments.model_dump(mode="json") if isinstance(segments, SegmentSettings) else None,
+    }
+
+
+def _with_metadata(data: bytes, facts: dict[str, Any]) -> bytes:
+    import onnx
+
+    model = onnx.load_model(io.BytesIO(data))
+    onnx.helper.set_model_props(model, {"serenade": json.dumps(facts)})
+    written: bytes = model.SerializeToString()
+    return written
+
+
+def make_session(model: bytes | Path, *, threads: int = 1) -> Any:
+    """A session of ONNX Runtime on the CPU.
+
+    Args:
+        model: the file, or its bytes.
+        threads: that one call takes.
+
+    Raises:
+        CheckpointError: it is no ONNX model.
+        MissingExtraError: ONNX Runtime is not installed.
+    """
+    runtime = _require("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the processor
+    try:
+        return runtime.InferenceSession(
+            model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # the runtime's errors have no common base
+        where = "a model in memory" if isinstance(model, bytes) else model
+        raise CheckpointError("this is not an ONNX model that can be run", where=where, found=str(error)) from error
+
+
+def read_facts(session: Any, where: object) -> dict[str, Any]:
+    """Labels, temperature and the like of an exported model.
+
+    Raises:
+        CheckpointError: it was not exported by Serenade.
+    """
+    stated = session.get_modelmeta().custom_metadata_map.get("serenade")
+    if stated is None:
+        raise CheckpointError("this ONNX model was not exported by Serenade", where=where)
+    facts: dict[str, Any] = json.loads(stated)
+    return facts
+
+
+def _deviation(system: System, session: Any, temperature: float, seconds: float) -> float:
+    """The largest difference of a probability to the system's own, alone and in a batch."""
+    generator = torch.Generator().manual_seed(1)
+    waveforms = 0.1 * torch.randn(3, round(seconds * SAMPLE_RATE), generator=generator)
+    expected = torch.cat([_probabilities(system, waveform) for waveform in waveforms]).double()
+    powers = expected.pow(1 / temperature)
+    expected = powers / powers.sum(1, keepdim=True)
+    together = session.run(["probabilities"], {"waveform": waveforms.numpy()})[0]
+    alone = session.run(["probabilities"], {"waveform": waveforms[:1].numpy()})[0]
+    return float(max(np.abs(together - expected.numpy()).max(), np.abs(alone - together[:1]).max()))
+
+
+def _probabilities(system: System, waveform: Tensor) -> Tensor:
+    """(1, K) as the training loop would have them."""
+    nobody = Utterance("", Path(), "", UNKNOWN_SPEAKER, None)
+    with torch.inference_mode():
+        inputs = system.extract(waveform, training=False)
+        return system.predict(system.collate([Example(nobody, inputs, None)])).probabilities
+
+
+def exportable(system: System, temperature: float = 1.0) -> nn.Module:
+    """A module from (B, T) waveforms to (B, K) probabilities and (B, K) logits, fit for `torch.export`.
+
+    Args:
+        system: a trained system.
+        temperature: of the probabilities.
+
+    Raises:
+        UsageError: this kind of system cannot be exported.
+    """
+    if isinstance(system, SegmentClassifierSystem):
+        return _Segments(system, temperature)
+    if isinstance(system, WindowSystem) and hasattr(system.network.body, "scores_of_cells"):
+        return _Windows(system, temperature)
+    if isinstance(system, BaselineSystem) and isinstance(system.network.classifier, nn.Linear):
+        return _Statistics(system, temperature)
+    if isinstance(system, MfccGmmSystem):
+        return _Mixtures(system, temperature)
+    raise UsageError(
+        "this kind of system cannot be exported",
+        found=type(system).__name__,
+        expected="one whose features and scores are tensors throughout: a network of segments or windows, or the "
+        "baseline with its linear classifier",
+        hint="Serve it from its model folder",
+    )
+
+
+class _Segments(nn.Module):
+    """Cut, features, network, mean of the scores."""
+
+    def __init__(self, system: SegmentClassifierSystem, temperature: float) -> None:
+        super().__init__()
+        if system.evaluation_segments.short != "pad":
+            raise UsageError(
+                "only segments that are filled up can be exported", found=f"short = {system.evaluation_segments.short}"
+            )
+        self.front_end = build_front_end(system.settings.front_end, exportable=True)
+        self.network, self.temperature = system.network, temperature
+        self.length, self.step = system.evaluation_segments.length, system.evaluation_segments.step
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        batch, samples = waveform.shape
+        count = _most((samples - self.length) // self.step + 1, 1)
+        padded = functional.pad(waveform, (0, self.length))  # of what is shorter than a segment
+        segments = overlapping(padded, self.length, self.step, count).flatten(0, 1)
+        scores = self.network(self.front_end(segments)).reshape(batch, count, -1)
+        logits = scores.mean(1)
+        return (logits / self.temperature).softmax(1), logits
+
+
+class _Windows(nn.Module):
+    """Features, windows of which the last one ends with the recording, network, mean of the probabilities."""
+
+    def __init__(self, system: WindowSystem, temperature: float) -> None:
+        super().__init__()
+        self.front_end = build_front_end(system.settings.front_end, exportable=True)
+        self.normaliser, self.body = system.network.normaliser, system.network.body
+        self.frames, self.reach, self.temperature = system.settings.window_frames, system.reach, temperature
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.normaliser(self.front_end(waveform))  # (B, F, L)
+        batch, length = features.shape[0], features.shape[2]
+        count = _most(length // self.frames, 1)
+        valid = _least(length, self.frames)
+        # Behind the valid frames lie zeros, the training mean, as far as the network looks.
+        width = _least(length + self.reach, self.frames)
+        padded = functional.pad(features, (0, self.frames))
+        full = (
+            padded[:, :, : count * self.frames].reshape(batch, -1, count, self.frames).transpose(1, 2)
+        )  # (B, n, F, W)
+        start = _most(length - self.frames, 0)
+        last = padded[:, None, :, start : start + self.frames]
+        windows = torch.cat([full, last], dim=1)[..., :width].flatten(0, 1)
+        cells = self.body.cells(windows.unsqueeze(1))  # type: ignore[operator]  # every body of this kind has them
+        steps = (valid + _FRAMES_PER_STEP - 1) // _FRAMES_PER_STEP
+        scores = self.body.scores_of_cells(cells[..., :steps])  # type: ignore[operator]
+        logs = scores.log_softmax(1).reshape(batch, count + 1, -1)  # (B, n + 1, K)
+        rest = _most(length - count * self.frames, 0)
+        # The last window counts only where the full ones leave something over.
+        counts = _least(rest, 1) * torch.ones(1, 1, device=waveform.device)
+        share = torch.cat([torch.zeros_like(logs[:, :-1, 0]), counts.clamp_min(1e-30).log().expand(batch, 1)], dim=1)
+        logits = (logs + share[..., None]).logsumexp(1) - torch.log(count + counts)
+        return (logits / self.temperature).softmax(1), logits
+
+
+class _Statistics(nn.Module):
+    """Statistics over time of each band, and a linear classifier."""
+
+    def __init__(self, system: BaselineSystem, temperature: float) -> None:
+        super().__init__()
+        self.front_end = build_front_end(system.front_end_settings, exportable=True)
+        self.network, self.temperature = system.network, temperature
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        bands = self.front_end(waveform)  # (B, F, L)
+        logits = self.network(_statistics_of_bands(bands))
+        return (logits / self.temperature).softmax(1), logits
+
+
+class _Mixtures(nn.Module):
+    """Features with derivatives, mean log likelihood of the frames under each class."""
+
+    def __init__(self, system: MfccGmmSystem, temperature: float) -> None:
+        super().__init__()
+        self.front_end = build_front_end(system.settings.front_end, exportable=True)
+        self.network, self.derivatives = system.network, system.settings.derivatives
+        self.temperature = temperature
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        samples = waveform.shape[1]
+        padded = functional.pad(waveform, (0, MIN_SAMPLES))[:, : _most(samples, MIN_SAMPLES)]
+        orders = [self.front_end(padded)]  # (B, F, L)
+        batch, _, length = orders[0].shape
+        for _ in range(self.derivatives):
+            orders.append(deltas(orders[-1].flatten(0, 1)).reshape(batch, -1, length))
+        frames = torch.cat(orders, dim=1).transpose(1, 2).flatten(0, 1)  # (B L, D)
+        likelihoods = self.network.mixtures(self.network.embed(frames)).reshape(batch, length, -1)
+        scores = self.network.steepness * (likelihoods.mean(1) + self.network.log_prior)
+        logits = scores.float()
+        return (logits / self.temperature).softmax(1), logits
+
+
+def _statistics_of_bands(bands: Tensor) -> Tensor:
+    """(B, 10 F) of (B, F, L): `signal.functionals.statistics_over_time` in operations that engines have."""
+    from serenade.signal.functionals import QUANTILES
+
+    length = bands.shape[2]
+    steps = bands[:, :, 1:] - bands[:, :, :-1]
+    ordered = bands.sort(dim=2).values
+    places = torch.tensor(QUANTILES) * (length - 1)
+    below = places.floor()
+    share = (places - below)[None, None]
+    low = ordered[:, :, below.long()]
+    high = ordered[:, :, places.ceil().long()]
+    quantiles = low + share * (high - low)  # (B, F, Q)
+    parts = [bands.mean(2), _deviation_of(bands), ordered[:, :, 0], ordered[:, :, -1], _deviation_of(steps)]
+    return torch.cat([*parts, quantiles.transpose(1, 2).flatten(1)], dim=1)
+
+
+def _deviation_of(values: Tensor) -> Tensor:
+    return (values - values.mean(2, keepdim=True)).square().mean(2).sqrt()

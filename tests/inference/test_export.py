@@ -1,0 +1,141 @@
+"""Exports: the ONNX file answers as the system does, for any length and batch, and a recogniser can use it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from serenade.core.errors import CheckpointError, UsageError
+from serenade.core.labels import LabelSet
+from serenade.inference.division import TimelineSettings
+from serenade.inference.recognizer import Recognizer
+from serenade.systems import PRESETS, make_system, save_checkpoint, system_settings
+from serenade.training.checkpoints import Calibration, write_calibration
+from serenade.training.system import System
+
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+from serenade.inference.export import export_onnx, make_session, read_facts
+from serenade.inference.quantise import quantise
+
+LABELS = LabelSet(("angry", "happy", "sad"))
+QUICK = "baseline"
+SLOW = ("glam-cpu", "mhcnn", "aacnn", "apcnn", "attention-pooling", "attention-pooling-bilinear", "one-layer")
+SLOW += ("attention-pooling-gap", "mtl-aug", "stl", "ss-aae", "mfcc-gmm")
+
+
+def trained(preset: str) -> System:
+    """A system whose every fitted number is drawn, so that nothing is hidden by a 0 or a 1."""
+    torch.manual_seed(0)
+    system = make_system(PRESETS[preset], system_settings(preset, {}).model_dump(), LABELS)
+    generator = torch.Generator().manual_seed(1)
+    for name, tensor in system.network.state_dict().items():
+        if name.endswith(("running_mean", "classifier.bias")):
+            tensor.normal_(0, 0.2, generator=generator)
+        elif name.endswith("running_var"):
+            tensor.uniform_(0.5, 2.0, generator=generator)
+    normaliser = getattr(system.network, "normaliser", None)
+    if normaliser is not None:
+        normaliser.fit([system.front_end(0.1 * torch.randn(2, 28_800, generator=generator))])  # type: ignore[attr-defined]
+    if preset == "baseline":
+        system.network.mean.fill_(-30.0)
+        system.network.scale.fill_(10.0)
+        torch.nn.init.normal_(system.network.classifier.weight, std=0.1, generator=generator)
+    if preset == "mfcc-gmm":
+        for place in range(3):
+            shape = system.network.mixtures.means.shape[1:]  # type: ignore[union-attr,index]
+            weights = torch.full(shape[:1], 1 / shape[0], dtype=torch.float64)
+            spread = torch.ones(shape, dtype=torch.float64) * (1 + place)
+            system.network.mixtures.take(place, weights, torch.randn(shape, generator=generator).double(), spread)
+    system.network.eval().requires_grad_(False)
+    return system
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    save_checkpoint(trained(QUICK), PRESETS[QUICK], folder)
+    write_calibration(folder, Calibration(1.7, "validation", 50, uncertain_below=0.6))
+    export_onnx(
+        trained(QUICK), folder / "model.onnx", calibration=Calibration(1.7, "validation", 50, 0.6), name="floor"
+    )
+    return folder
+
+
+def test_a_recogniser_of_the_export_answers_as_that_of_the_model(exported: Path, tmp_path: Path) -> None:
+    model, export = Recognizer.load(exported, device="cpu"), Recognizer.load(exported / "model.onnx")
+    assert export.labels == model.labels
+    assert export.uncertain_below == model.uncertain_below == 0.6
+    for seconds in (0.15, 1.0, 7.3):
+        samples = np.random.default_rng(0).uniform(-0.2, 0.2, round(seconds * 16_000)).astype(np.float32)
+        expected = list(model(samples, 16_000).scores.values())
+        assert list(export(samples, 16_000).scores.values()) == pytest.approx(expected, abs=1e-5)
+    soundfile.write(tmp_path / "a.wav", samples, 16_000)
+    settings = TimelineSettings(detector="none", window_s=2.0, hop_s=1.0)
+    rows = [recognizer.timeline(tmp_path / "a.wav", settings=settings).rows for recognizer in (model, export)]
+    assert len(rows[0]) == len(rows[1]) > 3
+    for a, b in zip(*rows, strict=True):
+        assert list(a.scores.values()) == pytest.approx(list(b.scores.values()), abs=1e-5)
+
+
+def test_a_live_stream_uses_the_export_beside_the_model(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Recognizer.load(exported, device="cpu")
+    monkeypatch.setattr(type(model._engine), "logits", lambda *_: pytest.fail("torch was asked"))
+    stream = model.stream(TimelineSettings(detector="none", window_s=1.0))
+    assert len(stream.add(np.random.default_rng(0).uniform(-0.2, 0.2, 32_000).astype(np.float32))) >= 1
+
+
+def test_probabilities_are_calibrated_and_facts_are_inside(exported: Path) -> None:
+    session = make_session(exported / "model.onnx")
+    facts = read_facts(session, exported)
+    assert (facts["labels"], facts["temperature"], facts["name"]) == (list(LABELS.names), 1.7, "floor")
+    waveform = np.random.default_rng(0).uniform(-0.2, 0.2, (2, 20_000)).astype(np.float32)
+    probabilities, logits = session.run(["probabilities", "logits"], {"waveform": waveform})
+    expected = torch.from_numpy(logits).div(1.7).softmax(1).numpy()
+    np.testing.assert_allclose(probabilities, expected, atol=1e-6)
+
+
+def test_what_cannot_be_exported_or_is_no_export_is_named(exported: Path, tmp_path: Path) -> None:
+    class Other:
+        labels = LABELS
+
+    with pytest.raises(UsageError, match=r"cannot be exported\. Found: Other"):
+        export_onnx(Other(), tmp_path / "a.onnx")  # type: ignore[arg-type]
+    (tmp_path / "broken.onnx").write_bytes(b"not a graph")
+    with pytest.raises(CheckpointError, match="not an ONNX model"):
+        Recognizer.load(tmp_path / "broken.onnx")
+    with pytest.raises(UsageError, match="no convolutions"):
+        quantise(exported / "model.onnx", tmp_path / "int8.onnx", [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", SLOW)
+def test_every_audio_system_is_exported_as_it_is(preset: str, tmp_path: Path) -> None:
+    system = trained(preset)
+    made = export_onnx(system, tmp_path / "model.onnx", calibration=Calibration(1.3, "validation", 50))
+    assert made.deviation < 1e-4
+    session = make_session(tmp_path / "model.onnx")
+    for length in (400, 9_999, 123_456):  # lengths that the export itself did not try
+        waveform = np.random.default_rng(length).uniform(-0.2, 0.2, (2, length)).astype(np.float32)
+        probabilities = session.run(["probabilities"], {"waveform": waveform})[0]
+        assert probabilities.shape == (2, 3)
+        np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_eight_bits_answer_nearly_alike(tmp_path: Path) -> None:
+    system = trained("glam-cpu")
+    export_onnx(system, tmp_path / "model.onnx")
+    generator = np.random.default_rng(0)
+    recordings = []
+    for place in range(6):
+        soundfile.write(tmp_path / f"{place}.wav", generator.uniform(-0.3, 0.3, 40_000), 16_000)
+        recordings.append(tmp_path / f"{place}.wav")
+    size = quantise(tmp_path / "model.onnx", tmp_path / "int8.onnx", recordings)
+    assert size < 0.6 * (tmp_path / "model.onnx").stat().st_size
+    full, small = Recognizer.load(tmp_path / "model.onnx"), Recognizer.load(tmp_path / "int8.onnx")
+    for path in recordings:
+        found, expected = (np.array(list(r(path).scores.values())) for r in (small, full))
+        np.testing.assert_allclose(found, expected, atol=0.1)
