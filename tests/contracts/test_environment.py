@@ -20,6 +20,9 @@ IMPORT_NAMES = {
     "pytest-xdist": "xdist",
     "myst-parser": "myst_parser",
     "pillow": "PIL",
+    "prometheus-client": "prometheus_client",
+    "python-multipart": "python_multipart",
+    "webrtcvad-wheels": "webrtcvad",
     "pyyaml": "yaml",
     "opencv-python-headless": "cv2",
 }

@@ -1,7 +1,9 @@
 """Running the service until it is told to stop, and letting work under way end first."""
 
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from serenade.core.errors import MissingExtraError, UsageError
@@ -34,8 +36,19 @@ def serve(settings: ServiceSettings, *, ready: Callable[[str], None]) -> None:
     _require_packages()
     listening = _listen(settings)
     service = Service.make(settings)
-    with listening:
+    with listening, _signals_end_quietly():
         _server(service, settings, ready).run(sockets=[listening])
+
+
+@contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """The server raises a signal again when it is done with it; to be told to stop is no failure, and exits with 0."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _require_packages() -> None:

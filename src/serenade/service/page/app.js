@@ -81,11 +81,15 @@ function grow(duration) {
   }
 }
 
+function arrange() {
+  for (const track of page.tracks) if (track.fresh) { track.cells = cellsOf(track.rows); track.fresh = false; }
+}
+
 let refreshing = null;
 function refresh() {
   refreshing ??= requestAnimationFrame(() => {
     refreshing = null;
-    for (const track of page.tracks) if (track.fresh) { track.cells = cellsOf(track.rows); track.fresh = false; }
+    arrange();
     timeline.draw(); showNow(); showAll();
   });
 }
@@ -118,7 +122,7 @@ function failed(error) {
 }
 
 function finished() {
-  refresh();
+  arrange(); refresh();
   showTable(); showTargets();
   const text = verdict();
   say(text);
