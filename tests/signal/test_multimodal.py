@@ -201,13 +201,14 @@ def test_words_become_the_numbers_of_the_encoder(encoder):
     assert (len(tokens), tokens[0], tokens[-1], cut) == (100, 2, 3, True)
     tokens, cut = tokeniser.encode("kids " * 50, 20)
     assert (len(tokens), cut) == (20, True)
+    assert tokeniser.encode("k" * 100_000, 20)[1]
     assert tokeniser.name == open_tokeniser(encoder).name
 
 
 def test_a_folder_without_a_tokeniser_is_told(tmp_path, encoder, monkeypatch):
     with pytest.raises(CheckpointError, match="no such folder"):
         open_tokeniser(tmp_path / "absent")
-    with pytest.raises(CheckpointError, match="no tokeniser"):
+    with pytest.raises(CheckpointError, match="no tokenizer"):
         open_tokeniser(tmp_path)
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtraError, match="ssl"):

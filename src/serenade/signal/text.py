@@ -11,9 +11,10 @@ from torch import Tensor
 from serenade.core.errors import CheckpointError, MissingExtraError
 from serenade.core.settings import Settings
 
-__all__ = ["FolderTokeniser", "TextSettings", "Tokeniser", "open_tokeniser"]
+__all__ = ["FolderTokeniser", "TextSettings", "Tokeniser", "open_tokeniser", "read_tokenizer"]
 
-_FILES = ("tokenizer.json", "spiece.model", "vocab.txt", "vocab.json")
+_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
+_WORD_LENGTH = 64  # characters that a word may have on average before the rest of a text is not looked at
 
 
 class TextSettings(Settings):
@@ -52,39 +53,50 @@ class FolderTokeniser:
         """(W,) int64 numbers with the marks of beginning and end, W at most `max_tokens`; whether the text was cut."""
         # A word has few pieces: of an endless text only the part is read that can matter.
         words = text.split(maxsplit=max_tokens)
-        head = " ".join(words[:max_tokens])[: _LONGEST_WORDS * max_tokens]
-        numbers = self._library(head, truncation=True, max_length=max_tokens)["input_ids"]
-        whole = len(words) <= max_tokens and len(self._library(head, verbose=False)["input_ids"]) <= max_tokens
+        joined = " ".join(words[:max_tokens])
+        head = joined[: _WORD_LENGTH * max_tokens]
+        numbers = self._library(head, verbose=False)["input_ids"]
+        whole = len(words) <= max_tokens and len(head) == len(joined) and len(numbers) <= max_tokens
+        if len(numbers) > max_tokens:
+            numbers = self._library(head, truncation=True, max_length=max_tokens)["input_ids"]
         return torch.tensor(numbers, dtype=torch.int64), not whole
-
 
     def pieces(self, tokens: Tensor) -> tuple[str, ...]:
         """The pieces of words that (W,) numbers stand for."""
         return tuple(str(piece) for piece in self._library.convert_ids_to_tokens(tokens.tolist()))
 
 
-_LONGEST_WORDS = 64  # characters that a word may have on average before the rest is not looked at
-
-
 def open_tokeniser(folder: str | Path) -> FolderTokeniser:
-    """The tokeniser in a folder with `tokenizer.json`, `spiece.model` or `vocab.txt`.
+    """The tokeniser in the folder of a text encoder.
 
     Raises:
         CheckpointError: there is no such folder, no tokeniser in it, or one that cannot be read.
         MissingExtraError: the package transformers is not installed.
     """
     folder = Path(folder)
+    return FolderTokeniser(folder, read_tokenizer(folder))
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The library's tokenizer in the folder of a checkpoint.
+
+    Raises:
+        CheckpointError: there is none, or it cannot be read.
+        MissingExtraError: the package transformers is not installed.
+    """
     if not any((folder / name).is_file() for name in _FILES):
-        what = "there is no tokeniser in this folder" if folder.is_dir() else "there is no such folder"
-        expected = f"the folder of a text encoder, with {', '.join(_FILES[:-1])}"
-        raise CheckpointError(what, where=folder, expected=expected)
+        raise CheckpointError(
+            "this text encoder has no tokenizer beside it" if folder.is_dir() else "there is no such folder",
+            where=folder,
+            expected=f"one of {', '.join(_FILES)}",
+            hint="Take the files of the tokenizer from where the checkpoint comes from",
+        )
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise MissingExtraError("transformers", extra="ssl", purpose="reading words") from error
     try:
-        library = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # the library raises what its parts raise
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # the library raises classes of many kinds
         found = " ".join(str(error).split())[:200]
-        raise CheckpointError("the tokeniser in this folder cannot be read", where=folder, found=found) from error
-    return FolderTokeniser(folder, library)
+        raise CheckpointError("the tokenizer cannot be read", where=folder, found=found) from error

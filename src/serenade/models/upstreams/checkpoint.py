@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from serenade.core.errors import CheckpointError, MissingExtraError
 from serenade.models.upstreams.masked_mel import KIND, build_masked_mel
-from serenade.models.upstreams.text import TextUpstream, read_tokenizer
+from serenade.models.upstreams.text import TextUpstream
 from serenade.models.upstreams.upstream import Modality, Upstream
 from serenade.models.upstreams.waveform import PaddingRule, WaveformUpstream
 from serenade.models.upstreams.whisper import WhisperUpstream
+from serenade.signal.text import read_tokenizer
 
 __all__ = ["ARCHITECTURES", "open_upstream"]
 

@@ -8,7 +8,6 @@ The tokens that a tokenizer puts around a text ([CLS] and [SEP]) stay in the seq
 
 from collections.abc import Mapping
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,12 +17,10 @@ from serenade.core.errors import CheckpointError, UsageError
 from serenade.models.upstreams.upstream import Frames, Upstream, plain_config
 from serenade.nn.masking import valid_steps
 
-__all__ = ["MOST_TOKENS", "TextUpstream", "read_tokenizer"]
+__all__ = ["MOST_TOKENS", "TextUpstream"]
 
 MOST_TOKENS = 128
 """Longer transcripts are cut to so many tokens, those around the text included."""
-
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 
 
 class TextUpstream(Upstream):
@@ -95,25 +92,3 @@ class TextUpstream(Upstream):
         tokens = waveforms.masked_fill(~inside, self.padding_token)
         found = self.network(tokens, attention_mask=inside.long(), output_hidden_states=True)
         return self._frames([*found.hidden_states[:-1], found.last_hidden_state], lengths)
-
-
-def read_tokenizer(folder: Path) -> Any:
-    """The tokenizer in the folder of a checkpoint.
-
-    Raises:
-        CheckpointError: there is none, or it cannot be read.
-    """
-    from transformers import AutoTokenizer
-
-    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
-        raise CheckpointError(
-            "this text encoder has no tokenizer beside it",
-            where=folder,
-            expected=f"one of {', '.join(_TOKENIZER_FILES)}",
-            hint="Take the files of the tokenizer from where the checkpoint comes from",
-        )
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # the library raises classes of many kinds
-        found = " ".join(str(error).split())[:200]
-        raise CheckpointError("the tokenizer cannot be read", where=folder, found=found) from error
