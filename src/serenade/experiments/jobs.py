@@ -28,6 +28,7 @@ from serenade.experiments.augmented import augmenter
 from serenade.experiments.calibrating import calibrate
 from serenade.experiments.data import data_fingerprint, make_examples
 from serenade.experiments.folder import JobKey, RunFolder
+from serenade.experiments.origins import require_unseen
 from serenade.experiments.settings import ExperimentSettings
 from serenade.experiments.unlabelled import Pieces, describe_unlabelled
 from serenade.systems import PRESETS, make_system, save_checkpoint
@@ -38,7 +39,7 @@ from serenade.training.checkpoints import versions, write_calibration
 from serenade.training.loop import Scored, Trained, score, train
 from serenade.training.ranks import Ranks, join, leave
 from serenade.training.settings import TrainingSettings
-from serenade.training.system import DeclaringSystem, Example, System
+from serenade.training.system import DeclaringSystem, Example, InheritingSystem, System
 from serenade.training.tracking import TensorBoardTracker
 
 __all__ = ["Job", "differs_by_job", "run_job", "settings_of_job"]
@@ -111,6 +112,9 @@ def _train_and_test(job: Job, device: torch.device | None = None) -> None:
     split = run.read_split()
     fold = next(fold for fold in split.folds if fold.name == job.key.fold)
     system = _fresh_system(settings, LabelSet.of(str(u.emotion) for u in utterances), job.key.seed).to(device)
+    if isinstance(system, InheritingSystem) and split.leaky is None:
+        tested = set(fold.test)
+        require_unseen(system.origins, [utterance for utterance in utterances if utterance.id in tested])
     training, selection, test = _parts(fold, utterances, system, split.select_on_test)
     if isinstance(system, AligningSystem):
         system.alignment.meet(test)

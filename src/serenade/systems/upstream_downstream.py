@@ -378,6 +378,12 @@ class UpstreamDownstreamSystem:
         """The examples as they are."""
         return list(examples)
 
+    @property
+    def origins(self) -> list[Path]:
+        """Models whose weights upstreams have taken."""
+        named = (branch.fine_tuned for branch in self.settings.branches.values())
+        return [Path(folder) for folder in named if folder is not None]
+
     # -------------------------------------------------------------------- inputs
 
     def to(self, where: device) -> Self:

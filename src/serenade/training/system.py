@@ -6,6 +6,7 @@ files.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, Self, runtime_checkable
 
 from torch import Generator, Tensor, device, nn
@@ -24,6 +25,7 @@ __all__ = [
     "Example",
     "FittedSystem",
     "GatheringSystem",
+    "InheritingSystem",
     "Outputs",
     "Phase",
     "PretrainedSystem",
@@ -260,6 +262,16 @@ class GatheringSystem(System, Protocol):
             utterances: examined ones.
             progress: told how many are done so far.
         """
+        ...
+
+
+@runtime_checkable
+class InheritingSystem(System, Protocol):
+    """A system that takes weights of models that were trained here before."""
+
+    @property
+    def origins(self) -> Sequence[Path]:
+        """Their folders."""
         ...
 
 

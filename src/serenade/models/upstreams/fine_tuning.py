@@ -71,6 +71,7 @@ class FineTuned(nn.Module):
                 freeze()  # also tells the library to build no graph through them
         self._leave_unused(network)
         if settings.gradient_checkpointing:
+            network.config.use_cache = False  # of text decoders; with it the library warns
             # the library's newer name for it, where it has one
             enable = getattr(network, "activation_checkpointing_enable", network.gradient_checkpointing_enable)
             enable({"use_reentrant": False, "context_fn": _recomputing})
