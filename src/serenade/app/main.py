@@ -29,6 +29,7 @@ _ROWS = (
     ("study", "serenade.app.commands.study:app", "Answer a question with a sweep of runs: filter shapes."),
     ("predict", "serenade.app.commands.predict:predict", "Predict the emotion of files and folders."),
     ("timeline", "serenade.app.commands.timeline:timeline", "Follow emotions over time: long recordings, speakers."),
+    ("serve", "serenade.app.commands.serve:serve", "Answer over HTTP and WebSocket, and show a page."),
     ("listen", "serenade.app.commands.listen:listen", "Follow emotions live: microphone, stream, raw samples."),
     ("export", "serenade.app.commands.export:export", "Write a model as ONNX, front end inside; int8 too."),
     ("bench", "serenade.app.commands.bench:bench", "Measure a model here: speed, latency, memory by threads."),
