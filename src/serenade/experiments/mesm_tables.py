@@ -1,4 +1,4 @@
-"""The tables of MESM as series of runs: the main table, modalities left out, and the share of attention kept.
+"""The tables of MESM as series of runs: the main table, modalities left out, attention kept, masks.
 
 W. Dai, S. Cahyawijaya, Z. Liu, P. Fung, "Multimodal End-to-End Sparse Model for Emotion Recognition", NAACL 2021,
 Tables 2 to 4 and Figure 4. Every row is an ordinary run; the row "no" answers no to everything and is computed.
@@ -17,8 +17,8 @@ from serenade.experiments.series import Member
 
 __all__ = ["MESM_TABLES", "MesmRow", "MesmTable", "begin_mesm_table", "members_of", "mesm_rows", "read_mesm_table"]
 
-MesmTable = Literal["main", "ablation", "top-p"]
-MESM_TABLES: tuple[MesmTable, ...] = ("main", "ablation", "top-p")
+MesmTable = Literal["main", "ablation", "top-p", "mask"]
+MESM_TABLES: tuple[MesmTable, ...] = ("main", "ablation", "top-p", "mask")
 
 _MAIN = {"lf-lstm": "LF-LSTM", "lf-trans": "LF-TRANS", "emoembs": "EmoEmbs", "mult": "MulT"}
 _END_TO_END = {"fe2e": "FE2E", "mesm": "MESM"}
@@ -35,6 +35,13 @@ _SUBSETS = {
     "mesm": (("text", "face", "audio"), ("text", "audio"), ("text", "face")),
 }
 _SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_MASKS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+    ("none", "fixed mask, as published", {"mask_gradient": "none"}),
+    ("straight_through", "mask learnt, straight_through", {"mask_gradient": "straight_through"}),
+    ("scaled", "mask learnt, scaled", {"mask_gradient": "scaled"}),
+    ("released_order", "fixed mask, released order", {"mask_gradient": "none", "cell_order": "released"}),
+)
+_MASK_SHARE = 0.3  # small enough for the choice of the cells to matter
 _FORMAT = 1
 
 
@@ -92,6 +99,11 @@ def _all_rows(table: MesmTable, suffix: str) -> list[MesmRow]:
             )
             for name, subsets in _SUBSETS.items()
             for subset in subsets
+        ]
+    if table == "mask":
+        return [
+            MesmRow(name, f"MESM, {title}", f"mesm{suffix}", {"top_p": _MASK_SHARE, **changes})
+            for name, title, changes in _MASKS
         ]
     shares = [MesmRow(f"p{p:g}", f"MESM, p = {p:g}", f"mesm{suffix}", {"top_p": p}) for p in _SHARES]
     return [*shares, MesmRow("fe2e", "FE2E (dense)", f"fe2e{suffix}")]

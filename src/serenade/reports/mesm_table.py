@@ -71,7 +71,7 @@ def _published(document: Mapping[str, Any], row: Mapping[str, Any], labels: Sequ
     """The paper's row of the same model, where the corpus is one of the paper's."""
     paper = _read()
     corpus = document["corpora"][0] if len(document["corpora"]) == 1 else ""
-    part = paper.get(corpus) if document["table"] == "main" else paper["ablation"]
+    part = paper.get(corpus) if document["table"] == "main" else paper.get(document["table"])
     if part is None or part.get("corpus", corpus) != corpus or row["name"] not in part["rows"]:
         return []
     values = part["rows"][row["name"]]

@@ -20,7 +20,9 @@ __all__ = ["mesm"]
 def mesm(
     out: Path = typer.Option(..., help="Folder of the table; every row is a run in it.", show_default=False),
     corpus: list[str] | None = typer.Option(None, help="NAME=PATH, such as iemocap=/data/iemocap; repeat for several."),
-    table: str = typer.Option("main", help="main, ablation (modalities left out) or top-p (the share of attention)."),
+    table: str = typer.Option(
+        "main", help="main, ablation (modalities left out), top-p (the share of attention) or mask."
+    ),
     rows: str | None = typer.Option(
         None, help="Rows, separated by commas, such as lf-lstm,mesm, mesm-text-audio or p0.5; all if not given."
     ),
@@ -51,8 +53,8 @@ def mesm(
 ) -> None:
     """Train FE2E, MESM and their baselines, and set our figures beside the published ones and the answer "no".
 
-    Dai et al., NAACL 2021: the main tables, the modalities left out, accuracy, operations and time by p. Finished runs
-    are kept: the same command takes an interrupted table up.
+    Dai et al., NAACL 2021: the main tables, modalities left out, accuracy, operations and time by p; and what it
+    brings to learn the mask. Finished runs are kept: the same command takes an interrupted table up.
     """
     from serenade.experiments.mesm_tables import MESM_TABLES, mesm_rows
 
