@@ -38,14 +38,14 @@ def test_extraction_says_cost_and_outcome_and_is_not_done_twice(
     first = told(capsys.readouterr().out)
     count = int(first["new"].split()[0])
     assert count > 0
-    assert (first["stored before"], first["left out"]) == ("0", "0, and 0 by the corpus")
+    assert (first["known"].split()[0], first["left out"]) == ("0", "0, and 0 by the corpus")
     assert float(first["padding"].split()[0]) < 15
     (folder,) = (tmp_path / "cache" / "frames").iterdir()
     assert len(FrameStore(folder)) == count
     assert main(words) == 0
     shown = capsys.readouterr()
     again = told(shown.out)
-    assert (again["new"], again["stored before"]) == ("0 utterances", str(count))
+    assert (again["new"], again["known"].split()[0]) == ("0 recordings", str(count))
     assert f"all {count} recordings are in" in shown.err
 
 
@@ -98,7 +98,7 @@ def test_what_has_no_frame_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     words = ["upstream", "extract", "--upstream", str(tmp_path / "bert"), "--corpus", f"table={table}"]
     assert main([*words, "--layers", "all", "--out", str(tmp_path / "frames")]) == 3
     shown = capsys.readouterr()
-    assert told(shown.out)["new"] == "2 utterances"
+    assert told(shown.out)["new"] == "2 transcripts"
     assert "extracting frames: 1 failed, 2 done" in shown.err
     assert "no text: it has no transcript" in shown.err
     assert FrameStore(tmp_path / "frames").kind.layers == (0, 1, 2, 3)

@@ -1,16 +1,20 @@
 """What an upstream is, how quick it is on this machine, and what the extraction of a corpus would cost."""
 
+import math
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 
+from serenade.core.errors import SerenadeError
 from serenade.core.records import Utterance
 from serenade.models.upstreams.engine_choice import EngineSpeed
 from serenade.models.upstreams.engines import EngineName, deviation, with_engine
 from serenade.models.upstreams.upstream import Upstream
+from serenade.signal.audio import SAMPLE_RATE, read_audio
 
 __all__ = [
     "ExtractionCost",
@@ -21,11 +25,13 @@ __all__ = [
     "measure_engine",
     "measure_speed",
     "measure_text_speed",
+    "trial_speed",
 ]
 
 _BYTES_PER_NUMBER = 2  # frames are stored in float16
 _GIB = 2**30
 _FEWEST_CLIPS = 2
+_TRIALS = 20
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,31 @@ def measure_speed(upstream: Upstream, *, clip_s: float = 5.0, budget_s: float = 
     clip = upstream.prepare(noise, upstream.sample_rate)[None].to(device)
     lengths = torch.tensor([clip.shape[1]], device=device)
     return clip_s / _median_time(upstream, clip, lengths, budget_s)
+
+
+def trial_speed(upstream: Upstream, utterances: Sequence[Utterance], *, budget_s: float = 3.0) -> float:
+    """Seconds of sound per second for recordings of a corpus, one by one, reading included.
+
+    Args:
+        upstream: of speech, on the device to measure, in evaluation mode.
+        utterances: of known lengths; some from all over are tried.
+        budget_s: no further one is begun after so long.
+    """
+    device = next((parameter.device for parameter in upstream.parameters()), torch.device("cpu"))
+    sound_s, began = 0.0, math.inf
+    for place in range(_TRIALS):
+        utterance = utterances[place * len(utterances) // _TRIALS]
+        started = time.perf_counter()
+        with suppress(SerenadeError):  # what cannot be read or taken is told by the extraction
+            waveform = read_audio(utterance.audio, start_s=utterance.start_s, end_s=utterance.end_s)
+            one = upstream.prepare(waveform, SAMPLE_RATE)[None].to(device)
+            _time(upstream, one, torch.tensor([one.shape[1]], device=device))
+            if place:  # the first one warms up
+                began = min(began, started)
+                sound_s += len(waveform) / SAMPLE_RATE
+        if time.perf_counter() - began > budget_s:
+            break
+    return sound_s / (time.perf_counter() - began) if sound_s else math.inf
 
 
 def measure_text_speed(upstream: Upstream, *, budget_s: float = 2.0) -> float:

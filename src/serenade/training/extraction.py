@@ -83,8 +83,8 @@ class Extraction:
     """How an extraction ended.
 
     Args:
-        new: utterances whose frames were computed now.
-        known: utterances whose frames were there already.
+        new: recordings or transcripts whose frames were computed now.
+        known: utterances whose frames were there already, or are those of another one.
         left_out: utterances that give no frame, with the reason.
         new_s: seconds of sound computed now; 0 for text.
         seconds: that it took.
@@ -191,10 +191,10 @@ def _wanted(
         key = frame_key(utterance, upstream.modality)
         if key is None:
             left_out.append(LeftOut(utterance.id, "no text", "it has no transcript"))
-        elif key in store:
+        elif key in store or key in wanted:
             known += 1
         else:
-            wanted.setdefault(key, utterance)
+            wanted[key] = utterance
     return list(wanted.items()), left_out, known
 
 

@@ -242,21 +242,24 @@ class FrameWriter:
         """
         store = self._store
         packed = [(key, _packed(key, frames, store.kind)) for key, frames in items]
-        lines, entries = [], {}
+        entries = {key: self._place(numbers) for key, numbers in packed}
         with storage_errors(store.folder):
-            for key, numbers in packed:
-                if self._start and (self._start + numbers.numel()) * _BYTES > store._shard_bytes:
-                    self._shard, self._start = self._shard + 1, 0
-                entry = _Entry(self._shard, self._start, numbers.shape[1])
-                data = numbers.reshape(-1).view(torch.uint8).numpy().data
-                _write_at(store._shard(entry.shard), entry.start * _BYTES, data)
-                self._start = store._end(entry)
-                lines.append(_line(key, entry))
-                entries[key] = entry
-            told = "".join(lines).encode()
+            for shard in sorted({entry.shard for entry in entries.values()}):
+                inside = [(entries[key].start, numbers) for key, numbers in packed if entries[key].shard == shard]
+                data = torch.cat([numbers.flatten() for _, numbers in inside]).view(torch.uint8).numpy().data
+                _write_at(store._shard(shard), inside[0][0] * _BYTES, data)
+            told = "".join(_line(key, entry) for key, entry in entries.items()).encode()
             _write_at(store.folder / _INDEX_FILE, store._read_bytes, told)  # behind its last whole line
             store._read_bytes += len(told)
         store._entries.update(entries)
+
+    def _place(self, numbers: Tensor) -> _Entry:
+        """Where the next utterance goes."""
+        if self._start and (self._start + numbers.numel()) * _BYTES > self._store._shard_bytes:
+            self._shard, self._start = self._shard + 1, 0
+        entry = _Entry(self._shard, self._start, numbers.shape[1])
+        self._start = self._store._end(entry)
+        return entry
 
 
 def _line(key: str, entry: _Entry) -> str:

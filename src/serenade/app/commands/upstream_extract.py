@@ -79,7 +79,7 @@ def extract(
             batch_s=batch,
             progress=lambda far, _: progress.advance(round(far) - progress.done),
         )
-    _report(done, store, left_out)
+    _report(done, store, left_out, chosen.modality == "text")
 
 
 def _numbers(text: str) -> "FrameNumbers":
@@ -138,7 +138,7 @@ def _tell_cost(
     upstream: "Upstream", utterances: Sequence["Utterance"], store: "FrameStore", engine: str, quiet: bool
 ) -> float:
     """Say what is still to be computed, what it costs and where it goes; return the seconds of sound."""
-    from serenade.inference.upstream_cost import expected_frames, measure_speed
+    from serenade.inference.upstream_cost import expected_frames, trial_speed
     from serenade.training.extraction import frame_key
 
     if upstream.modality == "text":
@@ -150,9 +150,7 @@ def _tell_cost(
         say(f"all {len(utterances)} recordings are in {store.folder}", quiet=quiet)
         return 0.0
     num_bytes = store.kind.num_bytes(expected_frames(upstream, list(missing.values())))
-    least_s = upstream.least_samples / upstream.sample_rate
-    clip_s = min(30.0, max(least_s, seconds / len(missing)))
-    speed = measure_speed(upstream, clip_s=clip_s, budget_s=_TRIAL_S)
+    speed = trial_speed(upstream, list(missing.values()), budget_s=_TRIAL_S)
     say(
         f"{len(missing)} of {len(utterances)} recordings, {seconds / 3600:.2f} h of sound, are to be computed: about "
         f"{seconds / 3600 / speed:.2f} h at {speed:.1f} x real time ({engine}), {num_bytes / _GIB:.3f} GiB in "
@@ -171,14 +169,16 @@ def _tell_cost(
     return seconds
 
 
-def _report(done: "Extraction", store: "FrameStore", left_out: Sequence["LeftOut"]) -> None:
-    print(f"{'new':<14}{done.new} utterances")
-    print(f"{'stored before':<14}{done.known}")
+def _report(done: "Extraction", store: "FrameStore", left_out: Sequence["LeftOut"], is_text: bool) -> None:
+    print(f"{'new':<14}{done.new} {'transcripts' if is_text else 'recordings'}")
+    print(f"{'known':<14}{done.known} utterances, stored before or the same as another one")
     print(f"{'left out':<14}{len(done.left_out)}, and {len(left_out)} by the corpus")
     if done.new_s:
         print(f"{'speed':<14}{done.new_s / done.seconds:.1f} x real time, reading included")
     print(f"{'padding':<14}{100 * done.waste:.1f} % of the batches")
-    print(f"{'store':<14}{len(store)} utterances, {store.num_bytes / _GIB:.3f} GiB in {store.folder}")
+    print(
+        f"{'store':<14}{len(store)} {'transcripts' if is_text else 'recordings'}, {store.num_bytes / _GIB:.3f} GiB in {store.folder}"
+    )
     if done.left_out:
         failures = [SerenadeError(f"{item.reason}: {item.detail}", where=item.where) for item in done.left_out]
         raise PartialFailure("extracting frames", failures=failures, done=done.new + done.known)
