@@ -170,15 +170,14 @@ def _tell_cost(
 
 
 def _report(done: "Extraction", store: "FrameStore", left_out: Sequence["LeftOut"], is_text: bool) -> None:
-    print(f"{'new':<14}{done.new} {'transcripts' if is_text else 'recordings'}")
+    unit = "transcripts" if is_text else "recordings"
+    print(f"{'new':<14}{done.new} {unit}")
     print(f"{'known':<14}{done.known} utterances, stored before or the same as another one")
     print(f"{'left out':<14}{len(done.left_out)}, and {len(left_out)} by the corpus")
     if done.new_s:
         print(f"{'speed':<14}{done.new_s / done.seconds:.1f} x real time, reading included")
     print(f"{'padding':<14}{100 * done.waste:.1f} % of the batches")
-    print(
-        f"{'store':<14}{len(store)} {'transcripts' if is_text else 'recordings'}, {store.num_bytes / _GIB:.3f} GiB in {store.folder}"
-    )
+    print(f"{'store':<14}{len(store)} {unit}, {store.num_bytes / _GIB:.3f} GiB in {store.folder}")
     if done.left_out:
         failures = [SerenadeError(f"{item.reason}: {item.detail}", where=item.where) for item in done.left_out]
         raise PartialFailure("extracting frames", failures=failures, done=done.new + done.known)
