@@ -78,3 +78,14 @@ def test_pieces_that_are_not_cut_go_alone() -> None:
     made.logits(torch.ones(1, 9))
     made.close()
     assert engine.sizes == [1, 1]
+
+
+def test_digital_silence_is_scored_once() -> None:
+    made, seen = batcher(Recorder(), wait_s=0)
+    quiet, loud = torch.zeros(1, 3), torch.ones(1, 3)
+    first = made.logits(torch.cat([quiet, loud, quiet, loud]))
+    again = made.logits(torch.cat([quiet, loud]))
+    made.close()
+    assert first[:, 0].tolist() == [0, 3, 0, 3]
+    assert again[:, 0].tolist() == [0, 3]
+    assert sum(seen) == 4

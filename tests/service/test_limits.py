@@ -15,8 +15,9 @@ from serenade.core.errors import SettingsError
 from serenade.service.gate import Keys, RateLimit, new_key
 from serenade.service.problems import STATUS, Problem
 from serenade.service.sandbox import _frames
+from serenade.service.settings import ServiceSettings
 
-from .conftest import Running, Start, soon, sound_file, voice
+from .conftest import Running, Start, running, soon, sound_file, voice
 
 RECORDING = sound_file(voice(1.0))
 
@@ -280,6 +281,20 @@ def test_nothing_is_left_behind(start: Start, tmp_path: Path, monkeypatch: pytes
     nursery = there.service.sandbox._nursery
     assert nursery is not None
     assert soon(lambda: psutil.Process(nursery.pid).children() == [])
+
+
+def test_stopping_waits_only_so_long(model_folder: Path) -> None:
+    settings = ServiceSettings(port=0, models=(str(model_folder),), drain_s=0.1, max_duration_s=1000)
+    long = sound_file(np.tile(voice(30.0), 20))
+    with running(settings) as there:
+        answers: list[object] = []
+        asking = threading.Thread(target=lambda: answers.append(there.post(long)))
+        asking.start()
+        assert soon(lambda: there.service.gate.requests == 1)
+        there.server.should_exit = True
+        asking.join(60)
+    assert kind_of(answers[0]) == "draining"
+    assert soon(lambda: not [each for each in threading.enumerate() if each.name.startswith("serenade-")])
 
 
 def test_stopping_lets_work_under_way_end(start: Start) -> None:

@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 
 import torch
 from torch import Tensor
 
 from serenade.inference.engines import Engine
+from serenade.service.problems import Problem
 from serenade.signal.segments import SegmentSettings
 
 __all__ = ["MicroBatcher"]
@@ -39,6 +40,8 @@ class MicroBatcher:
         self.attributes = engine.attributes
         self.batch = 1 if engine.segments is None else batch
         self._engine, self._wait_s, self._observe = engine, wait_s, observe
+        self._lock, self._closed = Lock(), False
+        self._silence: Future[Tensor] | None = None
         self._waiting: SimpleQueue[_Item | None] = SimpleQueue()
         self._threads = [Thread(target=self._work, name="serenade-batch", daemon=True) for _ in range(threads)]
         for thread in self._threads:
@@ -53,16 +56,34 @@ class MicroBatcher:
         """(N, K) float64 scores of (N, T) segments at 16 kHz; waits for them.
 
         Equal segments at the end, with which a caller fills up a batch, are scored once and leave room for others.
+
+        Raises:
+            Problem: the service is stopping.
         """
-        futures: list[Future[Tensor]] = []
-        for waveform in waveforms[: _unfilled(waveforms)]:
-            futures.append(Future())
-            self._waiting.put((waveform, futures[-1]))
+        futures = [self._future_of(waveform) for waveform in waveforms[: _unfilled(waveforms)]]
         scores = [future.result() for future in futures]
         return torch.stack(scores + scores[-1:] * (len(waveforms) - len(scores)))
 
+    def _future_of(self, waveform: Tensor) -> "Future[Tensor]":
+        """The score of a segment, once it is known; that of digital silence is kept: hours of it cost little."""
+        if self.segments is None or bool(waveform.any()):
+            return self._ask(waveform)
+        if self._silence is None:  # asked twice by two at once it is the same
+            self._silence = self._ask(waveform)
+        return self._silence
+
+    def _ask(self, waveform: Tensor) -> "Future[Tensor]":
+        future: Future[Tensor] = Future()
+        with self._lock:
+            if self._closed:  # nobody would answer any more
+                raise Problem("draining", "The service is stopping.")
+            self._waiting.put((waveform, future))
+        return future
+
     def close(self) -> None:
-        """Score what waits, then end."""
+        """Score what waits, then end; whoever comes later is refused."""
+        with self._lock:
+            self._closed = True
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from threading import Event
 from typing import IO, Any, Literal
 
 import numpy as np
@@ -180,6 +181,11 @@ class Listener:
 
     def __init__(self, sandbox: Sandbox, settings: ServiceSettings, metrics: Metrics) -> None:
         self._sandbox, self._settings, self._metrics = sandbox, settings, metrics
+        self._stopped = Event()
+
+    def stop(self) -> None:
+        """End what is under way with a problem."""
+        self._stopped.set()
 
     def lines(self, file: IO[bytes], model: Model, wishes: Wishes) -> Iterator[dict[str, Any]]:
         """An answer, line by line: a `start`, `row`s with `levels` among them if they are wished, an `end`.
@@ -233,6 +239,8 @@ class Listener:
         for block in self._sandbox.decode(file.fileno()):
             if time.monotonic() > end_s:
                 raise Problem("took-too-long", f"An answer may take {self._settings.request_s:g} s.")
+            if self._stopped.is_set():
+                raise Problem("draining", "The service is stopping.", retry_after_s=5)
             yield block
 
     def _rows(

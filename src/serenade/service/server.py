@@ -92,6 +92,7 @@ def _server(service: Service, settings: ServiceSettings, ready: Callable[[str], 
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             await service.gate.drain(settings.drain_s)
+            service.listener.stop()
             await super().shutdown(sockets)
 
     return Server(
