@@ -1,10 +1,13 @@
 """Timelines: turns and windows of a stream are scored as if cut out, whatever the chunks they arrive in."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from serenade.core.errors import SettingsError, UsageError
 from serenade.core.records import Prediction
@@ -215,3 +218,42 @@ def test_memory_of_a_stream_does_not_grow(recognizer: Recognizer) -> None:
 
     for settings in (ENERGY, TimelineSettings(detector="none", window_s=2.0, hop_s=1.0)):
         assert held(settings, 240) <= held(settings, 20) + 4 * 20 * RATE
+
+
+def peak_mb(path: Path, *, window: str) -> float:
+    """Peak of resident memory of a fresh process that follows a recording."""
+    code = (
+        "import sys, torch; torch.set_num_threads(1)\n"
+        "from pathlib import Path\n"
+        "from serenade.core.labels import LabelSet\n"
+        "from serenade.inference.division import TimelineSettings\n"
+        "from serenade.inference.recognizer import Recognizer\n"
+        "from serenade.systems import make_system\n"
+        "small = {'network': {'filter_height': 2, 'filter_width': 2}}\n"
+        "system = make_system('one_layer', small, LabelSet(('a', 'b')))\n"
+        "settings = TimelineSettings(detector='energy', window_s=float(sys.argv[2]) or None)\n"
+        "rows = sum(1 for _ in Recognizer(system).timeline_rows(sys.argv[1], settings=settings))\n"
+        "assert rows > 10, rows\n"
+        # not getrusage: its figure begins with that of the process that started this one
+        "print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path, window], capture_output=True, text=True, check=True)
+    return float(done.stdout) / 1024
+
+
+def talk(path: Path, minutes: int) -> Path:
+    """Bursts of noise with pauses, as long as wanted, written piece by piece."""
+    piece = np.tile(speech_and_pauses()[: 8 * RATE], 8)[: 60 * RATE]
+    with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
+        for _ in range(minutes):
+            file.write(piece)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads its peak of memory from /proc")
+@pytest.mark.parametrize("window", ["0", "8"], ids=["turns", "windows"])
+def test_ten_hours_take_the_memory_of_ten_minutes(window: str, tmp_path: Path) -> None:
+    short = peak_mb(talk(tmp_path / "short.flac", 10), window=window)
+    long = peak_mb(talk(tmp_path / "long.flac", 600), window=window)
+    assert long - short < 30  # the samples themselves are 2,300 MB
