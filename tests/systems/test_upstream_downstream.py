@@ -16,6 +16,7 @@ from serenade.core.errors import CheckpointError, SerenadeError, SettingsError, 
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.models.upstreams.fine_tuning import FineTuned, FineTuningSettings, FrameMaskSettings, mask_frames
+from serenade.models.upstreams.masked_mel import MaskedMelSettings, MelEncoder, save_masked_mel
 from serenade.nn.ecapa import EcapaTdnn
 from serenade.systems import PRESETS, load_system, make_system, save_checkpoint, system_settings
 from serenade.systems.upstream_downstream import UpstreamDownstreamSystem
@@ -184,6 +185,19 @@ def test_what_has_no_weights_cannot_be_trained() -> None:
 def test_a_text_encoder_has_no_place_for_masks(folders: dict[str, str]) -> None:
     with pytest.raises(UsageError, match="bert has no place for masks"):
         FineTuned(named_upstream(folders["text"]), FineTuningSettings(masks=FrameMaskSettings(time_masks=1)))
+
+
+def test_an_upstream_of_our_own_is_trained_whole(tmp_path: Path) -> None:
+    sizes = MaskedMelSettings(num_bands=8, width=16, num_blocks=2, num_heads=2, feed_forward=16, position_kernel=3)
+    torch.manual_seed(0)
+    folder = tmp_path / "upstream"
+    save_masked_mel(folder, MelEncoder(sizes), sizes)
+    system = new("ssl-finetune", branches(speech=str(folder)))
+    moved = step(system, examples(system, 9000, 8000, 12000))
+    assert set(moved) == set(dict(system.network.named_parameters()))
+    save_checkpoint(system, PRESETS["ssl-finetune"], tmp_path / "model")
+    second = {"branches": {"speech": {"upstream": str(folder), "fine_tuned": str(tmp_path / "model")}}}
+    assert new("ssl-mean", second).extract(sound(0, 9000), training=False)["speech"].shape == (1, 27, 1, 16)
 
 
 def test_a_text_encoder_is_trained_whole(folders: dict[str, str]) -> None:

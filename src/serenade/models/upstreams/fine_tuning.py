@@ -33,7 +33,10 @@ class FineTuningSettings(Settings):
 
     learning_rate: float = Field(1e-5, gt=0, description="of the upstream; training.learning_rate is of all else")
     freeze_convolutions: bool = Field(True, description="leave the convolutions over samples as they are")
-    gradient_checkpointing: bool = Field(True, description="compute blocks twice instead of keeping them: less memory")
+    gradient_checkpointing: bool = Field(
+        True,
+        description="compute blocks twice instead of keeping them: less memory; networks of Transformers alone",
+    )
     longest_s: float = Field(15.0, gt=0, description="in training, longer utterances are cut at random, in seconds")
     masks: FrameMaskSettings = FrameMaskSettings()
 
@@ -57,20 +60,16 @@ class FineTuned(nn.Module):
         super().__init__()
         self.upstream, self.settings = upstream, settings
         self.generator: Generator | None = None  # draws masks; the global one where None
+        _require_weights_of_its_own(upstream)
         upstream.requires_grad_(True)
-        network: Any = getattr(upstream, "network", None)
-        if network is None or not any(True for _ in upstream.parameters()):
-            raise UsageError(
-                f"the upstream {upstream.kind} has no weights that could be trained",
-                hint="Leave out fine_tune: it is used as it is",
-            )
+        network: Any = getattr(upstream, "network", upstream)
         self._still = _convolutions(network) if settings.freeze_convolutions else []
         for module in self._still:
             module.requires_grad_(False)
             if (freeze := getattr(module, "_freeze_parameters", None)) is not None:
                 freeze()  # also tells the library to build no graph through them
         self._leave_unused(network)
-        if settings.gradient_checkpointing:
+        if settings.gradient_checkpointing and hasattr(network, "gradient_checkpointing_enable"):
             network.config.use_cache = False  # of text decoders; with it the library warns
             # the library's newer name for it, where it has one
             enable = getattr(network, "activation_checkpointing_enable", network.gradient_checkpointing_enable)
@@ -128,6 +127,20 @@ def _without_mask_warning() -> Iterator[None]:
     with warnings.catch_warnings():  # as in the first computation: WavLM's masks are of two types
         warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask")
         yield
+
+
+def _require_weights_of_its_own(upstream: Upstream) -> None:
+    weights = [tensor.data_ptr() for tensor in upstream.state_dict().values() if tensor.numel()]
+    if not any(True for _ in upstream.parameters()):
+        raise UsageError(
+            f"the upstream {upstream.kind} has no weights that could be trained",
+            hint="Leave out fine_tune: it is used as it is",
+        )
+    if len(set(weights)) < len(weights):
+        raise UsageError(
+            f"the upstream {upstream.kind} is a part of another system and cannot be trained by itself",
+            hint="Leave out fine_tune: it is used as it is",
+        )
 
 
 def _convolutions(network: Any) -> list[nn.Module]:
