@@ -32,7 +32,7 @@ def test_extraction_says_cost_and_outcome_and_is_not_done_twice(
     words = ["upstream", "extract", "--upstream", "filter-bank", "--corpus", f"synthetic={voices}"]
     assert main([*words, "--dry-run"]) == 0
     shown = capsys.readouterr()
-    assert re.search(r"(\d+) of \1 recordings, 0\.\d+ h of sound, are to be computed: about .* GiB in", shown.err)
+    assert re.search(r"(\d+) of \1 recordings, \d\.\d min of sound, are to be computed: about .* GiB in", shown.err)
     assert shown.out == ""
     assert main(words) == 0
     first = told(capsys.readouterr().out)

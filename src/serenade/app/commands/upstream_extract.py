@@ -152,8 +152,8 @@ def _tell_cost(
     num_bytes = store.kind.num_bytes(expected_frames(upstream, list(missing.values())))
     speed = trial_speed(upstream, list(missing.values()), budget_s=_TRIAL_S)
     say(
-        f"{len(missing)} of {len(utterances)} recordings, {seconds / 3600:.2f} h of sound, are to be computed: about "
-        f"{seconds / 3600 / speed:.2f} h at {speed:.1f} x real time ({engine}), {num_bytes / _GIB:.3f} GiB in "
+        f"{len(missing)} of {len(utterances)} recordings, {_hours(seconds)} of sound, are to be computed: about "
+        f"{_hours(seconds / speed)} at {speed:.1f} x real time ({engine}), {num_bytes / _GIB:.3f} GiB in "
         f"{store.folder}",
         quiet=quiet,
     )
@@ -167,6 +167,10 @@ def _tell_cost(
             hint="Choose another folder, or store one layer",
         )
     return seconds
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds / 3600:.2f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
 def _report(done: "Extraction", store: "FrameStore", left_out: Sequence["LeftOut"], is_text: bool) -> None:
