@@ -34,10 +34,10 @@ def serve(settings: ServiceSettings, *, ready: Callable[[str], None]) -> None:
         UsageError: the address is taken or not ours, or the system is not Linux.
     """
     _require_packages()
-    listening = _listen(settings)
-    service = Service.make(settings)
-    with listening, _signals_end_quietly():
-        _server(service, settings, ready).run(sockets=[listening])
+    with _listen(settings) as listening:
+        service = Service.make(settings)
+        with _signals_end_quietly():
+            _server(service, settings, ready).run(sockets=[listening])
 
 
 @contextmanager
