@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
 
@@ -135,3 +136,50 @@ def test_published_rows_and_no_stand_beside_ours(tmp_path: Path) -> None:
     assert {path.suffix for path in write_mesm_table(document, tmp_path)} == {".md", ".tex", ".csv"}
     with pytest.raises(UsageError, match="not begun"):
         read_mesm_table(tmp_path, "main")
+
+
+def test_several_emotions_and_none_go_through_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in CMU-MOSEI: an emotion that never stands alone is a class, and a segment without any is tested too."""
+    from serenade.core.records import Listing, Utterance
+    from serenade.evaluation.splits import parse_split
+    from serenade.experiments import data
+    from serenade.experiments.answers import figures_of_run
+    from serenade.experiments.run import prepare, run_experiment
+    from serenade.experiments.settings import CorpusSettings, ExperimentSettings
+
+    pytest.importorskip("av")
+    sounds = [tmp_path / f"u{number:02d}.wav" for number in range(24)]
+    for number, sound in enumerate(sounds):
+        soundfile.write(sound, 0.1 * np.random.default_rng(number).normal(size=16000), 16000)
+    kinds = ("angry", "sad", "angry,happy", "")
+    told = [
+        Utterance(
+            f"u{number:02d}",
+            sounds[number],
+            "toy",
+            f"s{number % 6}",
+            kinds[number % 4] if number % 4 < 2 else None,
+            text=f"{kinds[number % 4]} word",
+            extra={"labels": kinds[number % 4]},
+            duration_s=1.0,
+            content=f"c{number}",
+        )
+        for number in range(24)
+    ]
+    monkeypatch.setattr(data, "read_corpus", lambda *_, **__: Listing(tuple(told)))
+    system = {"fusion": {"answers": "several"}, "modalities": ["text"], "training": {"epochs": 2, "patience": None}}
+    base = ExperimentSettings(
+        preset="lf-lstm",
+        corpora=(CorpusSettings(name="synthetic", root=tmp_path),),
+        split=parse_split("kfold:3"),
+        system=system,
+        device="cpu",
+    )
+    plan = prepare(base)
+    assert len(plan.listing.utterances) == 24
+    run = run_experiment(plan, tmp_path / "run", workers=1)
+    found = figures_of_run(run.path)
+    assert found["labels"] == ["angry", "happy", "sad"]
+    assert found["tested"] == 24
+    assert found["always_no"]["accuracy"]["classes"] == [0.5, 0.75, 0.75]
+    assert len(read_results(run.path).scores(0).ids) == 12

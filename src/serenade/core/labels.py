@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from serenade.core.errors import UsageError
 from serenade.core.names import nearest
+from serenade.core.records import Utterance
 
-__all__ = ["EMOTIONS", "LabelSet", "canonical_emotion"]
+__all__ = ["EMOTIONS", "LabelSet", "canonical_emotion", "emotions_of"]
 
 # canonical name -> other spellings in corpora, languages and toolkits (compared in lower case). Codes that mean one
 # thing in this corpus and another in that (A: anger in CREMA-D, Angst, fear, in EMO-DB) stand in the corpus's file.
@@ -128,6 +129,21 @@ def canonical_emotion(label: str) -> str | None:
     plain = plain.removeprefix("<|").removesuffix("|>").replace(" ", "_").replace("-", "_")
     names = {_SPELLINGS.get(part) for part in plain.split("/")}
     return names.pop() if len(names) == 1 else None
+
+
+def emotions_of(utterances: Iterable[Utterance]) -> set[str]:
+    """The emotions of utterances: their classes; of those without one, of which a corpus names several, all of these.
+
+    Several are named in ``extra["labels"]``, separated by commas; none of them is an answer too.
+    """
+    found: set[str] = set()
+    for utterance in utterances:
+        if utterance.emotion is not None:
+            found.add(utterance.emotion)
+        else:
+            named = (name.strip() for name in utterance.extra.get("labels", "").split(","))
+            found.update(canonical_emotion(name) or name for name in named if name)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

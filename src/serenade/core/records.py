@@ -308,7 +308,7 @@ class Score:
 
     Args:
         id: the utterance.
-        truth: its class name.
+        truth: its class name; empty for an utterance of several emotions or none.
         probabilities: one per class, in label order; they sum to 1.
         segments: how many segments the score is the mean of.
     """

@@ -180,7 +180,7 @@ def make_split(utterances: Sequence[Utterance], settings: SplitSettings) -> Spli
 def _require_usable(utterances: Sequence[Utterance]) -> None:
     if not utterances:
         raise SplitError("there are no utterances to divide")
-    unlabelled = [utterance.id for utterance in utterances if utterance.emotion is None]
+    unlabelled = [u.id for u in utterances if u.emotion is None and "labels" not in u.extra]  # several, or none
     if unlabelled:
         raise SplitError(
             "utterances without a label cannot be trained on or tested",

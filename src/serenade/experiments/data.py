@@ -7,7 +7,7 @@ from torch import Tensor
 
 from serenade.core.errors import CorpusError
 from serenade.core.label_maps import parse_label_map
-from serenade.core.labels import LabelSet
+from serenade.core.labels import LabelSet, emotions_of
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
 from serenade.corpora import Selection, read_corpus
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings
@@ -49,15 +49,16 @@ def read_corpora(settings: ExperimentSettings, progress: ProgressCallback | None
     if len(listings) > 1:
         listings = [_with_corpus_names(listing) for listing in listings]
     utterances = sorted((u for listing in listings for u in listing.utterances), key=lambda u: u.id)
-    labelled = [u for u in utterances if u.emotion is not None]
-    unlabelled = tuple(LeftOut(u.id, "no label") for u in utterances if u.emotion is None)
+    labelled = [u for u in utterances if _is_labelled(u, settings)]
+    unlabelled = tuple(LeftOut(u.id, "no label") for u in utterances if not _is_labelled(u, settings))
     left_out = tuple(item for listing in listings for item in listing.left_out) + unlabelled
-    _require_classes(wanted, {str(u.emotion) for u in labelled}, corpora)
-    if len({u.emotion for u in labelled}) < 2:
+    present = emotions_of(labelled)
+    _require_classes(wanted, present, corpora)
+    if len(present) < 2:
         raise CorpusError(
             "there is nothing to train on",
             where=", ".join(str(corpus.root) for corpus in corpora),
-            found=f"{len(labelled)} labelled utterances of {len({u.emotion for u in labelled})} classes, "
+            found=f"{len(labelled)} labelled utterances of {len(present)} classes, "
             f"{len(left_out)} left out",
             hint="Run `serenade corpus check` on it to see why",
         )
@@ -67,6 +68,12 @@ def read_corpora(settings: ExperimentSettings, progress: ProgressCallback | None
 def _looks_beyond_sound(preset: str) -> bool:
     """Whether the system of a preset is an `UtteranceSystem`."""
     return preset in PRESETS and hasattr(SYSTEMS.resolve(PRESETS[preset]), "extract_utterance")
+
+
+def _is_labelled(utterance: Utterance, settings: ExperimentSettings) -> bool:
+    """Whether it has a class, or the system learns several emotions and the corpus says which, even if it is none."""
+    several = settings.system.get("fusion", {}).get("answers") == "several"
+    return utterance.emotion is not None or (several and "labels" in utterance.extra)
 
 
 def _require_classes(wanted: LabelSet | None, present: set[str], corpora: Sequence[CorpusSettings]) -> None:

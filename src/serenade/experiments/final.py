@@ -8,7 +8,7 @@ import torch
 from serenade.core.devices import choose_device
 from serenade.core.errors import UsageError
 from serenade.core.files import write_text
-from serenade.core.labels import LabelSet
+from serenade.core.labels import LabelSet, emotions_of
 from serenade.core.records import Utterance
 from serenade.core.seeding import derive_seed
 from serenade.experiments.augmented import augmenter
@@ -63,7 +63,7 @@ def train_final(
     utterances = listing.utterances
     watcher.stage("Reading unlabelled speech", 0, "files")
     unlabelled = read_unlabelled(settings, lambda done, total: watcher.done(done)).utterances
-    labels = LabelSet.of(str(u.emotion) for u in utterances)
+    labels = LabelSet.of(emotions_of(utterances))
     summary = None if figures is None else _figures(figures, resolved, utterances, unlabelled, labels)
     system = _train(resolved, utterances, unlabelled, labels, out, watcher)
     beside = describe_unlabelled(unlabelled)

@@ -21,7 +21,7 @@ from serenade.core.devices import choose_device
 from serenade.core.errors import SplitError
 from serenade.core.executor import run_together
 from serenade.core.files import write_bytes, write_json
-from serenade.core.labels import LabelSet
+from serenade.core.labels import LabelSet, emotions_of
 from serenade.core.records import Fold, RunRecord, Score, Utterance
 from serenade.core.seeding import derive_seed
 from serenade.experiments.augmented import augmenter
@@ -111,7 +111,7 @@ def _train_and_test(job: Job, device: torch.device | None = None) -> None:
     utterances = run.read_utterances()
     split = run.read_split()
     fold = next(fold for fold in split.folds if fold.name == job.key.fold)
-    system = _fresh_system(settings, LabelSet.of(str(u.emotion) for u in utterances), job.key.seed).to(device)
+    system = _fresh_system(settings, LabelSet.of(emotions_of(utterances)), job.key.seed).to(device)
     if isinstance(system, InheritingSystem) and split.leaky is None:
         tested = set(fold.test)
         require_unseen(system.origins, [utterance for utterance in utterances if utterance.id in tested])
@@ -267,7 +267,7 @@ def _write_record(
     scores = tuple(
         Score(
             id=test[index].utterance.id,
-            truth=str(test[index].utterance.emotion),
+            truth=test[index].utterance.emotion or "",
             probabilities=tuple(float(value) for value in scored.probabilities[index]),
             segments=num_segments(test[index]),
         )

@@ -129,9 +129,9 @@ class Results:
         return self.utterances[name].speaker
 
     def scores(self, seed: int, fold: str | None = None) -> Scores:
-        """Test scores of a seed, of all its finished folds or of one."""
+        """Test scores of a seed, of all its finished folds or of one; only utterances of one emotion."""
         picked = [(n, r) for (n, s), r in self.records.items() if s == seed and fold in (None, n)]
-        rows = [(name, score) for name, record in picked for score in record.scores]
+        rows = [(name, score) for name, record in picked for score in record.scores if score.truth]
         index = {label: place for place, label in enumerate(self.labels)}
         return Scores(
             ids=tuple(score.id for _, score in rows),
@@ -216,7 +216,7 @@ def _check_score(score: Score, record: RunRecord, utterances: Mapping[str, Utter
     problem = None
     if score.id not in utterances:
         problem = "is not in utterances.jsonl"
-    elif score.truth not in record.labels:
+    elif score.truth and score.truth not in record.labels:
         problem = f"has the class {score.truth!r}, which is not in the label set"
     elif len(score.probabilities) != len(record.labels):
         problem = f"has {len(score.probabilities)} probabilities for {len(record.labels)} classes"

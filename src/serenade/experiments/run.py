@@ -9,7 +9,7 @@ from typing import Protocol
 from serenade.core.devices import choose_device, cpu_budget
 from serenade.core.errors import PartialFailure, SerenadeError, UsageError
 from serenade.core.executor import Engine, run_all
-from serenade.core.labels import LabelSet
+from serenade.core.labels import LabelSet, emotions_of
 from serenade.core.records import Listing, Split, Utterance
 from serenade.core.settings import dump_toml, make_settings
 from serenade.evaluation.leaks import SEVERITIES, Finding, LeakReport
@@ -127,7 +127,7 @@ def _require_fitting_use(settings: ExperimentSettings) -> None:
 
 def _require_fitting_data(settings: ExperimentSettings, utterances: Sequence[Utterance]) -> None:
     """Before anything is extracted: the corpora state what the system learns."""
-    labels = LabelSet.of(str(u.emotion) for u in utterances)
+    labels = LabelSet.of(emotions_of(utterances))
     system = make_system(PRESETS[settings.preset], settings.system, labels)
     if isinstance(system, DemandingSystem):
         system.require_fitting_data(utterances)
@@ -299,7 +299,7 @@ def _extract(task: _Extraction) -> None:
 
 def _extract_features(out: Path, plan: Plan, workers: int | None, engine: Engine, watcher: Watcher) -> None:
     """Fill the feature cache, each utterance once, before the jobs want them all at the same time."""
-    labels = LabelSet.of(str(u.emotion) for u in plan.listing.utterances)
+    labels = LabelSet.of(emotions_of(plan.listing.utterances))
     system = make_system(PRESETS[plan.settings.preset], plan.settings.system, labels)
     if isinstance(system, GatheringSystem):
         _gather(plan, system, watcher)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from serenade.core.errors import PartialFailure, SerenadeError, UsageError
-from serenade.core.labels import LabelSet
+from serenade.core.labels import LabelSet, emotions_of
 from serenade.core.settings import merge
 from serenade.experiments.results import read_results
 from serenade.experiments.run import Plan, Watcher, prepare, run_experiment
@@ -91,7 +91,7 @@ class Planner:
         for member in members:
             data = self.data(member.preset, member.where)
             values = systems[member.name].model_dump(mode="json", exclude_none=True)
-            labels = LabelSet.of(str(u.emotion) for u in data.listing.utterances)
+            labels = LabelSet.of(emotions_of(data.listing.utterances))
             make_system(PRESETS[member.preset], values, labels)  # raises now rather than after hours
             _require_validation(data, values["training"], member.name)
             settings = data.settings.model_copy(update={"preset": member.preset, "system": values})
