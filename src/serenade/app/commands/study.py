@@ -13,7 +13,9 @@ from serenade.core.errors import UsageError
 
 __all__ = ["app", "filter_shapes"]
 
-app = typer.Typer(help="Answer a question with a sweep of runs: filter-shapes; or of one clip: clip.", no_args_is_help=True)
+app = typer.Typer(
+    help="Answer a question with a sweep of runs: filter-shapes; or of one clip: clip.", no_args_is_help=True
+)
 
 
 app.command("clip")(clip)
