@@ -1,5 +1,6 @@
 """FE2E and MESM as systems: what they learn from, with what is missing, at which rates; that every branch learns."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -192,3 +193,36 @@ def test_every_branch_learns(clips: tuple[Utterance, ...], tmp_path: Path, prese
         for name in modalities:
             alone = [Example(e.utterance, {name: e.inputs[name]}, e.target) for e in test]
             assert score(system, alone, torch.device("cpu")).ua > 0.6, name
+
+
+# ------------------------------------------------------------------------------------------------ text encoders
+
+
+@pytest.mark.parametrize("kind", ["bert", "albert"])
+def test_a_text_encoder_from_a_folder_is_fine_tuned_and_tells_its_attention(kind: str, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    from tests.models.checkpoints import write_text_checkpoint
+
+    folder = tmp_path / kind
+    write_text_checkpoint(folder, kind)
+    with pytest.raises(UsageError, match=r"network\.text_dim="):
+        make(words={"encoder": str(folder)})
+    width = json.loads((folder / "config.json").read_text())["hidden_size"]
+    system = make("mesm-cpu", words={"encoder": str(folder)}, network={"text_dim": width})
+    first, second = (
+        Example(utterance, system.extract_utterance(utterance), 0)
+        for utterance in (
+            Utterance(name, NO_RECORDING, "toy", "s", "sad", text=text)
+            for name, text in (("a", "hello"), ("b", "a b c"))
+        )
+    )
+    batch = system.collate([first, second])
+    vectors, attention = system.network.text_vectors(batch.inputs)
+    lengths = batch.inputs["text_lengths"]
+    torch.testing.assert_close(attention.sum(1), torch.ones(2))
+    alone, _ = system.network.text_vectors(system.collate([first]).inputs)
+    torch.testing.assert_close(alone[0], vectors[0], rtol=1e-4, atol=1e-5)
+    assert len(system.words_of("hello")) == int(lengths[0])
+    sum(system.losses(batch, torch.Generator()).values()).backward()  # type: ignore[union-attr]
+    learnt = [name for name, p in system.network.named_parameters() if name.startswith("words.") and p.grad is not None]
+    assert any("embeddings" in name for name in learnt)
