@@ -84,7 +84,7 @@ def answers_of_seed(results: Results, seed: int) -> Answers:
         if of_seed != seed:
             continue
         fusion = record.settings.get("fusion")
-        if fusion is None:
+        if not isinstance(fusion, Mapping):  # of other systems the word means something else
             raise UsageError("this run is of a system without thresholds", where=results.run, found=record.system)
         folder = results.folders[(fold, seed)]
         scores = torch.from_numpy(np.load(folder / str(record.embeddings))[:, : len(labels)]).double()

@@ -1,7 +1,7 @@
 """The data of a run: corpora read and checked, features extracted once, utterances as examples."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor
 
@@ -72,7 +72,8 @@ def _looks_beyond_sound(preset: str) -> bool:
 
 def _is_labelled(utterance: Utterance, settings: ExperimentSettings) -> bool:
     """Whether it has a class, or the system learns several emotions and the corpus says which, even if it is none."""
-    several = settings.system.get("fusion", {}).get("answers") == "several"
+    fusion = settings.system.get("fusion")  # of other systems the word means something else
+    several = isinstance(fusion, Mapping) and fusion.get("answers") == "several"
     return utterance.emotion is not None or (several and "labels" in utterance.extra)
 
 

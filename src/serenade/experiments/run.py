@@ -18,7 +18,7 @@ from serenade.evaluation.splits import make_split
 from serenade.evaluation.unlabelled_leaks import check_heard, check_unlabelled
 from serenade.experiments.data import make_examples, read_corpora
 from serenade.experiments.folder import JobKey, RunFolder
-from serenade.experiments.jobs import Job, differs_by_job, run_job
+from serenade.experiments.jobs import Job, differs_by_job, run_job, settings_of_job
 from serenade.experiments.near_duplicates import find_copies, find_near_duplicates
 from serenade.experiments.nested import candidates_of, choose, with_candidate
 from serenade.experiments.published import with_file_labels
@@ -194,7 +194,9 @@ def run_experiment(
         workers = _default_workers(plan.settings)
     # Threads of the linear algebra libraries are fixed when a process loads them: told to the workers beforehand.
     os.environ.setdefault("OMP_NUM_THREADS", str(plan.settings.threads))
-    if not differs_by_job(plan.settings):  # else each job extracts what it needs
+    if differs_by_job(plan.settings):
+        _gather_by_job(run, plan, todo, watcher)
+    else:
         _extract_features(out, plan, workers, engine, watcher)
     _do_jobs(run, plan, todo, None if workers is None else min(workers, len(todo)), engine, watcher)
     return run
@@ -318,8 +320,23 @@ def _extract_features(out: Path, plan: Plan, workers: int | None, engine: Engine
         watcher.done(done)
 
 
+def _gather_by_job(run: RunFolder, plan: Plan, todo: Sequence[Job], watcher: Watcher) -> None:
+    """The same for each job, which has an upstream of its own; what fails here is left to the job to tell."""
+    labels = LabelSet.of(str(u.emotion) for u in plan.listing.utterances)
+    for job in todo:
+        settings = settings_of_job(run.read_settings_of(job.key.fold), job.key)
+        try:
+            system = make_system(PRESETS[settings.preset], settings.system, labels)
+            if isinstance(system, GatheringSystem):
+                _gather(plan, system, watcher)
+        except SerenadeError:
+            continue
+
+
 def _gather(plan: Plan, system: GatheringSystem, watcher: Watcher) -> None:
     """The same of a system that gets the inputs of all utterances together, here and with all processors."""
+    if not system.keeps_inputs:
+        return
     import torch
 
     threads = torch.get_num_threads()

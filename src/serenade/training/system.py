@@ -253,6 +253,11 @@ class RatedSystem(System, Protocol):
 class GatheringSystem(System, Protocol):
     """A system that gets the inputs of many utterances together, such as frames that it keeps in stores of its own."""
 
+    @property
+    def keeps_inputs(self) -> bool:
+        """Whether what it computes is kept, so that it is worth doing before the jobs begin."""
+        ...
+
     def gather(
         self, utterances: Sequence[Utterance], progress: Callable[[int], None] | None = None
     ) -> list[dict[str, Tensor]]:
