@@ -362,8 +362,10 @@ def soak(minutes: float) -> None:
             print(f"{sum(kinds.values())} answers, {memory[-1]:.0f} MB", flush=True)
         for thread in threads:
             thread.join()
+        time.sleep(2)
+        memory.append(server.memory_mb())
         print(f"{minutes:g} minutes, {sum(kinds.values())} answers: {dict(kinds)}")
-        print(f"memory MB over time: {', '.join(f'{value:.0f}' for value in memory)}")
+        print(f"memory MB, decoders at work among it, and at rest at the end: {', '.join(f'{m:.0f}' for m in memory)}")
         print(
             f"descriptors before and after: {descriptors}, {server.told.num_fds()}; files left: {server.left_files()}"
         )

@@ -146,6 +146,9 @@ def test_keys_are_asked_for_and_known_by_their_hash(start: Start, tmp_path: Path
     assert kind_of(there.post(RECORDING)) == "no-key"
     assert kind_of(there.post(RECORDING, headers={"Authorization": "Bearer wrong"})) == "no-key"
     assert there.post(RECORDING, headers={"Authorization": f"Bearer {key}"}).status_code == 200
+    wrong = [kind_of(there.post(RECORDING, headers={"Authorization": "Bearer wrong"})) for _ in range(12)]
+    assert "too-many-requests" in wrong  # nobody may try many
+    assert there.post(RECORDING, headers={"Authorization": f"Bearer {key}"}).status_code == 200
     assert there.client.get("/healthz").status_code == there.client.get("/").status_code == 200
     opening = {"type": "start", "detector": "energy"}
     assert there.talk(opening, [])[-1]["problem"]["kind"] == "no-key"
@@ -286,6 +289,7 @@ def test_nothing_is_left_behind(start: Start, tmp_path: Path, monkeypatch: pytes
 def test_stopping_waits_only_so_long(model_folder: Path) -> None:
     settings = ServiceSettings(port=0, models=(str(model_folder),), drain_s=0.1, max_duration_s=1000)
     long = sound_file(np.tile(voice(30.0), 20))
+    before = set(threading.enumerate())
     with running(settings) as there:
         answers: list[object] = []
         asking = threading.Thread(target=lambda: answers.append(there.post(long)))
@@ -294,7 +298,7 @@ def test_stopping_waits_only_so_long(model_folder: Path) -> None:
         there.server.should_exit = True
         asking.join(60)
     assert kind_of(answers[0]) == "draining"
-    assert soon(lambda: not [each for each in threading.enumerate() if each.name.startswith("serenade-")])
+    assert soon(lambda: not [t for t in set(threading.enumerate()) - before if t.name.startswith("serenade-")])
 
 
 def test_stopping_lets_work_under_way_end(start: Start) -> None:

@@ -119,6 +119,9 @@ def test_what_cannot_be_converted_is_said(service: Running) -> None:
     answer = service.client.post("/v1/convert/csv", json=stated | {"duration_s": -1}).json()
     assert answer["kind"] == "bad-request"
     assert "duration_s" in answer["detail"]
+    answer = service.client.post("/v1/convert/csv", content=b"[" * 100_000)
+    assert answer.json()["kind"] == "bad-request"
+    assert service.client.post("/v1/convert/csv", content=bytes(4_100_000)).json()["kind"] == "too-large"
 
 
 def test_explanations_are_pictures_of_the_stretch(service: Running) -> None:
@@ -150,6 +153,7 @@ def test_openapi_describes_what_there_is(service: Running) -> None:
     described = service.client.get("/openapi.json").json()
     assert described["openapi"].startswith("3.")
     assert {"/v1/recognize", "/v1/explain", "/v1/models", "/v1/convert/{format_name}"} <= described["paths"].keys()
+    assert "$defs" not in json.dumps(described)
     body = described["paths"]["/v1/recognize"]["post"]["requestBody"]["content"]
     assert set(body) == {"multipart/form-data", "application/octet-stream"}
 

@@ -112,6 +112,30 @@ def test_client_that_leaves_takes_nothing_with_it(service: Running) -> None:
     assert soon(lambda: service.service.gate.streams == 0)
 
 
+def test_many_streams_of_media_do_not_keep_each_other_waiting(start: Start) -> None:
+    from contextlib import ExitStack
+
+    from websockets.sync.client import connect
+
+    there = start(concurrent_streams=8)
+    data = webm(voice(2.0, rate=48_000))
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(connect(there.address.replace("http", "ws") + "v1/stream")) for _ in range(8)]
+        for socket in sockets:  # all are open, and their decoders wait for more
+            socket.send(json.dumps(OPENING | {"encoding": "webm"}))
+            socket.send(data[:300])
+        for socket in sockets:
+            assert json.loads(socket.recv(timeout=30))["kind"] == "start"
+        for socket in sockets:
+            socket.send(data[300:])
+            socket.send(STOP)
+        for socket in sockets:
+            lines = [json.loads(socket.recv(timeout=60))]
+            while lines[-1]["kind"] != "end":
+                lines.append(json.loads(socket.recv(timeout=60)))
+            assert lines[-1]["duration_s"] == pytest.approx(2.0, abs=0.05)
+
+
 def test_silence_on_the_line_ends_a_stream(start: Start) -> None:
     there = start(idle_s=0.3)
     assert there.talk(OPENING, [])[-1]["problem"]["kind"] == "too-slow"

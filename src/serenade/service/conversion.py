@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from serenade.core.errors import UnknownNameError
+from serenade.core.errors import UnknownNameError, UsageError
 from serenade.core.records import Attributes, Prediction
 from serenade.core.timelines import Summariser, Timeline
 from serenade.inference.annotations import SUFFIXES, TIMELINE_FORMATS
 
-__all__ = ["StatedRow", "StatedTimeline", "convert", "timeline_formats"]
+__all__ = ["StatedRow", "StatedTimeline", "convert", "timeline_formats", "timeline_schema"]
 
 _MOST_ROWS = 500_000
 _MOST_TEXT = 255
@@ -49,14 +49,31 @@ def timeline_formats() -> dict[str, str]:
     return {name: SUFFIXES[name] for name in TIMELINE_FORMATS}
 
 
-def convert(stated: StatedTimeline, format_name: str) -> tuple[bytes, str]:
+def timeline_schema() -> dict[str, Any]:
+    """JSON schema of a `StatedTimeline`, in one piece."""
+    schema = StatedTimeline.model_json_schema()
+    schema["properties"]["rows"]["items"] = schema.pop("$defs")["StatedRow"]
+    return schema
+
+
+def convert(text: bytes, format_name: str) -> tuple[bytes, str]:
     """The bytes of a file, and what to call it.
+
+    Args:
+        text: a `StatedTimeline` as JSON.
+        format_name: of `TIMELINE_FORMATS`.
 
     Raises:
         MissingExtraError: the format needs a package that is not installed.
         UnknownNameError: there is no such format, or a row lacks a class.
+        UsageError: it is not such a timeline.
     """
     write = TIMELINE_FORMATS.resolve(format_name)
+    try:
+        stated = StatedTimeline.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise UsageError("this is no timeline", where=".".join(map(str, first["loc"])), found=first["msg"]) from error
     rows = tuple(_row(row, stated) for row in stated.rows)
     summariser = Summariser()
     summariser.add(rows)

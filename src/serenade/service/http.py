@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -14,7 +15,7 @@ from pydantic import Field
 from serenade import __version__
 from serenade.core.errors import SerenadeError
 from serenade.core.settings import Settings
-from serenade.service.conversion import StatedTimeline, convert, timeline_formats
+from serenade.service.conversion import convert, timeline_formats, timeline_schema
 from serenade.service.explaining import Explainers
 from serenade.service.gate import Gate, Keys, RateLimit
 from serenade.service.guard import Guard
@@ -35,6 +36,8 @@ __all__ = ["JSON_LINES", "ExplanationWishes", "Service", "build_app"]
 _log = logging.getLogger(__name__)
 
 JSON_LINES = "application/x-ndjson"
+_GUESSES_PER_MINUTE = 60
+_THREADS, _THREADS_OF_STREAM = 4, 3
 _PAGE_TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -82,6 +85,7 @@ class Service:
         gate: room.
         keys: who may come in.
         rate: how often.
+        guesses: how often without a key that is known.
     """
 
     settings: ServiceSettings
@@ -93,6 +97,7 @@ class Service:
     gate: Gate
     keys: Keys
     rate: RateLimit
+    guesses: RateLimit
 
     @classmethod
     def make(cls, settings: ServiceSettings) -> "Service":
@@ -116,21 +121,32 @@ class Service:
             Gate(settings),
             keys,
             RateLimit(settings.requests_per_minute),
+            RateLimit(_GUESSES_PER_MINUTE),
         )
         metrics.watch("serenade_waiting_segments", "Segments that wait for a batch", lambda: models.waiting)
         metrics.watch("serenade_open_requests", "Uploads under way", lambda: service.gate.requests)
         metrics.watch("serenade_open_streams", "Live streams", lambda: service.gate.streams)
         return service
 
-    def admit(self, connection: "HTTPConnection") -> None:
+    def admit(self, connection: "HTTPConnection", key: str | None = None) -> None:
         """Let a request in.
+
+        Args:
+            connection: where its address and headers stand.
+            key: its API key, where it cannot be in a header.
 
         Raises:
             Problem: its key is not known, or it is one too many.
         """
         address = "" if connection.client is None else connection.client.host
-        kind, _, key = connection.headers.get("authorization", "").partition(" ")
-        self.rate.take(self.keys.client(key.strip() if kind.lower() == "bearer" else None, address))
+        kind, _, stated = connection.headers.get("authorization", "").partition(" ")
+        given = stated.strip() if kind.lower() == "bearer" else key
+        try:
+            client = self.keys.client(given, address)
+        except Problem:
+            self.guesses.take(address)  # nobody may try many keys
+            raise
+        self.rate.take(client)
 
 
 def build_app(service: Service) -> Callable[..., Any]:
@@ -139,6 +155,9 @@ def build_app(service: Service) -> Callable[..., Any]:
 
     @asynccontextmanager
     async def lifespan(app: "FastAPI") -> AsyncIterator[None]:
+        # A stream of media waits for its decoder in a thread of its own; so many must not keep others waiting.
+        threads = _THREADS + _THREADS_OF_STREAM * service.settings.concurrent_streams
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "serenade-streams"))
         await asyncio.to_thread(service.sandbox.open)
         await asyncio.to_thread(service.models.warm_up)
         yield
@@ -246,6 +265,8 @@ def _add_recognition(app: "FastAPI", service: Service) -> None:
         200: {"content": {JSON_LINES: {}}, "description": "The answer, or its lines as they are known"}
     }
 
+    stated = {"required": True, "content": {"application/json": {"schema": timeline_schema()}}}
+
     @app.post("/v1/recognize", tags=["recognition"], openapi_extra={"requestBody": _BODY}, responses=lines_too)
     async def recognize(request: Request, wishes: Annotated[Wishes, Query()]) -> Response:
         """The emotions of a recording: one row for all of it, for every turn of speech, or for every window.
@@ -281,11 +302,18 @@ def _add_recognition(app: "FastAPI", service: Service) -> None:
                 )
         return JSONResponse(found)
 
-    @app.post("/v1/convert/{format_name}", tags=["recognition"], response_class=Response)
-    async def convert_timeline(request: Request, format_name: str, timeline: StatedTimeline) -> Response:
+    @app.post(
+        "/v1/convert/{format_name}",
+        tags=["recognition"],
+        response_class=Response,
+        openapi_extra={"requestBody": stated},
+    )
+    async def convert_timeline(request: Request, format_name: str) -> Response:
         """A timeline, as `recognize` or a stream gave it, as a file of another format."""
         service.admit(request)
-        data, name = await run_in_threadpool(convert, timeline, format_name)
+        with service.gate.request(), await receive_upload(request, service.settings) as file:
+            async with service.gate.work:
+                data, name = await run_in_threadpool(lambda: convert(file.read(), format_name))
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return Response(data, media_type="application/octet-stream", headers=headers)
 

@@ -51,8 +51,8 @@ async def follow(socket: "WebSocket", service: "Service") -> None:
     """Answer one stream, from the handshake to the end."""
     await socket.accept()
     try:
+        opening = await _opening(socket, service)
         with service.gate.stream():
-            opening = await _opening(socket, service)
             await _Session(socket, service, opening).run()
         await socket.close(_DONE)
     except _Gone:
@@ -79,17 +79,16 @@ async def _refuse(socket: "WebSocket", service: "Service", problem: Problem) -> 
 
 async def _opening(socket: "WebSocket", service: "Service") -> Opening:
     message = await _next(socket, service)
-    if message is None or not isinstance(message, dict):
+    if message is None:
+        raise Problem("draining", "The service is stopping.")
+    if not isinstance(message, dict):
         raise Problem("bad-request", "A stream begins with a message of JSON.")
     try:
         opening = Opening.model_validate(message)
     except ValidationError as error:
         words = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
         raise Problem("bad-request", words[:1000]) from error
-    if opening.key is not None and "authorization" not in socket.headers:
-        socket.scope["headers"] = [*socket.scope["headers"], (b"authorization", f"Bearer {opening.key}".encode())]
-        del socket._headers
-    service.admit(socket)
+    service.admit(socket, opening.key)
     return opening
 
 
