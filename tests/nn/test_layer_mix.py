@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from serenade.core.errors import UsageError
-from serenade.nn.layer_mix import WeightedLayers, layer_mix
+from serenade.nn.layer_mix import WeightedLayers, layer_mix, layers_needed
 
 LAYERS = tuple(torch.randn(4, 2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
 
@@ -42,3 +42,9 @@ def test_a_layer_that_is_not_there_is_refused(place: int) -> None:
 def test_weights_of_another_upstream_are_refused() -> None:
     with pytest.raises(UsageError, match=r"Found: 4 layers\. Expected: 13 layers"):
         layer_mix("weighted", 13)(LAYERS)
+
+
+def test_layers_needed_are_those_a_choice_looks_at() -> None:
+    assert (layers_needed("last", 4), layers_needed(2, 4), layers_needed("weighted", 4)) == ([3], [2], [0, 1, 2, 3])
+    with pytest.raises(UsageError, match=r"no such layer\. Found: 4\. Expected: 0 to 3, last or weighted"):
+        layers_needed(4, 4)

@@ -100,6 +100,16 @@ def test_stored_frames_are_those_of_each_utterance_alone(rate: int, tmp_path: Pa
     assert (again.new, again.known, again.new_s) == (0, 6, 0)
 
 
+def test_what_another_process_has_computed_meanwhile_is_taken(tmp_path: Path) -> None:
+    utterances = corpus(tmp_path, [1.0, 2.0])
+    waiting = new_store(tmp_path, Windows())  # opened before the other one began
+    extract_frames(Windows(), utterances, new_store(tmp_path, Windows()))
+    upstream = Windows()
+    done = extract_frames(upstream, utterances, waiting)
+    assert (done.new, done.known, upstream.batches) == (0, 2, [])
+    assert len(waiting) == 2
+
+
 def test_only_the_layers_asked_for_are_stored(tmp_path: Path) -> None:
     utterances = corpus(tmp_path, [1.0])
     store = new_store(tmp_path, Windows(), [1])
@@ -168,7 +178,7 @@ def _extract_and_die(folder: str, utterances: list[Utterance], after: int) -> No
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().forward(waveforms, lengths)
 
-    extract_frames(Dying(), utterances, FrameStore(Path(folder)), batch_s=2)
+    extract_frames(Dying(), utterances, FrameStore(Path(folder), store_kind(Dying(), (0, 1))), batch_s=2)
 
 
 def test_extraction_goes_on_after_a_kill(tmp_path: Path) -> None:

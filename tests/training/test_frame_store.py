@@ -74,6 +74,8 @@ def test_store_of_something_else_is_refused(tmp_path: Path) -> None:
         FrameStore(tmp_path, StoreKind("an upstream", "toy", 4, (0, 2), 50.0))
     with pytest.raises(UsageError, match="no stored frames in this folder"):
         FrameStore(tmp_path / "elsewhere")
+    FrameStore(tmp_path / "elsewhere", KIND)
+    assert not (tmp_path / "elsewhere").exists()  # nothing is written before frames are
     (tmp_path / "store.json").write_text('{"format": 99}')
     with pytest.raises(UsageError, match="description of stored frames cannot be read"):
         FrameStore(tmp_path)

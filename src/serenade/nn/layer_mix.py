@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from serenade.core.errors import UsageError
 
-__all__ = ["ChosenLayer", "LayerChoice", "WeightedLayers", "layer_mix"]
+__all__ = ["ChosenLayer", "LayerChoice", "WeightedLayers", "layer_mix", "layers_needed"]
 
 LayerChoice = Literal["last", "weighted"] | int
 """The last layer, the learned weighted sum, or the number of a layer: 0 is the input of block 1, L the output."""
@@ -74,9 +74,25 @@ def layer_mix(choice: LayerChoice, num_layers: int) -> ChosenLayer | WeightedLay
     """
     if choice == "weighted":
         return WeightedLayers(num_layers)
+    (place,) = layers_needed(choice, num_layers)
+    return ChosenLayer(place)
+
+
+def layers_needed(choice: LayerChoice, num_layers: int) -> list[int]:
+    """The numbers of the layers that a choice looks at.
+
+    Args:
+        choice: "last", "weighted" (all) or a layer's number.
+        num_layers: L + 1 for an upstream of L blocks.
+
+    Raises:
+        UsageError: the upstream has no such layer.
+    """
+    if choice == "weighted":
+        return list(range(num_layers))
     place = num_layers - 1 if choice == "last" else choice
     if not 0 <= place < num_layers:
         raise UsageError(
             "the upstream has no such layer", found=place, expected=f"0 to {num_layers - 1}, last or weighted"
         )
-    return ChosenLayer(place)
+    return [place]

@@ -160,22 +160,41 @@ def extract_frames(
     """
     began = time.perf_counter()
     wanted, left_out, known = _wanted(upstream, utterances, store)
+    if not wanted:
+        return Extraction(0, known, tuple(left_out), 0.0, time.perf_counter() - began, 0.0)
+    with store.writing() as writer:
+        wanted, left_out, known = _wanted(upstream, utterances, store)  # while waiting another process may have done it
+        new, shapes = _extract(upstream, wanted, store, writer, left_out, device, batch_s, progress)
+    new_s = 0.0 if upstream.modality == "text" else sum(map(sum, shapes)) / upstream.sample_rate
+    return Extraction(new, known, tuple(left_out), new_s, time.perf_counter() - began, padding_waste(shapes))
+
+
+def _extract(
+    upstream: Frozen,
+    wanted: Sequence[tuple[str, Utterance]],
+    store: FrameStore,
+    writer: FrameWriter,
+    left_out: list[LeftOut],
+    device: torch.device | None,
+    batch_s: float,
+    progress: ExtractionProgress | None,
+) -> tuple[int, list[list[int]]]:
+    """How many utterances were computed, and the lengths in each batch."""
     is_text = upstream.modality == "text"
     sizes = [_size(upstream, utterance) for _, utterance in wanted]
     total_s = len(wanted) if is_text else sum(sizes) / SAMPLE_RATE
     budget = _BATCH_TOKENS if is_text else round(batch_s * SAMPLE_RATE)
-    done_s, new, shapes = 0.0, 0, []
-    with store.writing() as writer:
-        for places in length_batches(sizes, budget):
-            items = list(_prepared(upstream, [wanted[place] for place in places], left_out))
-            if items:
-                shapes.append([len(inputs) for _, inputs in items])
-                new += _compute(upstream, items, store, writer, device, left_out)
-            done_s += len(places) if is_text else sum(sizes[place] for place in places) / SAMPLE_RATE
-            if progress is not None:
-                progress(done_s, total_s)
-    new_s = 0.0 if is_text else sum(map(sum, shapes)) / upstream.sample_rate
-    return Extraction(new, known, tuple(left_out), new_s, time.perf_counter() - began, padding_waste(shapes))
+    done_s, new = 0.0, 0
+    shapes: list[list[int]] = []
+    for places in length_batches(sizes, budget):
+        items = list(_prepared(upstream, [wanted[place] for place in places], left_out))
+        if items:
+            shapes.append([len(inputs) for _, inputs in items])
+            new += _compute(upstream, items, store, writer, device, left_out)
+        done_s += len(places) if is_text else sum(sizes[place] for place in places) / SAMPLE_RATE
+        if progress is not None:
+            progress(done_s, total_s)
+    return new, shapes
 
 
 _Item = tuple[tuple[str, Utterance], Tensor]

@@ -85,7 +85,7 @@ class _Entry:
 
 
 class FrameStore:
-    """A store, opened or begun.
+    """A store, opened or to be begun: nothing is written before frames are.
 
     Args:
         folder: where it lies.
@@ -94,13 +94,12 @@ class FrameStore:
 
     Raises:
         UsageError: the folder holds a store of something else, or none although no kind is given.
-        StorageError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, kind: StoreKind | None = None, *, shard_bytes: int = _SHARD_BYTES) -> None:
         self.folder, self._shard_bytes = folder, shard_bytes
         known = _read_kind(folder)
-        if known is None and kind is None:
+        if kind is None and known is None:
             raise UsageError("there are no stored frames in this folder", where=folder, expected=f"a {_KIND_FILE}")
         if known is not None and kind is not None and known != kind:
             raise UsageError(
@@ -110,11 +109,9 @@ class FrameStore:
                 expected=_differences(kind, known),
                 hint="Choose another folder",
             )
-        if known is None and kind is not None:
-            write_json(folder / _KIND_FILE, {"format": _FORMAT, **asdict(kind)})
-            known = kind
-        assert known is not None
-        self.kind = known
+        held = known if kind is None else kind
+        assert held is not None
+        self.kind: StoreKind = held
         self._entries: dict[str, _Entry] = {}
         self._read_bytes = 0  # of the index
         self._lost = False  # whether the index tells of frames that are not there
@@ -162,7 +159,11 @@ class FrameStore:
         Raises:
             StorageError: the folder cannot be written.
         """
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         with storage_errors(self.folder), locked(self.folder / _LOCK_FILE):
+            if _read_kind(self.folder) is None:
+                write_json(self.folder / _KIND_FILE, {"format": _FORMAT, **asdict(self.kind)})
             self._refresh()
             if self._lost:
                 self._forget_lost()

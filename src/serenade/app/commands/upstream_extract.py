@@ -92,14 +92,13 @@ def _numbers(text: str) -> "FrameNumbers":
 
 
 def _layers(text: str, num_layers: int) -> list[int]:
-    from serenade.nn.layer_mix import layer_mix
+    from serenade.nn.layer_mix import layers_needed
 
-    if text == "all":
-        return list(range(num_layers))
-    if text != "last" and not text.isdigit():
+    if text in ("last", "all"):
+        return layers_needed("last" if text == "last" else "weighted", num_layers)
+    if not text.isdigit():
         raise UsageError("unknown layer", found=text, expected="last, all, or the number of a layer")
-    mix = layer_mix("last" if text == "last" else int(text), num_layers)
-    return [place for place in range(num_layers) if place == mix.place]
+    return layers_needed(int(text), num_layers)
 
 
 def _engine(upstream: "Upstream", name: str, place: "torch.device") -> tuple["Upstream", str]:
@@ -157,7 +156,9 @@ def _tell_cost(
         f"{store.folder}",
         quiet=quiet,
     )
-    free = shutil.disk_usage(store.folder).free
+    free = shutil.disk_usage(
+        next(path for path in (store.folder, *store.folder.absolute().parents) if path.exists())
+    ).free
     if num_bytes > free:
         raise StorageError(
             "the frames do not fit on the disk",
