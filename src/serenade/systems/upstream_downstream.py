@@ -50,7 +50,7 @@ from serenade.models.upstreams.upstream import Frames, Upstream
 from serenade.nn.aggregators import AGGREGATORS, Aggregator, BlstmPoolingSettings
 from serenade.nn.ecapa import EcapaSettings
 from serenade.nn.frame_fusion import RateRule, concatenate_frames, require_one_rate
-from serenade.nn.layer_mix import LayerChoice, WeightedLayers, layer_mix
+from serenade.nn.layer_mix import LayerChoice, WeightedLayers, layer_mix, layers_needed
 from serenade.nn.soft_targets import class_shares, soft_cross_entropy
 from serenade.signal.audio import SAMPLE_RATE, read_audio
 from serenade.systems.upstreams import full_name, named_upstream
@@ -428,11 +428,6 @@ class UpstreamDownstreamSystem:
             if upstream.modality == "text"
         }
 
-    @property
-    def keeps_inputs(self) -> bool:
-        """Whether frames of an upstream are kept."""
-        return not all(branch.fine_tune for branch in self.settings.branches.values())
-
     def gather(
         self, utterances: Sequence[Utterance], progress: Callable[[int], None] | None = None
     ) -> list[dict[str, Tensor]]:
@@ -492,10 +487,7 @@ class UpstreamDownstreamSystem:
 
     def _layers(self, name: str) -> list[int]:
         """The numbers of the layers that are kept."""
-        layers, count = self.settings.branches[name].layers, self.upstreams[name].num_layers
-        if layers == "weighted":
-            return list(range(count))
-        return [count - 1 if layers == "last" else layers]
+        return layers_needed(self.settings.branches[name].layers, self.upstreams[name].num_layers)
 
     def _inputs(self, name: str, prepared: Tensor) -> Tensor:
         """Prepared samples or tokens as the network wants them: themselves, or their frames (1, L, N, D)."""
