@@ -1,6 +1,8 @@
 """FE2E and MESM as systems: what they learn from, with what is missing, at which rates; that every branch learns."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -226,3 +228,14 @@ def test_a_text_encoder_from_a_folder_is_fine_tuned_and_tells_its_attention(kind
     sum(system.losses(batch, torch.Generator()).values()).backward()  # type: ignore[union-attr]
     learnt = [name for name, p in system.network.named_parameters() if name.startswith("words.") and p.grad is not None]
     assert any("embeddings" in name for name in learnt)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["FE2E", "MESM"])
+def test_a_minute_long_clip_is_scored_in_less_than_two_gigabytes(kind: str) -> None:
+    """At the published sizes, all of the process: 120 faces, 150 pieces of sound."""
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "mesm_cost.py"
+    done = subprocess.run(
+        [sys.executable, str(script), "--peak", kind, "score"], check=True, capture_output=True, text=True
+    )
+    assert float(done.stdout) < 2.0
