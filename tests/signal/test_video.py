@@ -40,9 +40,11 @@ def test_time_stamps_count_and_not_the_number_of_pictures(tmp_path):
     assert seen(Video(path)) == [(0.0, 0), (0.5, 90), (1.0, 120), (1.5, 120)]
 
 
-def test_pictures_far_into_a_long_video_are_those_of_decoding_it_whole(tmp_path):
+@pytest.mark.parametrize(("suffix", "codec"), [("mp4", "mpeg4"), ("mkv", "mpeg4"), ("flv", "flv1")])
+def test_pictures_far_into_a_long_video_are_those_of_decoding_it_whole(tmp_path, suffix, codec):
     times = [k / 10 for k in range(200)]
-    path = write_clip(tmp_path / "long.mp4", times, [grey(10 * (k % 25)) for k in range(200)])
+    pictures = [grey(10 * (k % 25)) for k in range(200)]
+    path = write_clip(tmp_path / f"long.{suffix}", times, pictures, codec=codec)
     assert seen(Video(path, 12.5, 14.0)) == [(0.0, 0), (0.5, 50), (1.0, 100)]
 
 
