@@ -31,7 +31,7 @@ __all__ = ["SpeechPieces", "Piece", "PretrainingSettings", "Reported", "evaluate
 _BATCHES_AHEAD = 4
 _BETAS = (0.9, 0.98)  # as HuBERT
 _HELD_OUT_BATCH = 16
-_LENGTHS_OF = 32  # batches are padded to multiples, because each new size is compiled for: a third of the time else
+_LENGTHS_OF = 32  # batches are padded to multiples, because each new size is compiled for, which takes memory
 
 
 class PretrainingSettings(Settings):
