@@ -53,18 +53,16 @@ def compare_export(folder: Path, exported: Path, corpus: str, most: int) -> Expo
         most: utterances at most, spread over the corpus.
 
     Raises:
-        CorpusError: the corpus is not there, or holds none of the model's classes.
-        UsageError: the corpus is not named as NAME=PATH, or nothing of it could be read.
+        CorpusError: the corpus is not there, or holds nothing.
+        UsageError: the corpus is not named as NAME=PATH, or nothing of the model's classes could be read.
     """
     name, _, root = corpus.partition("=")
     if not root:
         raise UsageError("a corpus is named as NAME=PATH", found=corpus, expected="such as emodb=DIR")
     models = Recognizer.load(folder, device="cpu"), Recognizer.load(exported)
     labels = models[0].labels
-    settings = ExperimentSettings(
-        preset="baseline", corpora=(CorpusSettings(name=name, root=Path(root)),), labels=labels
-    )
-    utterances = read_corpora(settings).utterances
+    settings = ExperimentSettings(preset="baseline", corpora=(CorpusSettings(name=name, root=Path(root)),))
+    utterances = [u for u in read_corpora(settings).utterances if u.emotion in labels]
     truth: list[int] = []
     answers: list[tuple[Prediction, Prediction]] = []
     for utterance in utterances[:: max(1, -(-len(utterances) // most))]:
@@ -75,7 +73,7 @@ def compare_export(folder: Path, exported: Path, corpus: str, most: int) -> Expo
             continue
         truth.append(labels.index(str(utterance.emotion)))
     if not answers:
-        raise UsageError("nothing of the corpus could be read", where=root)
+        raise UsageError("nothing of the model's classes could be read", where=root, expected=", ".join(labels))
     told = [np.array([labels.index(pair[side].label) for pair in answers]) for side in (0, 1)]
     shares = [np.array([list(pair[side].scores.values()) for pair in answers]) for side in (0, 1)]
     counts = [confusion(np.array(truth), predicted, len(labels)) for predicted in told]

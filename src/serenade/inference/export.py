@@ -40,7 +40,7 @@ from serenade.training.segment_system import SegmentClassifierSystem
 from serenade.training.system import Example, System
 from serenade.training.window_system import WindowSystem
 
-__all__ = ["OPSET", "Exported", "exportable", "export_onnx", "make_session", "read_facts"]
+__all__ = ["OPSET", "Exported", "exportable", "export_onnx", "make_session", "quietly", "read_facts"]
 
 OPSET = 18
 _FRAMES_PER_STEP = 4  # of the map of window networks
@@ -114,7 +114,7 @@ def _traced(module: nn.Module) -> bytes:
     length = torch.export.Dim("length", min=_LEAST)
     shapes = ({0: torch.export.Dim("batch"), 1: length},)
     example = torch.randn(2, 3 * SAMPLE_RATE + 5, generator=torch.Generator().manual_seed(0)) * 0.1
-    with _quiet():
+    with quietly():
         program = torch.onnx.export(
             module,
             (example,),
@@ -136,8 +136,8 @@ def _traced(module: nn.Module) -> bytes:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter talks of its own steps in the log and in warnings."""
+def quietly() -> Iterator[None]:
+    """Without the exporter's and the quantiser's talk of their own steps in the log and in warnings."""
     logger = logging.getLogger()
     level = logger.level
     logging.disable(logging.WARNING)

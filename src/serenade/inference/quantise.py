@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from serenade.core.errors import AudioError, MissingExtraError, UsageError
 from serenade.core.files import write_bytes
+from serenade.inference.export import quietly
 from serenade.signal.audio import SAMPLE_RATE, read_audio
 
 __all__ = ["quantise"]
@@ -45,15 +46,16 @@ def quantise(model: Path, out: Path, recordings: Sequence[Path]) -> int:
     heard = _Heard(quantization.CalibrationDataReader, recordings)
     with tempfile.TemporaryDirectory(prefix="serenade-int8-") as folder:
         written = Path(folder) / "int8.onnx"
-        quantization.quantize_static(
-            str(model),
-            str(written),
-            heard.reader,
-            op_types_to_quantize=["Conv"],
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-        )
+        with quietly():
+            quantization.quantize_static(
+                str(model),
+                str(written),
+                heard.reader,
+                op_types_to_quantize=["Conv"],
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+            )
         data = written.read_bytes()
     if heard.count == 0:
         raise UsageError("no recording could be read to take ranges from", found=f"{len(recordings)} files")

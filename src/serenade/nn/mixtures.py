@@ -61,5 +61,5 @@ class GaussianMixtures(nn.Module):
         x = frames.double()
         distances = x.square() @ precisions.T - 2 * x @ (means * precisions).T + (means.square() * precisions).sum(1)
         constants = precisions.log().sum(1) - width * math.log(2 * math.pi)
-        of_components = 0.5 * (constants - distances).reshape(len(x), classes, components) + self.log_weights
+        of_components = 0.5 * (constants - distances).reshape(x.shape[0], classes, components) + self.log_weights
         return of_components.logsumexp(dim=2)
