@@ -20,6 +20,7 @@ from serenade.systems import load_system, make_system, save_checkpoint, system_s
 from serenade.systems.mesm import MesmSystem
 from serenade.training.cache import FeatureCache
 from serenade.training.loop import score, train
+from serenade.training.settings import TrainingSettings
 from serenade.training.system import Example
 
 LABELS = LabelSet(("angry", "sad"))
@@ -136,6 +137,20 @@ def test_thresholds_are_stored_with_the_model(tmp_path: Path) -> None:
     loaded = load_system(tmp_path / "model")
     assert isinstance(loaded, MesmSystem)
     assert torch.equal(loaded.network.thresholds, system.network.thresholds)
+
+
+def test_every_epoch_is_judged_by_f1_with_thresholds_of_its_own() -> None:
+    system = make()
+    examples = [example(n, **FULL) for n in range(6)]
+    recipe = TrainingSettings(epochs=3, batch_size=4, learning_rate=0.01, criterion="f1", batch_frames=11)
+    trained = train(system, examples, examples, recipe, seed=0, device=torch.device("cpu"))
+    best = max(entry["selection"]["f1"] for entry in trained.epochs)
+    assert trained.epochs[trained.chosen_epoch - 1]["selection"]["f1"] == best
+    assert trained.epochs[0]["steps"] == 3  # two utterances of five rows each fit into eleven
+    scores = score(system, examples, torch.device("cpu")).embeddings
+    stored = system.network.thresholds.clone()
+    assert system.choose_thresholds(examples, scores) == pytest.approx(best)
+    assert torch.equal(stored, system.network.thresholds)
 
 
 def test_shapes_that_do_not_fit_the_inputs_are_refused() -> None:

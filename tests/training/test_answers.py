@@ -4,12 +4,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from sklearn.metrics import f1_score
+from tests.training.toy import LABELS as TOY
+from tests.training.toy import ToySystem, toy_examples
 
+from serenade.core.errors import UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.training.answers import answers_of, fit_thresholds, positive_weights
+from serenade.training.loop import train
+from serenade.training.settings import TrainingSettings
 
 LABELS = LabelSet(("angry", "happy", "sad"))
 
@@ -50,3 +56,9 @@ def test_thresholds_have_the_best_f1_on_the_examples_they_are_fitted_to() -> Non
     assert np.isclose(mean_f1, np.mean(best))
     decided = probabilities.double() > thresholds.double()
     assert np.isclose(f1_score(truth, decided, average="macro"), mean_f1)
+
+
+def test_f1_chooses_the_epoch_of_systems_with_thresholds_only() -> None:
+    training = TrainingSettings(epochs=1, criterion="f1")
+    with pytest.raises(UsageError, match="has no thresholds"):
+        train(ToySystem(TOY), toy_examples(), toy_examples(), training, seed=0, device=torch.device("cpu"))
