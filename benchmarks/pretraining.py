@@ -12,8 +12,7 @@ Layer, pooling and penalty of each kind are chosen on a third of the speakers of
 first table needs no choice: mean over frames, last layer, penalty 1. Intervals are over tested speakers. It is refused
 to test a speaker or recording that the upstream has heard.
 
-Last results (2026-11-21): in docs/pretraining.md. Vectors of 79 minutes took 71 s of processor time, the whole some four
-minutes.
+Last results (2026-11-21): in docs/pretraining.md. Vectors of 79 minutes took 71 s of processor time.
 """
 
 import os
