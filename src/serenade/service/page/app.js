@@ -138,7 +138,8 @@ function verdict() {
     return element.textContent;
   }
   const dot = swatch(colourOf(all.label, track.labels));
-  element.replaceChildren(dot, `Mostly ${all.label}, ${percent(all.scores[all.label])}`);
+  const share = percent(all.scores[all.label]);
+  element.replaceChildren(dot, all.scores[all.label] >= 0.5 ? `Mostly ${all.label}, ${share}` : `Mixed, most of all ${all.label}, ${share}`);
   const unsure = (all.seconds.uncertain ?? 0) / Math.max(all.covered_s, 1e-9);
   const parts = [`${clock(page.duration)} long`, `${clock(all.covered_s)} of it heard`, `${percent(unsure)} uncertain`];
   if (other?.summaries[0]) parts.push(`the models agree on ${percent(agreement(track, other))} of the rows`);
