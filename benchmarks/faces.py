@@ -3,8 +3,8 @@
     python benchmarks/faces.py CLIP [--pictures 8] [--seconds 60]
 
 CLIP is a video with a face, such as a clip of RAVDESS. Each detector looks at its first pictures several times over,
-and the best pass counts: the machine may be shared. Decoding is the time from one picture to the next, 500 ms apart. The
-memory is the largest that this process had after it read a clip of SECONDS, made by playing CLIP again and again.
+and the best pass counts: the machine may be shared. Decoding is the time from one picture to the next, 500 ms apart.
+The memory is the largest that this process had after it read a clip of SECONDS, made by playing CLIP again and again.
 
 Last results (2026-11-21, torch 2.13.0, one core of an AMD EPYC with AVX-512, load 11, the clip of RAVDESS):
 

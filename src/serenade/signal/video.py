@@ -177,8 +177,7 @@ def _bad_span(video: Video, expected: str) -> VideoError:
 
 def _decoded(container: Any, track: Any, begin_s: float, start_s: float) -> Iterator[tuple[float, Any]]:
     """Times and frames from the last key frame before a time on, or from the beginning where the file has no index."""
-    if start_s > _SEEK_FROM_S:
-        container.seek(round((start_s + begin_s) * 1e6), backward=True)
+    if start_s > _SEEK_FROM_S and _goes_to(container, start_s + begin_s):
         frames = _timed(container, track, begin_s)
         first = next(frames, None)
         if first is not None and first[0] <= start_s + _LATE_S:
@@ -187,6 +186,17 @@ def _decoded(container: Any, track: Any, begin_s: float, start_s: float) -> Iter
             return
         container.seek(0, backward=True)
     yield from _timed(container, track, begin_s)
+
+
+def _goes_to(container: Any, time_s: float) -> bool:
+    """Whether the file could be entered at a time; some containers are read from their beginning only."""
+    import av
+
+    try:
+        container.seek(round(time_s * 1e6), backward=True)
+    except av.FFmpegError:
+        return False
+    return True
 
 
 def _timed(container: Any, track: Any, begin_s: float) -> Iterator[tuple[float, Any]]:
