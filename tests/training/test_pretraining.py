@@ -69,7 +69,7 @@ def run_until_killed(folder: Path, at: int, **changes: object) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path: Path, precision: str) -> None:
     chosen = settings(steps=20, report_every=6, precision=precision)
     pieces, held_out = toy_pieces(10, seed=1), toy_pieces(2, seed=2)
