@@ -12,7 +12,7 @@ import torch
 
 from serenade.core.errors import SettingsError, UsageError
 from serenade.core.labels import LabelSet
-from serenade.core.records import NO_RECORDING, Utterance
+from serenade.core.records import NO_RECORDING, Utterance, Video
 from serenade.core.settings import merge
 from serenade.corpora.synthetic_av import generate_clips, list_files
 from serenade.experiments.data import make_examples
@@ -151,6 +151,15 @@ def test_every_epoch_is_judged_by_f1_with_thresholds_of_its_own() -> None:
     stored = system.network.thresholds.clone()
     assert system.choose_thresholds(examples, scores) == pytest.approx(best)
     assert torch.equal(stored, system.network.thresholds)
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"nothing" * 100)
+    broken = Utterance("u", NO_RECORDING, "toy", "s", "sad", text="hello", video=Video(tmp_path / "broken.mp4"))
+    inputs = make(detector="middle").extract_utterance(broken)
+    assert list(inputs) == ["text"]
+    assert "u goes on without its face" in caplog.text
+    assert "audio" not in caplog.text
 
 
 def test_shapes_that_do_not_fit_the_inputs_are_refused() -> None:

@@ -20,6 +20,7 @@ everything has 83.3 / 0.
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -49,6 +50,9 @@ from serenade.training.settings import TrainingSettings
 from serenade.training.system import RateGroup
 
 __all__ = ["MesmNetwork", "MesmSystem", "MesmSystemSettings", "WordSettings"]
+
+
+_log = logging.getLogger(__name__)
 
 
 class WordSettings(Settings):
@@ -282,7 +286,12 @@ class MesmSystem(FusionSystem):
 
     def extract_utterance(self, utterance: Utterance) -> dict[str, Tensor]:
         """``audio: (S, 1, F, L)``, ``face: (M, 3, H, W)`` uint8 and ``text: (W,)`` int64, each where it is there."""
-        return self.inputs_of(self.read(utterance))
+        found = self.read(utterance)
+        promised = {"audio": utterance.has_audio, "face": utterance.video is not None or utterance.faces is not None}
+        for name in self.empty:
+            if promised.get(name) and name in found.missing:
+                _log.warning("%s goes on without its %s: %s", utterance.id, name, found.missing[name])
+        return self.inputs_of(found)
 
     def read(self, utterance: Utterance) -> MultimodalExample:
         """Sound, faces and words of an utterance as far as they are there, with what is missing and why."""
