@@ -288,9 +288,9 @@ class MesmSystem(FusionSystem):
         """``audio: (S, 1, F, L)``, ``face: (M, 3, H, W)`` uint8 and ``text: (W,)`` int64, each where it is there."""
         found = self.read(utterance)
         promised = {"audio": utterance.has_audio, "face": utterance.video is not None or utterance.faces is not None}
-        for name in self.empty:
-            if promised.get(name) and name in found.missing:
-                _log.warning("%s goes on without its %s: %s", utterance.id, name, found.missing[name])
+        for name, reason in found.missing.items():
+            if name in self.empty and promised.get(name):
+                _log.warning("%s goes on without its %s: %s", utterance.id, name, reason)
         return self.inputs_of(found)
 
     def read(self, utterance: Utterance) -> MultimodalExample:
