@@ -197,6 +197,7 @@ class LiveDecoding:
         with suppress(OSError):
             self._way_in.shutdown(socket.SHUT_RDWR)
         self._way_in.close()
+        self._far_end.close()
 
     def blocks(self) -> Iterator[_Samples]:
         """(n,) samples at 16 kHz as they can be decoded.

@@ -33,7 +33,7 @@ _CONTAINERS = (
     (8, b"AIFC", "aiff"),
 )
 # Of a stream that is still arriving FFmpeg must not wait for seconds of it before it says what it is.
-_AT_ONCE = {"probesize": "4096", "analyzeduration": "0", "fflags": "nobuffer"}
+_AT_ONCE = {"probesize": "4096", "analyzeduration": "0"}
 
 
 @dataclass(frozen=True, slots=True)
