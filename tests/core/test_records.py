@@ -90,6 +90,8 @@ def test_prediction_is_plain_json() -> None:
         "score": 0.75,
         "scores": {"angry": 0.75, "sad": 0.25},
         "speaker": None,
+        "uncertain": False,
+        "attributes": None,
     }
 
 
