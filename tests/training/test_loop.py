@@ -1,20 +1,23 @@
 """The loop: it learns, repeats itself, resumes to the same result, and chooses its epoch on the right part."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tests.training.toy import LABELS, SemiToySystem, Speech, ToySystem, toy_examples
-from torch import nn
+from torch import Generator, nn
 
 from serenade.core.errors import TrainingError, UsageError
 from serenade.core.labels import LabelSet
+from serenade.training.batches import split_segments
+from serenade.training.buckets import padding_waste
 from serenade.training.loop import Trained, score, train
 from serenade.training.schedule import learning_rate
 from serenade.training.settings import TrainingSettings
 from serenade.training.steps import Steps, make_optimiser
-from serenade.training.system import Batch, RateGroup
+from serenade.training.system import Batch, Example, RateGroup
 
 CPU = torch.device("cpu")
 CYCLES = TrainingSettings(epochs=6, batch_size=8, learning_rate=0.02, schedule="cyclic", half_cycle_epochs=1)
@@ -48,6 +51,30 @@ class Killed(Exception):
 def test_training_separates_two_clouds() -> None:
     system, _ = run(settings=TrainingSettings(epochs=30, batch_size=8, learning_rate=0.02))
     assert score(system, toy_examples(40, seed=9), CPU).ua > 0.85
+
+
+def test_batches_hold_items_of_similar_length_where_asked() -> None:
+    class Whole(ToySystem):
+        def __init__(self, labels: LabelSet) -> None:
+            super().__init__(labels)
+            self.seen: list[tuple[list[int], list[str]]] = []
+
+        def training_items(self, examples: Sequence[Example], generator: Generator) -> list[Example]:
+            return list(examples)
+
+        def collate(self, items: Sequence[Example]) -> Batch:
+            self.seen.append(([len(item.inputs["audio"]) for item in items], [item.utterance.id for item in items]))
+            return super().collate(split_segments(items))
+
+    def batches_of(similar: bool) -> list[list[int]]:
+        system = Whole(LABELS)
+        settings = TrainingSettings(epochs=1, batch_size=6, selection="last", similar_lengths=similar)
+        train(system, toy_examples(96), [], settings, seed=0, device=torch.device("cpu"))
+        assert sorted(name for _, names in system.seen for name in names) == sorted(f"u{n:02}" for n in range(96))
+        return [lengths for lengths, _ in system.seen]
+
+    assert padding_waste(batches_of(True)) < 0.05
+    assert padding_waste(batches_of(False)) > 0.2
 
 
 def test_same_seed_gives_identical_weights_and_another_seed_does_not() -> None:

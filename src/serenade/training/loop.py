@@ -20,6 +20,7 @@ from serenade.evaluation.metrics import confusion, ua, wa
 from serenade.training.answers import AnsweringSystem
 from serenade.training.averaging import BestEpochs, WeightAverage
 from serenade.training.batches import batches, num_segments
+from serenade.training.buckets import bucketed_order
 from serenade.training.ranks import Ranks
 from serenade.training.schedule import merit, plan_epoch, ranking, step_rate
 from serenade.training.settings import TrainingSettings
@@ -338,7 +339,7 @@ class _Run:
         torch.manual_seed(derive_seed(self.seed, "dropout", epoch, *self.ranks.mark))
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "epoch", epoch))
         items = self.system.training_items(training, generator)
-        order = torch.randperm(len(items), generator=generator).tolist()
+        order = _order(items, self.settings, generator)
         least = 2 * self.ranks.size
         chunks = list(batches(items, self.settings.batch_size, order, self.settings.batch_frames, least))
         if self.ranks.mark:  # what is drawn for the items is the same in all processes, what for the steps is not
@@ -437,6 +438,14 @@ def _check(training: Sequence[Example], selection: Sequence[Example], settings: 
             hint="Give the split validation speakers (loso instead of loso:0), or set training.selection=last with "
             "training.schedule=decay and no patience",
         )
+
+
+def _order(items: Sequence[Example], settings: TrainingSettings, generator: torch.Generator) -> list[int]:
+    """A random order of the items; with `similar_lengths` neighbours are of similar size."""
+    if settings.similar_lengths:
+        sizes = [sum(tensor.numel() for tensor in item.inputs.values()) for item in items]
+        return bucketed_order(sizes, settings.batch_size, generator)
+    return torch.randperm(len(items), generator=generator).tolist()
 
 
 def _check_finite(losses: Mapping[str, float], epoch: int) -> None:

@@ -21,6 +21,11 @@ class TrainingSettings(Settings):
         description="most rows of all items of a step together (segments; faces and pieces of sound), whatever their "
         "number: bounds the memory; a longer item is a step of its own; unset: no limit",
     )
+    similar_lengths: bool = Field(
+        False,
+        description="put items of similar length into a batch: quicker where batches are padded to their longest item, "
+        "at the price of batches that are less mixed",
+    )
     micro_batch_size: int | None = Field(
         None,
         ge=2,
