@@ -21,7 +21,7 @@ from serenade.core.executor import Engine, run_all
 from serenade.core.files import read_json, write_bytes, write_json
 from serenade.core.records import Attributes, Prediction
 
-__all__ = ["SHARD_FILES", "Parts", "Shard", "Work", "predict_in_shards"]
+__all__ = ["SHARD_FILES", "Finished", "Parts", "Shard", "Work", "predict_in_shards", "predict_shard"]
 
 SHARD_FILES = 64
 """Files of a shard: some seconds of work, so that little is done twice after a kill."""
