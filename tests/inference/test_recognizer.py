@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -279,3 +280,27 @@ def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
         peaks_mb.append(float(done.stdout) / 1024)
     assert max(peaks_mb) < 600
     assert peaks_mb[1] - peaks_mb[0] < 20  # the difference between the samples themselves is 146 MB
+
+
+def test_stretches_give_what_the_whole_recording_gives(recognizer: Recognizer) -> None:
+    samples = torch.from_numpy(noise(3.2))
+    stretches = iter([samples[:7], samples[7:20_000], samples[20_000:]])
+    assert recognizer(stretches) == recognizer(samples, 16_000)
+    with pytest.raises(UsageError, match="a sample rate goes with an array"):
+        recognizer(iter([samples]), 16_000)
+
+
+def test_another_engine_may_score(recognizer: Recognizer) -> None:
+    class Doubled:
+        def __init__(self, inner: Any) -> None:
+            self.batch, self.segments, self._inner = inner.batch, inner.segments, inner
+
+        def logits(self, waveforms: torch.Tensor) -> torch.Tensor:
+            return 2 * self._inner.logits(waveforms)
+
+    samples = noise(3.2)
+    before = recognizer(samples, 16_000)
+    after = recognizer.with_engine(Doubled)(samples, 16_000)
+    logs = torch.tensor([list(before.scores.values())]).double().log()
+    torch.testing.assert_close(torch.tensor([list(after.scores.values())]).double(), (2 * logs).softmax(1))
+    assert recognizer(samples, 16_000) == before
