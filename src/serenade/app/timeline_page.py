@@ -54,6 +54,8 @@ def _attended(timeline: "Timeline", path: Path, model: str, device: str) -> list
     from serenade.core.timelines import Attended
     from serenade.inference.explanation import MOST_S, Explainer
 
+    if Path(model).suffix == ".onnx":  # an export tells scores only
+        return []
     explainer = Explainer.load(model, device=device)
     if not explainer.attends:
         return []
@@ -73,7 +75,8 @@ def _shares(weights: "NDArray[np.floating]") -> "NDArray[np.float32]":
     import numpy as np
 
     low, high = np.percentile(weights, (5, 95))
-    return np.clip((weights - low) / max(high - low, 1e-12), 0, 1).astype(np.float32)
+    shares: NDArray[np.float32] = np.clip((weights - low) / max(high - low, 1e-12), 0, 1).astype(np.float32)
+    return shares
 
 
 def _clearest(rows: Sequence["Prediction"]) -> list["Prediction"]:

@@ -26,6 +26,7 @@ from serenade.signal.axes import FeatureAxes, feature_axes
 from serenade.signal.features import FrontEndSettings, MuLawSpectrogramSettings, build_front_end
 from serenade.signal.segments import cut
 from serenade.systems import load_system
+from serenade.training.checkpoints import Calibration, read_calibration
 from serenade.training.segment_system import SegmentClassifierSystem, SegmentNetwork
 from serenade.training.system import Example, System
 from serenade.training.window_system import WindowSystem
@@ -59,11 +60,12 @@ class Explainer:
         system: a trained system of any kind. One that scores segments by a network is looked into; of any other is
             measured what it says when a part of the recording is silenced.
         card: the model card (Markdown).
+        calibration: what makes its probabilities mean what they say; None takes them as they are.
     """
 
-    def __init__(self, system: System, *, card: str = "") -> None:
+    def __init__(self, system: System, *, card: str = "", calibration: Calibration | None = None) -> None:
         self._system, self.card = system, card
-        self._recognizer = Recognizer(system)
+        self._recognizer = Recognizer(system, calibration=calibration)
 
     @classmethod
     def load(cls, model: str | Path, *, device: str = "auto") -> Self:
@@ -74,7 +76,8 @@ class Explainer:
             UsageError: there is no such device.
         """
         folder = find_model(model)
-        return cls(load_system(folder, choose_device(device)), card=read_card(folder))
+        system = load_system(folder, choose_device(device))
+        return cls(system, card=read_card(folder), calibration=read_calibration(folder))
 
     @property
     def labels(self) -> tuple[str, ...]:

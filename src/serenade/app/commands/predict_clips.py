@@ -52,7 +52,7 @@ def looks_at_clips(model: str) -> bool:
     from serenade.inference.shipped import find_model
     from serenade.training.checkpoints import read_system
 
-    return read_system(find_model(model)) == "mesm"
+    return Path(model).suffix != ".onnx" and read_system(find_model(model)) == "mesm"  # exports hear only
 
 
 def find_clips(named: Sequence[Path], list_: Path | None, *, recursive: bool) -> Iterator[Path]:
