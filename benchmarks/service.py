@@ -6,7 +6,7 @@
     python benchmarks/service.py soak --minutes 60
 
 A real service runs in a process of its own and is asked over HTTP on loopback; clients are threads of this process, so
-they take processor time too. The processor time of the service per clip does not depend on what else runs.
+they take processor time too.
 """
 
 import argparse
