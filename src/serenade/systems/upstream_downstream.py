@@ -428,6 +428,11 @@ class UpstreamDownstreamSystem:
             if upstream.modality == "text"
         }
 
+    @property
+    def keeps_inputs(self) -> bool:
+        """Whether frames of an upstream are kept."""
+        return not all(branch.fine_tune for branch in self.settings.branches.values())
+
     def gather(
         self, utterances: Sequence[Utterance], progress: Callable[[int], None] | None = None
     ) -> list[dict[str, Tensor]]:
