@@ -95,6 +95,17 @@ def test_modalities_are_dropped_in_training_but_never_all() -> None:
     assert all(any(torch.equal(row, other) for other in whole) for row in drawn.inputs["audio"])
 
 
+def test_what_is_dropped_does_not_depend_on_the_order_of_the_inputs() -> None:
+    system = make(fusion={"modality_dropout": 0.5})
+    examples = [example(n, **FULL) for n in range(30)]
+    turned = [Example(e.utterance, dict(reversed(e.inputs.items())), e.target) for e in examples]
+    kept, other = (
+        [set(item.inputs) for item in system.training_items(each, torch.Generator().manual_seed(1))]
+        for each in (examples, turned)
+    )
+    assert kept == other
+
+
 def test_words_learn_at_their_own_rate_and_a_fixed_mask_has_no_group() -> None:
     fixed = make("mesm-cpu", mask_gradient="none", words={"rate": 0.1})
     rest, text = fixed.rate_groups()

@@ -156,7 +156,7 @@ class FusionSystem:
         return [self._item(example, generator) for example in examples]
 
     def _item(self, example: Example, generator: Generator) -> Example:
-        names = list(example.inputs)
+        names = [name for name in self.empty if name in example.inputs]  # a cache may give them in another order
         kept = [name for name in names if torch.rand((), generator=generator) >= self.fusion.modality_dropout]
         if not kept:
             kept = [names[int(torch.randint(len(names), (), generator=generator))]]
