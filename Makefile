@@ -51,7 +51,7 @@ clean: ## remove everything that make makes, the environment too
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.ready-use: EXTRAS = train,media
-$(VENV)/.ready-dev: EXTRAS = train,media,data,track,explain,ssl,serve,dev
+$(VENV)/.ready-dev: EXTRAS = train,media,data,track,explain,ssl,serve,vad,export,faces,dev
 $(VENV)/.ready-docs: EXTRAS = train,media,docs
 $(VENV)/.ready-%: $(MADE)
 	@python=$$(PYTHON='$(PYTHON)' scripts/find_python.sh) && "$$python" scripts/setup_env.py $(VENV) --extras $(EXTRAS) --torch $(TORCH)
