@@ -40,6 +40,7 @@ def test_where_nothing_lies_the_way_to_get_it_is_told(tmp_path: Path, name: str,
         f"To get it: serenade corpus fetch {name}",
         f"To get it, see {CORPORA.resolve(name).homepage}",
         f"See {CORPORA.resolve(name).homepage}",
+        "To make it: serenade corpus prepare NAME=PATH --out FOLDER" if name == "prepared" else "",
     )
 
 

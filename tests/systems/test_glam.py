@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from serenade.core.errors import SettingsError
+from serenade.core.errors import SettingsError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.systems import PRESETS, SYSTEMS, make_system, system_settings
 from serenade.systems.glam import GlamSettings, GlamSystem
+from serenade.systems.upstream_downstream import UpstreamDownstreamSettings
 from serenade.training.system import SegmentSystem
 
 LABELS = LabelSet(("angry", "happy", "neutral", "sad"))
@@ -57,6 +58,10 @@ def test_every_preset_resolves_and_builds() -> None:
     for preset, name in PRESETS.items():
         settings = system_settings(preset, {})
         assert isinstance(settings, SYSTEMS.resolve(name).settings_class)
+        if isinstance(settings, UpstreamDownstreamSettings) and not all(b.upstream for b in settings.branches.values()):
+            with pytest.raises(UsageError, match=r"no upstream is given.*docs/upstreams\.md"):
+                make_system(name, settings.model_dump(mode="json", exclude_none=True), LABELS)
+            continue
         made = make_system(name, settings.model_dump(mode="json", exclude_none=True), LABELS)
         assert made.settings == settings
 

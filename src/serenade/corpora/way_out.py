@@ -20,6 +20,8 @@ def way_out(corpus: Corpus, root: Path, corpora: Iterable[Corpus]) -> str | None
     there = next((other for other in corpora if _lies_in(other, root)), None) if root.is_dir() else None
     if there is not None:
         return f"It looks like {there.title}: serenade corpus check {there.name} {root}"
+    if corpus.name == "prepared":
+        return "To make it: serenade corpus prepare NAME=PATH --out FOLDER"
     if corpus.name in SOURCES and SOURCES[corpus.name].archives:
         return f"To get it: serenade corpus fetch {corpus.name}"
     if not corpus.homepage:

@@ -393,7 +393,7 @@ class _Maker:
     def _no_attributes(self, row: MtlRow) -> str | None:
         if row.preset != "mtl-dim":
             return None
-        utterances = self._planner(UnlabelledSettings()).data(row.preset, {}).listing.utterances
+        utterances = self._planner(UnlabelledSettings()).data("stl", {}).listing.utterances  # it asks for none
         with_any = {u.corpus for u in utterances if u.attributes is not None}
         without = sorted({u.corpus for u in utterances} - with_any)
         return f"{' and '.join(map(_title, without))} without valence, arousal and dominance" if without else None
