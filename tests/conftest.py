@@ -1,6 +1,8 @@
 """Fixtures for all tests."""
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +42,17 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 RunMaker = Callable[..., Path]
 """Makes a run folder as `serenade run` leaves it, with scores drawn instead of learnt."""
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    """Commands that a test runs in this process take all processors; the tests after it would wait for each other."""
+    before = torch.get_num_threads() if (torch := sys.modules.get("torch")) is not None else None
+    yield
+    if before is None and (torch := sys.modules.get("torch")) is not None and "OMP_NUM_THREADS" in os.environ:
+        before = int(os.environ["OMP_NUM_THREADS"])
+    if torch is not None and before is not None and torch.get_num_threads() != before:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture
