@@ -58,8 +58,7 @@ def read_corpora(settings: ExperimentSettings, progress: ProgressCallback | None
         raise CorpusError(
             "there is nothing to train on",
             where=", ".join(str(corpus.root) for corpus in corpora),
-            found=f"{len(labelled)} labelled utterances of {len(present)} classes, "
-            f"{len(left_out)} left out",
+            found=f"{len(labelled)} labelled utterances of {len(present)} classes, {len(left_out)} left out",
             hint="Run `serenade corpus check` on it to see why",
         )
     return Listing(tuple(labelled), left_out)
