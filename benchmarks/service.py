@@ -3,7 +3,7 @@
     python benchmarks/service.py load        3-s clips at 1, 8 and 32 clients
     python benchmarks/service.py overload    64 clients against room for 8
     python benchmarks/service.py hostile     1,000 uploads that are broken or meant to do harm
-    python benchmarks/service.py soak --minutes 60
+    python benchmarks/service.py soak --minutes 60 --pause 2
 
 A real service runs in a process of its own and is asked over HTTP on loopback; clients are threads of this process, so
 they take processor time too.
@@ -328,8 +328,8 @@ def hostile(count: int, seed: int) -> None:
         print(f"a good clip still gets the same answer: {client.post(good) == expected}")
 
 
-def soak(minutes: float) -> None:
-    """Four clients with good clips, long files, line by line, and broken ones, for a while."""
+def soak(minutes: float, pause_s: float) -> None:
+    """Four clients with good clips, long files, line by line, and broken ones, for a while; each waits in between."""
     bodies = [form(data) for data in clips(8)]
     long = form(wav(np.concatenate([soundfile.read(io.BytesIO(data), dtype="int16")[0] for data in clips(20)])))
     broken = form(bodies[0][300:9000])
@@ -348,7 +348,7 @@ def soak(minutes: float) -> None:
                 status, kind, text = client.post(body, path)
                 with lock:
                     kinds["answered" if status == 200 else told(status, kind, text)] += 1
-                time.sleep(0.05)
+                time.sleep(pause_s)
 
         threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
         memory = [server.memory_mb()]
@@ -378,6 +378,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="hostile uploads")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--pause", type=float, default=0.05, help="of a client between two requests of the soak, s")
     options = parser.parse_args()
     if options.what == "load":
         load(options.requests)
@@ -386,7 +387,7 @@ def main() -> None:
     elif options.what == "hostile":
         hostile(options.count, options.seed)
     else:
-        soak(options.minutes)
+        soak(options.minutes, options.pause)
 
 
 if __name__ == "__main__":
