@@ -112,6 +112,15 @@ def test_client_that_leaves_takes_nothing_with_it(service: Running) -> None:
     assert soon(lambda: service.service.gate.streams == 0)
 
 
+def test_line_that_cannot_be_told_is_a_bug_and_no_client_that_left(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serenade.service.streams.summaries_of", lambda stream: [object()])
+    last = service.talk(OPENING, [STOP])[-1]
+    assert last["kind"] == "problem"
+    assert last["problem"]["kind"] == "internal"
+
+
 def test_many_streams_of_media_do_not_keep_each_other_waiting(start: Start) -> None:
     from contextlib import ExitStack
 

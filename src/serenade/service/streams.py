@@ -6,6 +6,7 @@ The client begins with a message of JSON (`Opening`), sends sound in binary mess
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from serenade.service.http import Service
 
 __all__ = ["Opening", "follow"]
+
+_log = logging.getLogger(__name__)
 
 _SAMPLES: dict[str, np.dtype[Any]] = {"pcm_s16le": np.dtype("<i2"), "pcm_f32le": np.dtype("<f4")}
 _FULL_SCALE = 32768.0
@@ -56,10 +59,10 @@ async def follow(socket: "WebSocket", service: "Service") -> None:
             await _Session(socket, service, opening).run()
         await socket.close(_DONE)
     except _Gone:
-        pass
+        _log.debug("a client left its stream")
     except (Problem, SerenadeError) as error:
         await _refuse(socket, service, error if isinstance(error, Problem) else problem_of(error))
-    except Exception:
+    except Exception:  # a bug: the client is told, the server logs it
         await _refuse(socket, service, Problem("internal", "The service failed; its log says more."))
         raise
 
@@ -70,11 +73,32 @@ class _Gone(Exception):
 
 async def _refuse(socket: "WebSocket", service: "Service", problem: Problem) -> None:
     service.metrics.problem(problem.kind)
+    left: tuple[type[Exception], ...] = (_Gone, *_left())
     try:
-        await socket.send_text(json.dumps({"kind": "problem", "problem": problem.to_json()}))
+        await _send(socket, {"kind": "problem", "problem": problem.to_json()})
         await socket.close(_CODES.get(problem.kind, _REFUSED), problem.kind)
-    except Exception:  # noqa: BLE001 - the client is gone, whom nothing can be told any more
-        pass
+    except left:
+        _log.debug("a client left before it could be told: %s", problem)
+
+
+def _left() -> tuple[type[Exception], ...]:
+    """What sending raises where the client has left: at once, or once that is known."""
+    from starlette.websockets import WebSocketDisconnect
+
+    return WebSocketDisconnect, RuntimeError
+
+
+async def _send(socket: "WebSocket", line: dict[str, Any]) -> None:
+    """A line of JSON to the client.
+
+    Raises:
+        _Gone: it has left.
+    """
+    text = json.dumps(line, ensure_ascii=False)
+    try:
+        await socket.send_text(text)
+    except _left() as error:
+        raise _Gone from error
 
 
 async def _opening(socket: "WebSocket", service: "Service") -> Opening:
@@ -219,10 +243,7 @@ class _Session:
             await self._tell({"kind": "row", **row_of(row)})
 
     async def _tell(self, line: dict[str, Any]) -> None:
-        try:
-            await self._socket.send_text(json.dumps(line, ensure_ascii=False))
-        except Exception as error:  # the library has several words for a client that left
-            raise _Gone from error
+        await _send(self._socket, line)
 
 
 def _mono(data: bytes, kind: np.dtype[Any], channels: int) -> NDArray[np.float32]:
