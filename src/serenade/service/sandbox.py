@@ -150,7 +150,11 @@ class Sandbox:
             )
         ours.settimeout(_START_S)
         self._channel = ours
-        if ours.recv(1) != b"r":
+        try:
+            ready = ours.recv(1) == b"r"
+        except OSError:  # too slow, or gone
+            ready = False
+        if not ready:
             self._end()
             raise Problem("internal", "The decoder did not start.")
         return ours
