@@ -175,6 +175,8 @@ def build_app(service: Service) -> Callable[..., Any]:
     )
     _add_problems(app, service)
     _add_recognition(app, service)
+    _add_explanation(app, service)
+    _add_conversion(app, service)
     _add_models(app, service)
     _add_stream(app, service)
     _add_state(app, service)
@@ -265,8 +267,6 @@ def _add_recognition(app: "FastAPI", service: Service) -> None:
         200: {"content": {JSON_LINES: {}}, "description": "The answer, or its lines as they are known"}
     }
 
-    stated = {"required": True, "content": {"application/json": {"schema": timeline_schema()}}}
-
     @app.post("/v1/recognize", tags=["recognition"], openapi_extra={"requestBody": _BODY}, responses=lines_too)
     async def recognize(request: Request, wishes: Annotated[Wishes, Query()]) -> Response:
         """The emotions of a recording: one row for all of it, for every turn of speech, or for every window.
@@ -283,6 +283,12 @@ def _add_recognition(app: "FastAPI", service: Service) -> None:
                 return Told(service.listener.lines(file, model, wishes), held.pop_all())
             async with service.gate.work:
                 return JSONResponse(await run_in_threadpool(service.listener.whole, file, model, wishes))
+
+
+def _add_explanation(app: "FastAPI", service: Service) -> None:
+    from fastapi import Query, Request
+    from fastapi.concurrency import run_in_threadpool
+    from fastapi.responses import JSONResponse
 
     @app.post("/v1/explain", tags=["recognition"], openapi_extra={"requestBody": _BODY})
     async def explain(request: Request, wishes: Annotated[ExplanationWishes, Query()]) -> JSONResponse:
@@ -301,6 +307,14 @@ def _add_recognition(app: "FastAPI", service: Service) -> None:
                     service.explainers.explain, model, samples, wishes.start_s, wishes.target, wishes.method
                 )
         return JSONResponse(found)
+
+
+def _add_conversion(app: "FastAPI", service: Service) -> None:
+    from fastapi import Request
+    from fastapi.concurrency import run_in_threadpool
+    from fastapi.responses import Response
+
+    stated = {"required": True, "content": {"application/json": {"schema": timeline_schema()}}}
 
     @app.post(
         "/v1/convert/{format_name}",
@@ -329,7 +343,7 @@ async def _told(service: Service, lines: Iterator[dict[str, Any]]) -> AsyncGener
             return
         except (Problem, SerenadeError) as error:
             problem = error if isinstance(error, Problem) else problem_of(error)
-        except Exception:  # noqa: BLE001 - the status is out already
+        except Exception:  # noqa: BLE001 - the status is out already: a bug too is told in a line, and logged
             _log.exception("an answer broke off")
             problem = Problem("internal", "The service failed; its log says more.")
         service.metrics.problem(problem.kind)
