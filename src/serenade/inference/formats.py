@@ -15,6 +15,7 @@ decimals, times (seconds) 3. Names that are not valid UTF-8 stay what they are.
 
 import csv
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -53,7 +54,7 @@ def to_row(prediction: Prediction) -> dict[str, Any]:
     }
 
 
-class RowWriter:
+class RowWriter(ABC):
     """Writes predictions to a text stream, used as a context; leaving it completes the output also after an error.
 
     Args:
@@ -88,12 +89,14 @@ class RowWriter:
         self._rows += 1
         self._stream.flush()
 
-    def _begin(self) -> None: ...
+    def _begin(self) -> None:  # noqa: B027 - some formats have nothing there
+        ...
 
-    def _write(self, row: dict[str, Any]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write(self, row: dict[str, Any]) -> None: ...
 
-    def _end(self) -> None: ...
+    def _end(self) -> None:  # noqa: B027
+        ...
 
 
 class TableWriter(RowWriter):

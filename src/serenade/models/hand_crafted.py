@@ -10,6 +10,7 @@ released LSTMs go through the zeros behind a sequence and the text of LF-TRANS a
 the batch; here only what is there counts. A modality that is missing is one row of zeros.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from math import gcd
 from typing import Literal
@@ -51,7 +52,7 @@ def _padded(frames: Frames, width: int) -> tuple[Tensor, Tensor]:
     return pad_sequence(parts, batch_first=True), frames.lengths.clamp_min(1)
 
 
-class SequenceNetwork(nn.Module):
+class SequenceNetwork(nn.Module, ABC):
     """The base of these networks: checks of what they are given.
 
     Args:
@@ -76,11 +77,11 @@ class SequenceNetwork(nn.Module):
         """
         return self.judge(frames, present)[0]
 
+    @abstractmethod
     def judge(
         self, frames: Mapping[str, Frames], present: Mapping[str, Tensor] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """(B, K) fused scores and those of each branch alone; no branches where the network has none."""
-        raise NotImplementedError
 
     def padded(self, frames: Mapping[str, Frames]) -> dict[str, tuple[Tensor, Tensor]]:
         """(B, L, D) rows and (B,) lengths of each modality.
@@ -108,9 +109,9 @@ class _LateFused(SequenceNetwork):
         scores = {name: self.score(name, *rows) for name, rows in self.padded(frames).items()}
         return self.fusion(scores, present), self.fusion.alone(scores)
 
+    @abstractmethod
     def score(self, modality: str, rows: Tensor, lengths: Tensor) -> Tensor:
         """(B, K) scores of a branch from (B, L, D) rows."""
-        raise NotImplementedError
 
 
 class LfLstm(_LateFused):

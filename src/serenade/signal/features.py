@@ -6,6 +6,7 @@ nothing is stored with the weights.
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Self
 
 import torch
@@ -197,7 +198,7 @@ FrontEndSettings = Annotated[
 ]
 
 
-class FrontEnd(nn.Module):
+class FrontEnd(nn.Module, ABC):
     """Waveforms to features; the kinds say how power spectra become features.
 
     Args:
@@ -240,9 +241,9 @@ class FrontEnd(nn.Module):
             at_once = max(1, _CACHED_BYTES // clip_bytes)
             return torch.cat([self.features(part) for part in torch.split(waveforms, at_once)])
 
+    @abstractmethod
     def features(self, waveforms: Tensor) -> Tensor:
         """(N, F, L) of (N, T), all clips in one pass."""
-        raise NotImplementedError
 
 
 class Mfcc(FrontEnd):

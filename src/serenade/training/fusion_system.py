@@ -8,6 +8,7 @@ Source: W. Dai, S. Cahyawijaya, Z. Liu, P. Fung, "Multimodal End-to-End Sparse M
 2021. What happens where a modality is missing is ours.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self, runtime_checkable
@@ -93,7 +94,7 @@ class Judged:
     branches: Mapping[str, Tensor]
 
 
-class FusionNetwork(nn.Module):
+class FusionNetwork(nn.Module, ABC):
     """The base of such a network: weights of the answers, and thresholds.
 
     Args:
@@ -110,6 +111,7 @@ class FusionNetwork(nn.Module):
         self.register_buffer("positive_weights", torch.ones(num_classes), persistent=False)
         self.register_buffer("thresholds", torch.full((num_classes,), 0.5))
 
+    @abstractmethod
     def judge(self, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Judged:
         """Scores of a batch.
 
@@ -117,7 +119,6 @@ class FusionNetwork(nn.Module):
             inputs: of the batch.
             present: (B,) bool for each modality.
         """
-        raise NotImplementedError
 
 
 class FusionSystem:
