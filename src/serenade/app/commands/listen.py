@@ -12,6 +12,7 @@ from serenade.app.console import say
 from serenade.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from serenade.app.timelines import Output
     from serenade.core.records import Prediction
     from serenade.inference.timeline import TimelineStream
     from serenade.signal.live import LiveSound, PcmFormat
@@ -74,18 +75,13 @@ def listen(
     Example: ffmpeg -i rtsp://camera/1 -ac 1 -ar 16000 -f s16le - | serenade listen -
     """
     from serenade.app.loading import load_recognizer
-    from serenade.app.timelines import Output
     from serenade.core.settings import make_settings
     from serenade.inference.division import TimelineSettings
 
     values = {} if turns else {"window_s": window, "hop_s": hop}
     settings = make_settings(TimelineSettings, values, change or [], where="the options of listening")
     kind = _printed(format_)
-    output = None if out is None else Output(out, None, audio=False, several=False, model=model)
-    if output is not None:
-        if output.path is None or "html" in output.formats:
-            raise UsageError("a live timeline is written as one file of data", where=out, hint="Such as --out live.csv")
-        output.require_free(overwrite=overwrite)
+    output = None if out is None else _live_output(out, model, overwrite=overwrite)
     recognizer, _ = load_recognizer(model, device, None, 1)
     name = "microphone" if source is None else "stdin" if source == "-" else source
     rows: list[Prediction] = []
@@ -107,6 +103,17 @@ def listen(
             made = Timeline(name, stream.position_s, recognizer.labels, tuple(rows), stream.summaries, about)
             output.write(made, out)
     _conclude(stream, quiet=quiet)
+
+
+def _live_output(out: Path, model: str, *, overwrite: bool) -> "Output":
+    """Where the whole timeline goes at the end."""
+    from serenade.app.timelines import Output
+
+    output = Output(out, None, audio=False, several=False, model=model)
+    if output.path is None or "html" in output.formats:
+        raise UsageError("a live timeline is written as one file of data", where=out, hint="Such as --out live.csv")
+    output.require_free(overwrite=overwrite)
+    return output
 
 
 def _printed(name: str | None) -> str:
