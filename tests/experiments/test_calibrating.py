@@ -11,7 +11,8 @@ from serenade.experiments.results import read_results
 from serenade.experiments.summary import summarise
 from serenade.inference.recognizer import Recognizer
 from serenade.systems import make_system, save_checkpoint
-from serenade.training.checkpoints import Calibration, read_calibration, read_checkpoint, write_calibration
+from serenade.training.checkpoints import read_checkpoint
+from serenade.training.description import Calibration, read_calibration, write_calibration
 from serenade.training.system import Example, Outputs
 
 

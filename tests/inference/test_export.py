@@ -12,7 +12,7 @@ from serenade.core.labels import LabelSet
 from serenade.inference.division import TimelineSettings
 from serenade.inference.recognizer import Recognizer
 from serenade.systems import PRESETS, make_system, save_checkpoint, system_settings
-from serenade.training.checkpoints import Calibration, write_calibration
+from serenade.training.description import Calibration, write_calibration
 from serenade.training.system import System
 
 pytest.importorskip("onnxscript")

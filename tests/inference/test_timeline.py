@@ -15,7 +15,7 @@ from serenade.core.settings import make_settings
 from serenade.core.timelines import SpeakerTurn, Timeline
 from serenade.inference.division import TimelineSettings
 from serenade.inference.recognizer import Recognizer
-from serenade.training.checkpoints import Calibration
+from serenade.training.description import Calibration
 
 from .conftest import LinearSystem, noise
 

@@ -8,7 +8,7 @@ import torch
 
 from serenade.evaluation.calibration import fit_temperature
 from serenade.experiments.results import read_results
-from serenade.training.checkpoints import Calibration
+from serenade.training.description import Calibration
 from serenade.training.loop import score
 from serenade.training.system import Example, System
 

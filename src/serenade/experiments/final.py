@@ -22,7 +22,7 @@ from serenade.experiments.summary import summarise
 from serenade.experiments.unlabelled import Pieces, describe_unlabelled, read_unlabelled
 from serenade.systems import PRESETS, make_system, save_checkpoint, system_settings
 from serenade.training.cache import FeatureCache
-from serenade.training.checkpoints import write_calibration
+from serenade.training.description import write_calibration
 from serenade.training.loop import train
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import DeclaringSystem, Example, System

@@ -35,7 +35,8 @@ from serenade.systems import PRESETS, make_system, save_checkpoint
 from serenade.training.alignment import AligningSystem
 from serenade.training.batches import num_segments
 from serenade.training.cache import FeatureCache
-from serenade.training.checkpoints import versions, write_calibration
+from serenade.training.checkpoints import versions
+from serenade.training.description import write_calibration
 from serenade.training.loop import Scored, Trained, score, train
 from serenade.training.ranks import Ranks, join, leave
 from serenade.training.settings import TrainingSettings

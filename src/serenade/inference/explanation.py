@@ -26,7 +26,7 @@ from serenade.signal.axes import FeatureAxes, feature_axes
 from serenade.signal.features import FrontEndSettings, MuLawSpectrogramSettings, build_front_end
 from serenade.signal.segments import cut
 from serenade.systems import load_system
-from serenade.training.checkpoints import Calibration, read_calibration
+from serenade.training.description import Calibration, read_calibration
 from serenade.training.segment_system import SegmentClassifierSystem, SegmentNetwork
 from serenade.training.system import Example, System
 from serenade.training.window_system import WindowSystem

@@ -35,7 +35,7 @@ from serenade.signal.segments import SegmentSettings
 from serenade.signal.spectra import overlapping
 from serenade.systems.baseline import BaselineSystem
 from serenade.systems.mfcc_gmm import MIN_SAMPLES, MfccGmmSystem, deltas
-from serenade.training.checkpoints import Calibration
+from serenade.training.description import Calibration
 from serenade.training.segment_system import SegmentClassifierSystem
 from serenade.training.system import Example, System
 from serenade.training.window_system import WindowSystem

@@ -8,7 +8,7 @@ from torch import Tensor
 from serenade.core.labels import LabelSet
 from serenade.inference.export import make_session, read_facts
 from serenade.signal.segments import SegmentSettings
-from serenade.training.checkpoints import Calibration
+from serenade.training.description import Calibration
 
 __all__ = ["OnnxEngine"]
 

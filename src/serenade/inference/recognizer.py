@@ -25,7 +25,7 @@ from serenade.inference.shipped import find_model, read_card
 from serenade.inference.timeline import Smoother, TimelineStream, rows_of_blocks
 from serenade.signal.audio import SAMPLE_RATE, from_array, stream_audio
 from serenade.systems import load_system
-from serenade.training.checkpoints import Calibration, read_calibration
+from serenade.training.description import Calibration, read_calibration
 from serenade.training.system import System
 
 __all__ = ["Recognizer", "Source"]

@@ -44,7 +44,7 @@ def export(
     from serenade.inference.export import export_onnx
     from serenade.inference.shipped import find_model
     from serenade.systems import load_system
-    from serenade.training.checkpoints import read_calibration
+    from serenade.training.description import read_calibration
 
     folder = find_model(model)
     path = folder / "model.onnx" if out is None else out

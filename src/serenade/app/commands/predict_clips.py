@@ -50,7 +50,7 @@ class Words:
 def looks_at_clips(model: str) -> bool:
     """Whether a model is one of clips, by its description alone."""
     from serenade.inference.shipped import find_model
-    from serenade.training.checkpoints import read_system
+    from serenade.training.description import read_system
 
     return Path(model).suffix != ".onnx" and read_system(find_model(model)) == "mesm"  # exports hear only
 
