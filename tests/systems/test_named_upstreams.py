@@ -8,12 +8,12 @@ import torch
 from serenade.core.errors import CheckpointError, MissingPluginError, UnknownNameError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
-from serenade.models.upstreams import UPSTREAMS
+from serenade.models.upstreams import UPSTREAMS, full_name
 from serenade.models.upstreams.upstream import Upstream, pad_waveforms
 from serenade.signal.features import LogMelSettings, build_front_end
 from serenade.systems import make_system, save_checkpoint
 from serenade.systems.baseline import BaselineSettings, BaselineSystem
-from serenade.systems.upstreams import full_name, named_upstream
+from serenade.systems.upstreams import named_upstream
 from serenade.training.system import Example, System
 
 LABELS = LabelSet(("angry", "sad"))

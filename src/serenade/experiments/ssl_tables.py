@@ -20,8 +20,9 @@ from serenade.experiments.run import Plan, Watcher
 from serenade.experiments.series import Member, Planner
 from serenade.experiments.settings import ExperimentSettings
 from serenade.experiments.summary import summary_of
+from serenade.models.upstreams import full_name
 from serenade.models.upstreams.upstream import Modality
-from serenade.systems.upstreams import full_name, named_upstream
+from serenade.systems.upstreams import named_upstream
 
 __all__ = [
     "EXPERIMENTS",

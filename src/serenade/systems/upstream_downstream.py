@@ -18,7 +18,7 @@ Section to code:
     4.3 two rates, new-bob                                `rate_groups`, `training.schedule`
     5 averaging                                           `training.averaging`
     6.1, 6.2 aggregators                                  `nn.aggregators`, `nn.ecapa`
-    7 fusion                                              `nn.frame_fusion`, `UpstreamDownstreamNetwork`
+    7 fusion                                              `nn.frame_fusion`, `models.upstream_downstream`
     11 SUPERB                                             preset ``ssl-superb``
 
 Target numbers: docs/ssl.md and `serenade table ssl`.
@@ -26,93 +26,52 @@ Target numbers: docs/ssl.md and `serenade table ssl`.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Literal, Self, cast
+from typing import Literal, Self
 
 import torch
-from pydantic import Field, field_validator
-from safetensors import SafetensorError, safe_open
-from torch import Generator, Tensor, device, nn
+from pydantic import Field
+from torch import Generator, Tensor, device
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from serenade.core.errors import CheckpointError, TrainingError, UsageError
+from serenade.core.errors import TrainingError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.settings import Settings
 from serenade.evaluation.unlabelled_leaks import Heard
+from serenade.models.upstream_downstream import (
+    BranchSettings,
+    DownstreamSettings,
+    UpstreamDownstreamNetwork,
+    lengths_name,
+)
 from serenade.models.upstreams.engine_choice import quick_upstream
-from serenade.models.upstreams.fine_tuning import FineTuned, FineTuningSettings
 from serenade.models.upstreams.masked_mel import read_heard, read_pretraining
-from serenade.models.upstreams.upstream import Frames, Upstream
-from serenade.nn.aggregators import AGGREGATORS, Aggregator, BlstmPoolingSettings
-from serenade.nn.ecapa import EcapaSettings
-from serenade.nn.frame_fusion import RateRule, concatenate_frames, require_one_rate
-from serenade.nn.layer_mix import LayerChoice, WeightedLayers, layer_mix, layers_needed
+from serenade.models.upstreams.upstream import Upstream
+from serenade.nn.layer_mix import layers_needed
 from serenade.nn.soft_targets import class_shares, soft_cross_entropy
 from serenade.signal.audio import SAMPLE_RATE, read_audio
-from serenade.systems.upstreams import full_name, named_upstream
+from serenade.systems.upstreams.opening import OpenedUpstream, open_frozen, open_trainable
 from serenade.training.batches import target_shares
 from serenade.training.extraction import ExtractionProgress, extract_frames, frame_key, store_kind
 from serenade.training.frame_store import FrameNumbers, FrameStore
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import Batch, Example, Outputs, RateGroup
 
-__all__ = [
-    "AggregatorName",
-    "BranchSettings",
-    "UpstreamDownstreamNetwork",
-    "UpstreamDownstreamSettings",
-    "UpstreamDownstreamSystem",
-]
+__all__ = ["UpstreamDownstreamSettings", "UpstreamDownstreamSystem"]
 
-AggregatorName = Literal["mean", "statistics", "attention", "blstm", "ecapa"]
 _FRAMES_AT_ONCE = 24_000  # of a batch when scoring, padding included: bounds the memory of long recordings
 _SAMPLES_AT_ONCE = 60 * SAMPLE_RATE  # the same where an upstream is computed along
-_LENGTHS = "{}_lengths"
+_JOB = "{job}"
 
 
-class BranchSettings(Settings):
-    """One upstream and what is taken of it."""
-
-    upstream: str = Field("", description="folder of a checkpoint, or a name such as filter-bank")
-    fine_tune: bool = Field(False, description="train the upstream along; else its frames are computed once and kept")
-    fine_tuned: str | None = Field(
-        None,
-        description="model of another training whose weights this upstream takes, such as RUN/jobs/{job}/model: {job} "
-        "stands for fold and seed, so that every fold takes its own",
-    )
-    layers: LayerChoice = Field("last", description="last, weighted (a learned sum of all), or the number of one")
-
-    @field_validator("upstream")
-    @classmethod
-    def _absolute(cls, name: str) -> str:
-        return full_name(name) if name else name  # a model is used from other folders later
-
-
-class UpstreamDownstreamSettings(Settings):
+class UpstreamDownstreamSettings(DownstreamSettings):
     """Settings of an upstream + downstream system; the defaults are the second stage of Morais et al."""
 
-    branches: dict[str, BranchSettings] = Field(
-        {"speech": BranchSettings()}, min_length=1, description="by name; their order is that of the concatenation"
-    )
-    fusion: Literal["early", "late"] = Field(
-        "late", description="of several branches: early: frames side by side into one aggregator; late: their vectors"
-    )
-    frame_rates: RateRule = Field(
-        "refuse",
-        description="early fusion of different rates: refuse, or resample: frames of all branches at the times of the "
-        "first one's, linear between two",
-    )
-    projection: int | None = Field(None, ge=1, description="width of a linear layer on the frames; unset: none")
-    aggregator: AggregatorName = "ecapa"
-    ecapa: EcapaSettings = EcapaSettings()
-    blstm: BlstmPoolingSettings = BlstmPoolingSettings()
     short: Literal["pad", "refuse"] = Field("pad", description="sound below one frame: silence behind it, or an error")
     stored: FrameNumbers = Field("float16", description="in what frames of upstreams are kept: float16 or bfloat16")
-    fine_tuning: FineTuningSettings = FineTuningSettings()
     training: TrainingSettings = TrainingSettings(
         epochs=30,
         batch_size=32,
@@ -124,198 +83,6 @@ class UpstreamDownstreamSettings(Settings):
         criterion="wa",
         average_best=5,
     )
-
-    @field_validator("branches")
-    @classmethod
-    def _plain_names(cls, branches: dict[str, BranchSettings]) -> dict[str, BranchSettings]:
-        for name in branches:
-            if not name.replace("_", "").replace("-", "").isalnum():
-                raise ValueError(f"a branch is named by letters, digits, - and _: found {name!r}")
-        return branches
-
-
-# ------------------------------------------------------------------------------------------------ upstreams
-
-
-_JOB = "{job}"
-
-
-def _upstream_of(branch: BranchSettings, name: str) -> "_Opened":
-    if not branch.upstream:
-        raise UsageError(
-            f"no upstream is given for the branch {name}",
-            hint=f"Add --set branches.{name}.upstream=FOLDER; see docs/upstreams.md",
-        )
-    resolved = branch.fine_tuned if branch.fine_tuned is not None and _JOB not in branch.fine_tuned else None
-    if branch.fine_tune:
-        return _Opened(_open(branch.upstream, resolved), "")
-    return _open_frozen(branch.upstream, resolved)
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """An upstream and what tells its frames from those of others; empty where they are not kept."""
-
-    upstream: Upstream
-    identity: str
-
-
-def _open(upstream: str, fine_tuned: str | None) -> Upstream:
-    """An upstream in evaluation mode, with the weights of another training where one is named."""
-    opened = named_upstream(upstream)
-    if fine_tuned is not None:
-        _take_weights(opened, Path(fine_tuned))
-    return opened
-
-
-@lru_cache(maxsize=4)  # two folds of two upstreams
-def _open_frozen(upstream: str, fine_tuned: str | None) -> _Opened:
-    """The same, shared by all systems of this process, as nothing changes it."""
-    opened = _open(upstream, fine_tuned).requires_grad_(False)
-    return _Opened(opened, opened.identity())
-
-
-def _take_weights(upstream: Upstream, folder: Path) -> None:
-    """Give an upstream the weights that the only fine-tuned branch of a trained model has."""
-    path = folder / "weights.safetensors"
-    try:
-        with safe_open(path, "pt") as file:
-            names = list(file.keys())
-            inside = {name.partition(".upstream.upstream.")[0] for name in names if ".upstream.upstream." in name}
-            if len(inside) != 1:
-                raise CheckpointError(
-                    "this model has not exactly one upstream that was trained along",
-                    where=folder,
-                    found=", ".join(sorted(inside)) or "none",
-                    hint="Name a model that the preset ssl-finetune made",
-                )
-            prefix = f"{inside.pop()}.upstream.upstream."
-            weights = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            "there is no model whose upstream could be taken",
-            where=folder,
-            hint="Train the first stage before, with the same folds and seeds",
-        ) from error
-    except SafetensorError as error:
-        raise CheckpointError("the model's weights are cut short or damaged", where=path, found=str(error)) from error
-    try:
-        upstream.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(
-            "this model was fine-tuned from another upstream", where=folder, found=str(error).splitlines()[-1].strip()
-        ) from error
-
-
-# ------------------------------------------------------------------------------------------------ network
-
-
-class _Branch(nn.Module):
-    """From the inputs of a branch to one sequence of frames."""
-
-    def __init__(self, upstream: Upstream, settings: BranchSettings, fine_tuning: FineTuningSettings) -> None:
-        super().__init__()
-        self.upstream = FineTuned(upstream, fine_tuning) if settings.fine_tune else None
-        self.mix = layer_mix(settings.layers, upstream.num_layers)
-
-    def forward(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Stored frames (B, L, N, D), or waveforms or tokens (B, T), to (B, L, D) and (B,) valid frames."""
-        if self.upstream is not None:
-            frames: Frames = self.upstream(inputs, lengths)
-            return self.mix(frames.layers), frames.lengths
-        layers = inputs.float().unbind(dim=2)
-        mixed: Tensor = self.mix(layers) if isinstance(self.mix, WeightedLayers) else layers[0]
-        return mixed, lengths
-
-
-class UpstreamDownstreamNetwork(nn.Module):
-    """Branches, fusion, aggregators and the linear classifier.
-
-    Args:
-        num_classes: K.
-        upstreams: of the branches, by name; those that are used as they are do not become part of the network.
-        settings: of the system.
-
-    Raises:
-        UsageError: frames that cannot stand side by side are to be fused early, or a layer does not exist.
-    """
-
-    def __init__(
-        self, num_classes: int, upstreams: Mapping[str, Upstream], settings: UpstreamDownstreamSettings
-    ) -> None:
-        super().__init__()
-        self.settings = settings
-        self.branches = nn.ModuleDict(
-            {name: _Branch(upstreams[name], branch, settings.fine_tuning) for name, branch in settings.branches.items()}
-        )
-        widths = {name: upstream.dim for name, upstream in upstreams.items()}
-        self.projections = nn.ModuleDict()
-        if settings.projection is not None:
-            self.projections = nn.ModuleDict({n: nn.Linear(d, settings.projection) for n, d in widths.items()})
-            widths = dict.fromkeys(widths, settings.projection)
-        self.rates = [upstream.frame_rate for upstream in upstreams.values()]
-        self.early = settings.fusion == "early" and len(widths) > 1
-        if self.early:
-            _require_rates(upstreams, settings.frame_rates)
-            widths = {"fused": sum(widths.values())}
-        self.aggregators = nn.ModuleDict({name: _aggregator(width, settings) for name, width in widths.items()})
-        self.embedding_dim = sum(cast(Aggregator, module).output_dim for module in self.aggregators.values())
-        self.classifier = nn.Linear(self.embedding_dim, num_classes)
-
-    def forward(self, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Inputs of all branches and their lengths to (B, K) logits and (B, E) vectors."""
-        found = {name: branch(inputs[name], inputs[_LENGTHS.format(name)]) for name, branch in self.branches.items()}
-        frames = {
-            name: (self.projections[name](each) if name in self.projections else each, lengths)
-            for name, (each, lengths) in found.items()
-        }
-        if self.early:
-            parts, lengths = zip(*frames.values(), strict=True)
-            rates = [rate for rate in self.rates if rate is not None]
-            frames = {"fused": concatenate_frames(parts, lengths, rates, self.settings.frame_rates)}
-        vectors = [self.aggregators[name](*each) for name, each in frames.items()]
-        embedding = torch.cat(vectors, dim=1)
-        logits: Tensor = self.classifier(embedding)
-        return logits, embedding
-
-    def trained_upstreams(self) -> list[nn.Parameter]:
-        """What moves in the upstreams."""
-        return [
-            parameter
-            for branch in self.branches.values()
-            if isinstance(branch.upstream, FineTuned)
-            for parameter in branch.upstream.parameters()
-            if parameter.requires_grad
-        ]
-
-    def draw_from(self, generator: Generator) -> None:
-        """Masks of upstreams that are trained along come from this generator."""
-        for branch in self.branches.values():
-            if isinstance(branch.upstream, FineTuned):
-                branch.upstream.generator = generator
-
-
-def _aggregator(width: int, settings: UpstreamDownstreamSettings) -> nn.Module:
-    cls: Callable[..., nn.Module] = AGGREGATORS.resolve(settings.aggregator)
-    sizes = {"ecapa": settings.ecapa, "blstm": settings.blstm}
-    return cls(width, sizes[settings.aggregator]) if settings.aggregator in sizes else cls(width)
-
-
-def _require_rates(upstreams: Mapping[str, Upstream], rule: RateRule) -> None:
-    rates = []
-    for name, upstream in upstreams.items():
-        if upstream.frame_rate is None:
-            raise UsageError(
-                f"the frames of the branch {name} are not evenly spaced in time and cannot stand beside others",
-                found=f"a {upstream.kind} upstream",
-                hint="Use late fusion",
-            )
-        rates.append(upstream.frame_rate)
-    if rule == "refuse":
-        require_one_rate(rates)
-
-
-# ------------------------------------------------------------------------------------------------ system
 
 
 class UpstreamDownstreamSystem:
@@ -537,7 +304,7 @@ class UpstreamDownstreamSystem:
             _require_inputs(items, name)
             each = [item.inputs[name][0] for item in items]
             inputs[name] = pad_sequence(each, batch_first=True)
-            inputs[_LENGTHS.format(name)] = torch.tensor([len(one) for one in each])
+            inputs[lengths_name(name)] = torch.tensor([len(one) for one in each])
         voted = self.settings.training.targets == "votes"
         return Batch(
             inputs=inputs,
@@ -575,7 +342,7 @@ class UpstreamDownstreamSystem:
 
     def _groups(self, inputs: Mapping[str, Tensor]) -> list[Tensor]:
         """Rows of a batch in groups that memory holds, by length."""
-        shares = [inputs[_LENGTHS.format(name)] / self._bound(name) for name in self.settings.branches]
+        shares = [inputs[lengths_name(name)] / self._bound(name) for name in self.settings.branches]
         costs = torch.stack(shares).amax(dim=0)
         groups: list[list[int]] = [[]]
         for cost, row in sorted((cost, row) for row, cost in enumerate(costs.tolist())):
@@ -632,6 +399,18 @@ def _require_inputs(items: Sequence[Example], name: str) -> None:
 def _rows(inputs: Mapping[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
     """Some utterances of a batch, filled up to the longest of them."""
     taken = {name: tensor[rows] for name, tensor in inputs.items()}
-    for name in [name for name in taken if _LENGTHS.format(name) in taken]:
-        taken[name] = taken[name][:, : int(taken[_LENGTHS.format(name)].max())]
+    for name in [name for name in taken if lengths_name(name) in taken]:
+        taken[name] = taken[name][:, : int(taken[lengths_name(name)].max())]
     return taken
+
+
+def _upstream_of(branch: BranchSettings, name: str) -> OpenedUpstream:
+    if not branch.upstream:
+        raise UsageError(
+            f"no upstream is given for the branch {name}",
+            hint=f"Add --set branches.{name}.upstream=FOLDER; see docs/upstreams.md",
+        )
+    resolved = branch.fine_tuned if branch.fine_tuned is not None and _JOB not in branch.fine_tuned else None
+    if branch.fine_tune:
+        return OpenedUpstream(open_trainable(branch.upstream, resolved), "")
+    return open_frozen(branch.upstream, resolved)

@@ -4,11 +4,12 @@
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 from serenade.core.names import NameTable
 from serenade.models.upstreams.upstream import Upstream
 
-__all__ = ["UPSTREAMS"]
+__all__ = ["UPSTREAMS", "full_name"]
 
 UPSTREAMS: NameTable[Callable[[], Upstream]] = NameTable(
     "upstream",
@@ -23,3 +24,8 @@ UPSTREAMS: NameTable[Callable[[], Upstream]] = NameTable(
     ],
 )
 """Those that need no folder."""
+
+
+def full_name(name: str | Path) -> str:
+    """The name as it can be read from any folder later: folders become absolute."""
+    return str(name) if str(name) in UPSTREAMS else str(Path(name).absolute())

@@ -9,7 +9,7 @@ from serenade.models.upstreams.checkpoint import open_upstream
 from serenade.models.upstreams.upstream import Upstream
 from serenade.systems.upstreams.trained import trained_upstream
 
-__all__ = ["full_name", "named_upstream"]
+__all__ = ["named_upstream"]
 
 
 def named_upstream(name: str | Path) -> Upstream:
@@ -40,8 +40,3 @@ def named_upstream(name: str | Path) -> Upstream:
             hint=f"Did you mean {close!r}?" if close else None,
         )
     return open_upstream(folder)
-
-
-def full_name(name: str | Path) -> str:
-    """The name as it can be read from any folder later: folders become absolute."""
-    return str(name) if str(name) in UPSTREAMS else str(Path(name).absolute())
