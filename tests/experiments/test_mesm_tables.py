@@ -13,7 +13,8 @@ from serenade.app.main import main
 from serenade.core.errors import UnknownNameError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.corpora.synthetic_av import generate_clips
-from serenade.experiments.answers import Answers, answers_of_seed
+from serenade.evaluation.multi_label import weighted_accuracy
+from serenade.experiments.answers import Answers, answers_of_seed, speaker_intervals
 from serenade.experiments.mesm_tables import members_of, mesm_rows, read_mesm_table
 from serenade.experiments.results import read_results
 from serenade.models.mesm import Fe2e, Frames, dense_cost
@@ -56,6 +57,25 @@ def test_figures_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(
         figures["auc"]["classes"], [roc_auc_score(truth[:, k], probabilities[:, k]) for k in range(3)]
     )
+
+
+def test_intervals_draw_speakers_as_a_plain_bootstrap_does() -> None:
+    generator = np.random.default_rng(0)
+    names = [f"u{number}" for number in range(240)]
+    speakers = {name: f"s{number % 12:02d}" for number, name in enumerate(names)}
+    truth = generator.uniform(size=(240, 2)) < 0.4
+    right = generator.uniform(size=(240, 2)) < np.linspace(0.5, 0.9, 12)[np.arange(240) % 12][:, None]
+    decided = np.where(right, truth, ~truth)
+    found = speaker_intervals([Answers(tuple(names), truth, decided * 1.0, decided)], speakers)
+    drawn = []
+    for _ in range(400):
+        rows = np.concatenate([np.arange(240)[np.arange(240) % 12 == s] for s in generator.integers(0, 12, 12)])
+        drawn.append(weighted_accuracy(truth[rows], decided[rows]).mean())
+    low, high = found["weighted_accuracy"]
+    assert (low, high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.02)
+    assert low < weighted_accuracy(truth, decided).mean() < high
+    assert set(found) == {"accuracy", "weighted_accuracy", "f1"}
+    assert speaker_intervals([Answers(("a",), truth[:1], decided[:1] * 1.0, decided[:1])], {"a": "unknown"}) == {}
 
 
 def test_the_published_answer_no_is_what_the_counts_give() -> None:
@@ -126,12 +146,13 @@ def test_published_rows_and_no_stand_beside_ours(tmp_path: Path) -> None:
     figures = dict.fromkeys(("accuracy", "weighted_accuracy", "f1", "auc"), of_all)
     found = {"labels": classes, "figures": figures, "always_no": figures, "complete": True, "tested": 1481}
     found |= {"split": "mesm", "leaky": "random over utterances", "synthetic": False}
+    found["intervals"] = {"accuracy": (0.45, 0.55)}
     rows = [{"name": "mesm", "title": "MESM", "changes": {}, "found": found}]
     document = {"table": "main", "corpora": ["iemocap"], "rows": rows}
     table = mesm_table(document)
-    assert [row[0] for row in table.rows] == ["no", "MESM", "MESM"]
-    assert table.rows[2][1] == "published, Table 2"
-    assert table.rows[2][-1] == "88.6/62.2"
+    assert [row[1] for row in table.rows] == ["computed", "ours", "interval", "published, Table 2"]
+    assert [cell.text() for cell in table.rows[2][2:6]] == ["45.0 to 55.0", "", "", ""]  # type: ignore[union-attr]
+    assert table.rows[3][-1] == "88.6/62.2"
     assert any("LEAKY" in note for note in table.notes)
     assert {path.suffix for path in write_mesm_table(document, tmp_path)} == {".md", ".tex", ".csv"}
     with pytest.raises(UsageError, match="not begun"):

@@ -19,6 +19,7 @@ __all__ = [
     "decide",
     "exact_match",
     "f1",
+    "intersection_match",
     "mean_of_defined",
     "precision",
     "recall",
@@ -111,6 +112,17 @@ def subset_match(truth: ArrayLike, decided: ArrayLike) -> float:
     answers, given = _pair(truth, decided)
     says = given.astype(bool)
     return float((says.any(axis=1) & (answers | ~says).all(axis=1)).mean())
+
+
+def intersection_match(truth: ArrayLike, decided: ArrayLike) -> float:
+    """Share of utterances with at least one right yes, or with every answer right.
+
+    The released code means this too, but looks no further than the first wrong yes, so that its figure depends on the
+    order of the emotions.
+    """
+    answers, given = _pair(truth, decided)
+    says = given.astype(bool)
+    return float(((answers & says).any(axis=1) | (answers == says).all(axis=1)).mean())
 
 
 def mean_of_defined(values: ArrayLike) -> float:

@@ -13,24 +13,28 @@ from safetensors import safe_open
 
 from serenade.core.errors import UsageError
 from serenade.core.labels import LabelSet
+from serenade.evaluation.intervals import Statistic, cluster_bootstrap
 from serenade.evaluation.multi_label import (
     accuracy,
     area_under_curve,
     decide,
     exact_match,
     f1,
+    intersection_match,
     mean_of_defined,
+    subset_match,
     weighted_accuracy,
 )
 from serenade.experiments.data import make_examples
 from serenade.experiments.results import Results, read_results
+from serenade.experiments.summary import speakers_are_known
 from serenade.models.mesm import Modality, dense_cost
 from serenade.systems import load_system
 from serenade.systems.mesm import MesmSystem
 from serenade.training.answers import answers_of
 from serenade.training.cache import FeatureCache
 
-__all__ = ["METRICS", "Answers", "Cost", "answers_of_seed", "cost_of_run", "figures_of_run"]
+__all__ = ["METRICS", "Answers", "Cost", "answers_of_seed", "cost_of_run", "figures_of_run", "speaker_intervals"]
 
 METRICS = ("accuracy", "weighted_accuracy", "f1", "auc")
 _COSTED = 8  # test utterances that FLOPs and time are counted on
@@ -54,7 +58,7 @@ class Answers:
     decided: NDArray[np.bool_]
 
     def figures(self) -> dict[str, Any]:
-        """Every metric by emotion and as their mean, None where it is not defined."""
+        """Every metric by emotion and as their mean, None where it is not defined; matches of whole answers."""
         by_name = {
             "accuracy": accuracy(self.truth, self.decided),
             "weighted_accuracy": weighted_accuracy(self.truth, self.decided),
@@ -65,7 +69,9 @@ class Answers:
             name: {"classes": [_plain(value) for value in values], "mean": _plain(mean_of_defined(values))}
             for name, values in by_name.items()
         }
-        return {**figures, "exact_match": exact_match(self.truth, self.decided), "tested": len(self.ids)}
+        matches = {"exact_match": exact_match, "subset_match": subset_match, "intersection_match": intersection_match}
+        whole = {name: match(self.truth, self.decided) for name, match in matches.items()}
+        return {**figures, **whole, "tested": len(self.ids)}
 
 
 def _plain(value: float) -> float | None:
@@ -110,14 +116,15 @@ def figures_of_run(run: Path) -> dict[str, Any]:
         UsageError: nothing is finished, or the run is of another kind of system.
     """
     results = read_results(run)
-    by_seed = [answers_of_seed(results, seed).figures() for seed in results.done_seeds]
+    of_seeds = [answers_of_seed(results, seed) for seed in results.done_seeds]
+    by_seed, answers = [found.figures() for found in of_seeds], of_seeds[0]
     first = next(iter(results.records.values()))
-    answers = answers_of_seed(results, results.done_seeds[0])
     return {
         "labels": list(results.labels),
         "seeds": len(by_seed),
         "tested": by_seed[0]["tested"],
         "figures": _mean(by_seed),
+        "intervals": speaker_intervals(of_seeds, {name: results.speaker(name) for name in answers.ids}),
         "always_no": Answers(
             answers.ids, answers.truth, np.zeros_like(answers.probabilities), np.zeros_like(answers.decided)
         ).figures(),
@@ -128,6 +135,53 @@ def figures_of_run(run: Path) -> dict[str, Any]:
         "version": first.versions["serenade"],
         "train_s": sum(record.timing.get("cpu_s", 0.0) for record in results.records.values()),
     }
+
+
+def speaker_intervals(of_seeds: Sequence[Answers], speakers: Mapping[str, str]) -> dict[str, tuple[float, float]]:
+    """95 % intervals of the mean accuracy, weighted accuracy and F1, by drawing speakers with all their utterances.
+
+    Draws in which all answers to an emotion should be yes, or no, are left out: they would measure something else.
+
+    Args:
+        of_seeds: answers of each seed to the same utterances.
+        speakers: by utterance id.
+
+    Returns:
+        Lower and upper bound by metric; empty where the speakers are not known or there is one only.
+    """
+    names = sorted(set(speakers.values()))
+    if not speakers_are_known(names):
+        return {}
+    counts = np.stack([_counts_by_speaker(answers, speakers, names) for answers in of_seeds])
+    found = {name: cluster_bootstrap(_mean_over_emotions(name, counts), len(names)) for name in METRICS[:3]}
+    return {name: (interval.low, interval.high) for name, interval in found.items() if interval is not None}
+
+
+def _counts_by_speaker(answers: Answers, speakers: Mapping[str, str], names: Sequence[str]) -> NDArray[np.float64]:
+    """(4, S, K) true and false positives, false and true negatives."""
+    truth, decided = answers.truth, answers.decided
+    of = np.array([[speakers[name] == speaker for name in answers.ids] for speaker in names], dtype=np.float64)
+    return np.stack([of @ kind for kind in (truth & decided, ~truth & decided, truth & ~decided, ~truth & ~decided)])
+
+
+def _mean_over_emotions(name: str, counts: NDArray[np.float64]) -> Statistic:
+    """A metric of (R, 4, S, K) counts as a statistic of speakers' weights: the mean over emotions and seeds."""
+    whole = counts.sum(2, keepdims=True)
+
+    def statistic(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        tp, fp, fn, tn = np.moveaxis(np.einsum("bs,rcsk->brck", weights, counts), 2, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = {
+                "accuracy": (tp + tn) / (tp + fp + fn + tn),
+                "weighted_accuracy": (tp / (tp + fn) + tn / (fp + tn)) / 2,
+                "f1": np.nan_to_num(2 * tp / (2 * tp + fp + fn)),
+            }[name]
+        both = ((whole[:, 0] + whole[:, 2]) > 0) & ((whole[:, 1] + whole[:, 3]) > 0)  # (R, 1, K)
+        lacking = (((tp + fn == 0) | (fp + tn == 0)) & both[:, 0]).any((1, 2))
+        kept = values if name != "weighted_accuracy" else np.where(both[:, 0], values, np.nan)
+        return np.where(lacking, np.nan, np.nanmean(kept, axis=2).mean(1))
+
+    return statistic
 
 
 def _mean(values: Sequence[Any]) -> Any:

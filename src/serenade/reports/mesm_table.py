@@ -10,14 +10,15 @@ from serenade.core.files import write_text
 from serenade.reports.paper_figures import PaperFigure, write_pictures
 from serenade.reports.raster import standalone_svg
 from serenade.reports.svg import Axes, circle, drawing, path, text
-from serenade.reports.tables import Figure, Table, to_csv, to_latex, to_markdown
+from serenade.reports.tables import Bounds, Figure, Table, to_csv, to_latex, to_markdown
 
 __all__ = ["mesm_table", "write_mesm_table"]
 
 _METRICS = {"accuracy": "acc.", "weighted_accuracy": "WAcc", "f1": "F1", "auc": "AUC"}
 _MEANING = (
     "In per cent, of the answer yes or no to each emotion, above thresholds chosen on validation: accuracy, weighted "
-    "accuracy (the balanced one), F1 of yes, area under the curve; all folds together, mean over seeds."
+    "accuracy (the balanced one), F1 of yes, area under the curve; all folds together, mean over seeds. The interval, "
+    "of 95%, resamples speakers."
 )
 _NO = "no: the answer no to every emotion. Where emotions are rare its accuracy is high; compare with it."
 _COLOURS = {
@@ -26,7 +27,7 @@ _COLOURS = {
     "seconds": "#1c8a5b",
     "published": "#6a4bb5",
 }
-_Cell = str | Figure
+_Cell = str | Figure | Bounds
 
 
 def mesm_table(document: Mapping[str, Any]) -> Table:
@@ -49,6 +50,8 @@ def mesm_table(document: Mapping[str, Any]) -> Table:
         figures = row["found"]["figures"]
         whole = "ours" if row["found"]["complete"] else "ours (unfinished)"
         rows.append((row["title"], whole, *_means(figures), *_by_class(figures)))
+        if bounds := row["found"]["intervals"]:
+            rows.append((row["title"], "interval", *_bounds(bounds), *("" for _ in labels)))
         rows += _published(document, row, labels)
     columns = ("model", "figures", *_METRICS.values(), *(f"{label} acc./F1" for label in labels))
     return Table(columns, tuple(rows), (_MEANING, *([_NO] if document["table"] == "main" else []), *_notes(done)))
@@ -56,6 +59,11 @@ def mesm_table(document: Mapping[str, Any]) -> Table:
 
 def _means(figures: Mapping[str, Any]) -> list[Figure]:
     return [_percent(figures[name]["mean"]) for name in _METRICS]
+
+
+def _bounds(bounds: Mapping[str, tuple[float, float]]) -> list[Bounds]:
+    pairs = [bounds.get(name) for name in _METRICS]
+    return [Bounds(None, None) if pair is None else Bounds(100 * pair[0], 100 * pair[1]) for pair in pairs]
 
 
 def _by_class(figures: Mapping[str, Any]) -> list[str]:
