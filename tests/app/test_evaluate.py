@@ -18,6 +18,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_runs_are_tested_together_and_shown(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [tmp_path / name for name in ("one", "two")]
     for out in runs:

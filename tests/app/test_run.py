@@ -33,6 +33,7 @@ def test_run_prints_the_table_and_names_the_next_step(
     assert json.loads((tmp_path / "r" / "summary.json").read_text())["state"]["complete"]
 
 
+@pytest.mark.slow
 def test_a_file_of_settings_does_the_same_and_options_win(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

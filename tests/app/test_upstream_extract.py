@@ -124,6 +124,7 @@ def test_check_tells_what_text_encoders_and_front_ends_are(
     assert re.fullmatch(r"\d+ transcripts of ten words per second", shown["speed here"])
 
 
+@pytest.mark.slow
 def test_the_quickest_engine_is_kept_and_used(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -299,6 +299,7 @@ class TestDiskTrouble:
         assert [path.name for path in folder.glob("??/*")] == [entries(folder)[0].name]  # no half-written file
 
     @pytest.mark.skipif(sys.platform == "win32", reason="POSIX resource limits")
+    @pytest.mark.slow
     def test_a_limit_of_the_system_on_file_size(self, folder):
         script = (
             "import resource, sys, torch\n"
@@ -345,6 +346,7 @@ class TestProcesses:
             text=True,
         )
 
+    @pytest.mark.slow
     def test_readers_writers_and_removal_side_by_side(self, folder):
         max_bytes = 40_000  # about half of the 40 entries: they are removed and written all the time
         workers = [self.start(folder, seed, max_bytes) for seed in range(2)]

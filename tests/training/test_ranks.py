@@ -80,6 +80,7 @@ def test_two_processes_have_the_loss_curve_of_one(tmp_path: Path) -> None:
         torch.testing.assert_close(torch.tensor(found[0][name]), value, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_statistics_of_batches_stay_together(tmp_path: Path) -> None:
     run_together(take_part, [Part(tmp_path, rank, 2, ToySystem) for rank in range(2)])
     found = [read_json(tmp_path / f"rank{rank}.json") for rank in range(2)]
