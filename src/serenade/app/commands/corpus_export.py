@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serenade.app.console import Progress, say
+from serenade.app.options import Conditions, LabelMap, Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,13 +28,9 @@ def export(
         str, typer.Option(help="How recordings are named: reference (absolute paths), or link (links in OUT/audio).")
     ] = "reference",
     labels: Annotated[str | None, typer.Option(help="Classes written, separated by commas; all if not given.")] = None,
-    label_map: Annotated[
-        str | None, typer.Option("--map", help="What counts as which class: merge, or such as excited=happy,other=-.")
-    ] = None,
-    where: Annotated[
-        list[str] | None, typer.Option(help="Only utterances with this fact, such as part=improvised; repeat.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    label_map: LabelMap = None,
+    where: Conditions = None,
+    quiet: Quiet = False,
 ) -> None:
     """Write a corpus in the format of another toolkit; recordings are named or linked, never copied or changed.
 

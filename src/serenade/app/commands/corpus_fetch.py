@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from serenade.app.options import Quiet
+
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
@@ -33,7 +35,7 @@ def fetch(
     keep_archives: bool = typer.Option(False, "--keep-archives", help="Keep the archives in FOLDER/.serenade-fetch."),
     show_list: bool = typer.Option(False, "--list", help="List what can be fetched; with NAME, its files."),
     as_json: bool = typer.Option(False, "--json", help="With --list: print JSON."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
+    quiet: Quiet = False,
 ) -> None:
     """Fetch a public corpus from its official home: licence first, resumed, verified, unpacked.
 

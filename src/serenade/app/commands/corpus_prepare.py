@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from serenade.app.console import Progress
+from serenade.app.options import Quiet
 
 if TYPE_CHECKING:
     from serenade.core.records import Listing
@@ -34,7 +35,7 @@ def prepare_corpus(
         list[str] | None, typer.Option("--set", help="A setting, such as faces.which=tracked; repeat.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Cut the sound, faces and words of every utterance into a folder; read it as prepared=FOLDER.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from serenade.app.console import Progress, say
+from serenade.app.options import Quiet
 from serenade.core.errors import CorpusError, PartialFailure, SerenadeError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def report_corpus(
         str | None, typer.Option("--labels", help="Look at these classes only, such as angry,happy,neutral,sad.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON, the figures of each too.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure every recording: length, level, clipping, silence, noise, bandwidth, balance; one HTML page.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from serenade.app.console import Progress, say
+from serenade.app.options import Quiet
 from serenade.core.errors import UsageError
 
 __all__ = ["demo"]
@@ -18,7 +19,7 @@ def demo(
     corpus: Annotated[str, typer.Option(help="A corpus of `serenade corpus list`.")] = "synthetic",
     root: Annotated[Path | None, typer.Option(help="Where it lies; the synthetic one is made.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of everything the demo makes.")] = Path("demo"),
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train GLAM speaker-independently, print the table, write the report, predict recordings of an unseen speaker.
 

@@ -7,6 +7,7 @@ import typer
 
 from serenade.app.console import say
 from serenade.app.experiment import Shown
+from serenade.app.options import AutoDevice, Quiet, Workers
 from serenade.core.devices import cpu_budget
 from serenade.core.errors import UsageError
 
@@ -37,10 +38,10 @@ def evaluate(
         Path | None, typer.Option(help="Folder of the page and the tables; of one run RUN/conditions if not given.")
     ] = None,
     examples: Annotated[int, typer.Option(min=0, help="Utterances to hear under every condition.")] = 1,
-    workers: Annotated[int | None, typer.Option(min=1, help="Jobs at once; one per processor if not given.")] = None,
+    workers: Workers = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads per job.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    device: AutoDevice = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Test the models of finished runs under noise, attacks, rooms and bad channels, without training.
 

@@ -7,6 +7,7 @@ import typer
 
 from serenade.app.commands.split import SPLIT_FORMS
 from serenade.app.console import say
+from serenade.app.options import Device, Quiet, UnlabelledHours
 
 if TYPE_CHECKING:
     from serenade.experiments.pretraining import PretrainSettings
@@ -23,9 +24,7 @@ def pretrain(
             help="Speech to hear whole: a corpus, or unlabelled=FOLDER; repeat for several.",
         ),
     ] = None,
-    unlabelled_hours: Annotated[
-        float | None, typer.Option(help="Take so many hours of it, drawn at random, always the same; all if not given.")
-    ] = None,
+    unlabelled_hours: UnlabelledHours = None,
     corpus: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,8 +43,8 @@ def pretrain(
         bool, typer.Option("--mixed-licences", help="Mix corpora for commercial use with some that are not.")
     ] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; one per processor if not given.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    device: Device = None,
+    quiet: Quiet = False,
 ) -> None:
     """Make a compact upstream from speech without labels, for use with a few labelled recordings.
 

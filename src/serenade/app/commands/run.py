@@ -8,6 +8,20 @@ import typer
 from serenade.app.commands.split import SPLIT_FORMS
 from serenade.app.console import say
 from serenade.app.experiment import Shown, experiment_settings, tell
+from serenade.app.options import (
+    Changes,
+    Conditions,
+    Corpora,
+    Device,
+    DryRun,
+    LabelMap,
+    Labels,
+    Quiet,
+    Threads,
+    Unlabelled,
+    UnlabelledHours,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from serenade.experiments.settings import ExperimentSettings
@@ -17,31 +31,15 @@ __all__ = ["run"]
 
 def run(
     preset: Annotated[str | None, typer.Argument(help="A preset of a system: glam, glam-published, baseline.")] = None,
-    corpus: Annotated[
-        list[str] | None, typer.Option(help="NAME=PATH, such as emodb=/data/emodb; repeat for several.")
-    ] = None,
+    corpus: Corpora = None,
     split: Annotated[str | None, typer.Option(help=f"The folds: {SPLIT_FORMS}")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds: 0, 1, 2, ...")] = None,
-    unlabelled: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=PATH",
-            help="Speech to learn from without labels: a corpus, or unlabelled=FOLDER; repeat for several.",
-        ),
-    ] = None,
-    unlabelled_hours: Annotated[
-        float | None, typer.Option(help="Take so many hours of it, drawn at random, always the same; all if not given.")
-    ] = None,
-    labels: Annotated[str | None, typer.Option(help="Classes used, separated by commas; all if not given.")] = None,
-    label_map: Annotated[
-        str | None, typer.Option("--map", help="What counts as which class: merge, or such as excited=happy,other=-.")
-    ] = None,
-    where: Annotated[
-        list[str] | None, typer.Option(help="Only utterances with this fact, such as part=improvised; repeat.")
-    ] = None,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the system, such as training.epochs=20.")
-    ] = None,
+    unlabelled: Unlabelled = None,
+    unlabelled_hours: UnlabelledHours = None,
+    labels: Labels = None,
+    label_map: LabelMap = None,
+    where: Conditions = None,
+    change: Changes = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(
@@ -51,16 +49,16 @@ def run(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with all of this; options here win.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/PRESET-CORPUS-SPLIT if not given.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Jobs at once; one per processor if not given.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads per job.")] = None,
+    workers: Workers = None,
+    threads: Threads = None,
     ranks: Annotated[
         int | None, typer.Option(min=1, help="Processes that train each network together, each on a GPU of its own.")
     ] = None,
     engine: Annotated[str, typer.Option(metavar="processes|ray", help="Where jobs are done.")] = "processes",
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    device: Device = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard logs into the run.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the data and the folds, train nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train and test a system over folds and seeds.
 

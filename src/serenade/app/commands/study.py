@@ -9,6 +9,20 @@ from serenade.app.commands.split import SPLIT_FORMS
 from serenade.app.commands.study_clip import clip
 from serenade.app.console import say
 from serenade.app.experiment import Shown, experiment_settings, tell
+from serenade.app.options import (
+    Changes,
+    Conditions,
+    Corpora,
+    Device,
+    DryRun,
+    Finished,
+    LabelMap,
+    Labels,
+    Quiet,
+    SeedCount,
+    Threads,
+    Workers,
+)
 from serenade.core.errors import UsageError
 
 __all__ = ["app", "filter_shapes"]
@@ -29,24 +43,24 @@ def _group() -> None:
 @app.command("filter-shapes")
 def filter_shapes(
     out: Path = typer.Option(..., help="Folder of the study; every shape is a run in it.", show_default=False),
-    corpus: list[str] | None = typer.Option(None, help="NAME=PATH, such as emodb=/data/emodb; repeat for several."),
+    corpus: Corpora = None,
     split: str = typer.Option("loso:0", help=f"The folds: {SPLIT_FORMS}"),
-    seeds: int = typer.Option(1, min=1, help="How many seeds: 0, 1, 2, ..."),
+    seeds: SeedCount = 1,
     heights: str | None = typer.Option(
         None, help="Heights swept at width 2, such as 2,10,50; the paper's if not given."
     ),
     widths: str | None = typer.Option(None, help="Widths swept at height 2, such as 2,8,40; the paper's if not given."),
-    labels: str | None = typer.Option(None, help="Classes used, separated by commas; all if not given."),
-    label_map: str | None = typer.Option(None, "--map", help="What counts as which class, such as hap_only."),
-    where: list[str] | None = typer.Option(None, help="Only utterances with this fact, such as part=improvised."),
-    change: list[str] | None = typer.Option(None, "--set", help="A setting of the system, such as training.epochs=20."),
+    labels: Labels = None,
+    label_map: LabelMap = None,
+    where: Conditions = None,
+    change: Changes = None,
     published: bool = typer.Option(False, "--published", help="Draw the paper's curves too, dashed."),
-    finished: bool = typer.Option(False, "--finished", help="Train nothing: show what is finished in --out."),
-    workers: int | None = typer.Option(None, min=1, help="Jobs at once; one per processor if not given."),
-    threads: int | None = typer.Option(None, min=1, help="Threads per job."),
-    device: str | None = typer.Option(None, help="auto, cpu, cuda or cuda:N."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Check the data, the folds and the shapes, train nothing."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
+    finished: Finished = False,
+    workers: Workers = None,
+    threads: Threads = None,
+    device: Device = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a network of one convolution for every filter height and width, and draw accuracy by both.
 

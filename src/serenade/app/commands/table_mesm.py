@@ -8,6 +8,21 @@ import typer
 from serenade.app.commands.split import SPLIT_FORMS
 from serenade.app.console import say
 from serenade.app.experiment import Shown, experiment_settings, tell
+from serenade.app.options import (
+    Changes,
+    Conditions,
+    Corpora,
+    Device,
+    DryRun,
+    Finished,
+    LabelMap,
+    Labels,
+    Quiet,
+    SeedCount,
+    TableFolder,
+    Threads,
+    Workers,
+)
 from serenade.core.names import NameTable
 
 if TYPE_CHECKING:
@@ -18,8 +33,8 @@ __all__ = ["mesm"]
 
 
 def mesm(
-    out: Path = typer.Option(..., help="Folder of the table; every row is a run in it.", show_default=False),
-    corpus: list[str] | None = typer.Option(None, help="NAME=PATH, such as iemocap=/data/iemocap; repeat for several."),
+    out: TableFolder,
+    corpus: Corpora = None,
     table: str = typer.Option(
         "main", help="main, ablation (modalities left out), top-p (the share of attention) or mask."
     ),
@@ -37,19 +52,17 @@ def mesm(
     ),
     vectors: Path | None = typer.Option(None, help="Word vectors for the hand-crafted rows, such as GloVe's."),
     split: str | None = typer.Option(None, help=f"The folds, loso if not given; the paper's: mesm:PATH. {SPLIT_FORMS}"),
-    seeds: int = typer.Option(1, min=1, help="How many seeds: 0, 1, 2, ..."),
-    labels: str | None = typer.Option(None, help="Classes used, separated by commas; all if not given."),
-    label_map: str | None = typer.Option(None, "--map", help="What counts as which class."),
-    where: list[str] | None = typer.Option(None, help="Only utterances with this fact; repeat."),
-    change: list[str] | None = typer.Option(
-        None, "--set", help="A setting of every system, such as training.epochs=20; repeat."
-    ),
-    finished: bool = typer.Option(False, "--finished", help="Train nothing: show what is finished in --out."),
-    workers: int | None = typer.Option(None, min=1, help="Jobs at once; one per processor if not given."),
-    threads: int | None = typer.Option(None, min=1, help="Threads per job."),
-    device: str | None = typer.Option(None, help="auto, cpu, cuda or cuda:N."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Check the data and the folds, train nothing."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
+    seeds: SeedCount = 1,
+    labels: Labels = None,
+    label_map: LabelMap = None,
+    where: Conditions = None,
+    change: Changes = None,
+    finished: Finished = False,
+    workers: Workers = None,
+    threads: Threads = None,
+    device: Device = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train FE2E, MESM and their baselines, and set our figures beside the published ones and the answer "no".
 

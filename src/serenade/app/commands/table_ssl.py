@@ -8,6 +8,21 @@ import typer
 from serenade.app.commands.split import SPLIT_FORMS
 from serenade.app.console import say
 from serenade.app.experiment import Shown, experiment_settings, tell
+from serenade.app.options import (
+    Changes,
+    Conditions,
+    Corpora,
+    Device,
+    DryRun,
+    Finished,
+    LabelMap,
+    Quiet,
+    SeedCount,
+    TableFolder,
+    Threads,
+    UsualLabels,
+    Workers,
+)
 from serenade.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,8 +32,8 @@ __all__ = ["ssl"]
 
 
 def ssl(
-    out: Path = typer.Option(..., help="Folder of the table; every cell is a run in it.", show_default=False),
-    corpus: list[str] | None = typer.Option(None, help="NAME=PATH, such as iemocap=/data/iemocap; repeat for several."),
+    out: TableFolder,
+    corpus: Corpora = None,
     wav2vec2: Path | None = typer.Option(None, help="Folder of a wav2vec 2.0 (or any speech upstream in its place)."),
     hubert: Path | None = typer.Option(None, help="Folder of a HuBERT (or any speech upstream in its place)."),
     text: Path | None = typer.Option(None, help="Folder of a BERT, or another text encoder."),
@@ -30,27 +45,21 @@ def ssl(
         help="Experiments 3 and 4: the averaged network of the first stage, instead of a head trained anew.",
     ),
     split: str | None = typer.Option(None, help=f"The folds; superb for IEMOCAP, else loso: {SPLIT_FORMS}"),
-    seeds: int = typer.Option(1, min=1, help="How many seeds: 0, 1, 2, ..."),
-    labels: str | None = typer.Option(None, help="Classes used; all if not given. IEMOCAP: the usual four."),
-    label_map: str | None = typer.Option(None, "--map", help="What counts as which class. IEMOCAP: merge."),
-    where: list[str] | None = typer.Option(
-        None, help="Only utterances with this fact, such as part=improvised; repeat."
-    ),
-    change: list[str] | None = typer.Option(
-        None, "--set", help="A setting of all runs, such as stored=bfloat16; repeat."
-    ),
+    seeds: SeedCount = 1,
+    labels: UsualLabels = None,
+    label_map: LabelMap = None,
+    where: Conditions = None,
+    change: Changes = None,
     first: list[str] | None = typer.Option(
         None, "--set-first", help="A setting of the first stage, fine-tuning; repeat."
     ),
     second: list[str] | None = typer.Option(None, "--set-second", help="A setting of the second stage; repeat."),
-    finished: bool = typer.Option(False, "--finished", help="Train nothing: show what is finished in --out."),
-    workers: int | None = typer.Option(None, min=1, help="Jobs at once; one per processor if not given."),
-    threads: int | None = typer.Option(None, min=1, help="Threads per job."),
-    device: str | None = typer.Option(None, help="auto, cpu, cuda or cuda:N."),
-    dry_run: bool = typer.Option(
-        False, "--dry-run", help="Check the data, the folds and the upstreams, train nothing."
-    ),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
+    finished: Finished = False,
+    workers: Workers = None,
+    threads: Threads = None,
+    device: Device = None,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
 ) -> None:
     """Run the eleven experiments on self-supervised features, and set our figures beside the published ones.
 

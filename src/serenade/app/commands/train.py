@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from serenade.app.console import say
+from serenade.app.options import AutoDevice, Changes, Conditions, LabelMap, Labels, Quiet, Unlabelled, UnlabelledHours
 
 __all__ = ["train"]
 
@@ -14,33 +15,19 @@ def train(
     preset: Annotated[str, typer.Argument(help="A preset of a system: glam-cpu, glam, baseline.")],
     corpus: Annotated[list[str], typer.Option(help="NAME=PATH, such as table=mine.csv; repeat for several.")],
     out: Annotated[Path, typer.Option(help="The model's folder.")],
-    unlabelled: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME=PATH",
-            help="Speech to learn from without labels: a corpus, or unlabelled=FOLDER; repeat for several.",
-        ),
-    ] = None,
-    unlabelled_hours: Annotated[
-        float | None, typer.Option(help="Take so many hours of it, drawn at random, always the same; all if not given.")
-    ] = None,
-    labels: Annotated[str | None, typer.Option(help="Classes used, separated by commas; all if not given.")] = None,
-    label_map: Annotated[
-        str | None, typer.Option("--map", help="What counts as which class: merge, or such as excited=happy,other=-.")
-    ] = None,
-    where: Annotated[
-        list[str] | None, typer.Option(help="Only utterances with this fact, such as part=improvised; repeat.")
-    ] = None,
-    change: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the system, such as training.epochs=20.")
-    ] = None,
+    unlabelled: Unlabelled = None,
+    unlabelled_hours: UnlabelledHours = None,
+    labels: Labels = None,
+    label_map: LabelMap = None,
+    where: Conditions = None,
+    change: Changes = None,
     figures: Annotated[
         Path | None, typer.Option(help="A run of the same preset and data under folds: its figures go into the card.")
     ] = None,
     note: Annotated[str | None, typer.Option(help="A remark for the card, such as how the recipe was found.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; one per processor if not given.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    device: AutoDevice = "auto",
+    quiet: Quiet = False,
 ) -> None:
     """Train a model for use on everything the corpora hold, and write its card.
 

@@ -7,6 +7,7 @@ import typer
 
 from serenade.app.commands.upstream_extract import extract
 from serenade.app.console import say
+from serenade.app.options import AutoDevice, Quiet
 
 if TYPE_CHECKING:
     import torch
@@ -26,11 +27,11 @@ def check(
     hours: float = typer.Option(10.0, min=0, help="Hours of speech to tell the cost of."),
     clip: float = typer.Option(5.0, min=0.01, help="Seconds of the clips that the speed is measured with."),
     threads: int | None = typer.Option(None, min=1, help="Threads; as torch chooses if not given."),
-    device: str = typer.Option("auto", help="auto, cpu, cuda or cuda:N."),
+    device: AutoDevice = "auto",
     measure: bool = typer.Option(
         False, "--measure", help="Measure every engine that is installed, and use the quickest from now on."
     ),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="Show no progress."),
+    quiet: Quiet = False,
 ) -> None:
     """Say what an upstream is, whether every weight was loaded, its speed here and what extraction would cost.
 

@@ -9,6 +9,7 @@ import typer
 
 from serenade.app.console import Progress, say
 from serenade.app.experiment import corpus_option
+from serenade.app.options import AutoDevice, Quiet
 from serenade.core.errors import PartialFailure, SerenadeError, StorageError, UsageError
 
 if TYPE_CHECKING:
@@ -41,9 +42,9 @@ def extract(
     ] = "auto",
     batch: Annotated[float, typer.Option(min=0.1, help="Most seconds of padded sound computed at a time.")] = 20.0,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads; as torch chooses if not given.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: AutoDevice = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would cost.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compute the frames of whole corpora with a frozen upstream, and store them in 16 bits.
 
