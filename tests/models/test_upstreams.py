@@ -1,5 +1,7 @@
 """Upstreams: the library's own numbers, exact under padding, frame arithmetic, limits."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +94,35 @@ def test_padded_batch_gives_what_each_utterance_alone_gives(
             for layer, other in zip(together.layers, alone.layers, strict=True):
                 torch.testing.assert_close(layer[row, :frames], other[0], rtol=1e-5, atol=1e-5)
                 assert (layer[row, frames:] == 0).all()
+
+
+@every_upstream
+def test_threads_do_not_disturb_each_other(name: str, checkpoints: dict[str, tuple[Path, Any]]) -> None:
+    """Each goes through one network with batches of its own lengths; all begin together and meet in the middle."""
+    upstream = open_upstream(checkpoints[name][0])
+    batches = [
+        pad_waveforms([upstream.prepare(speech(3000 + 700 * place + 400 * n, place + n), 16000) for n in range(2)])
+        for place in range(4)
+    ]
+    with torch.inference_mode():
+        alone = [upstream(*batch).layers[-1] for batch in batches]
+    start = threading.Barrier(len(batches))
+    network: Any = upstream.network
+
+    def meet(*_: object) -> None:
+        start.wait(timeout=60)
+
+    network.register_forward_pre_hook(meet)
+
+    def compute(batch: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        with torch.inference_mode():
+            last: torch.Tensor = upstream(*batch).layers[-1]
+        return last
+
+    with ThreadPoolExecutor(len(batches)) as pool:
+        together = list(pool.map(compute, batches))
+    for one, other in zip(together, alone, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["wav2vec2-base", "hubert-base", "wavlm-base"])

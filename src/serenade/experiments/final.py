@@ -16,6 +16,7 @@ from serenade.experiments.calibrating import calibration_of_run
 from serenade.experiments.card import model_card
 from serenade.experiments.data import data_fingerprint, make_examples, read_corpora
 from serenade.experiments.folder import RunFolder
+from serenade.experiments.jobs import differs_by_job
 from serenade.experiments.run import Watcher
 from serenade.experiments.settings import ExperimentSettings
 from serenade.experiments.summary import summarise
@@ -48,14 +49,20 @@ def train_final(
 
     Raises:
         CorpusError: the data is not there or not usable.
-        UsageError: `out` holds something else, the settings hold a grid to choose from, or the figures are of another
-            system or other data.
+        UsageError: `out` holds something else, the settings hold a grid to choose from or name models of folds, or the
+            figures are of another system or other data.
     """
     if out.exists() and not (out / "model.toml").is_file():
         raise UsageError("the folder is there and is not a model", where=out, hint="Give another one with --out")
     if settings.grid:
         hint = "Leave the grid out and set what you have chosen; choices.json of a nested run says what its folds took"
         raise UsageError("a model is trained with one choice of settings", found=", ".join(settings.grid), hint=hint)
+    if differs_by_job(settings):
+        raise UsageError(
+            "a model for use has no folds, so it cannot take what a run made for every fold",
+            found="{job} in the settings",
+            hint="Train the first stage with `serenade train` too, and name its folder",
+        )
     resolved = _resolve(settings)
     torch.set_num_threads(settings.threads)
     watcher.stage("Reading the corpus", 0, "files")

@@ -6,6 +6,7 @@ Features", ICASSP 2022, pp. 6922-6926, arXiv 2202.03896. What it is fed with and
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal, cast
 
 import torch
@@ -48,6 +49,11 @@ class BranchSettings(Settings):
     @classmethod
     def _absolute(cls, name: str) -> str:
         return full_name(name) if name else name  # a model is used from other folders later
+
+    @field_validator("fine_tuned")
+    @classmethod
+    def _absolute_model(cls, folder: str | None) -> str | None:
+        return None if folder is None else str(Path(folder).absolute())
 
 
 class DownstreamSettings(Settings):

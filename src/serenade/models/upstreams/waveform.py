@@ -13,6 +13,7 @@ Their networks are those of the Transformers library. What is changed, so that n
 
 import warnings
 from collections.abc import Callable, Mapping
+from threading import get_ident
 from typing import Any, Literal
 
 import torch
@@ -54,7 +55,7 @@ class WaveformUpstream(Upstream):
         self.kernels, self.strides = tuple(config.conv_kernel), tuple(config.conv_stride)
         self.dim, self.num_layers = config.hidden_size, config.num_hidden_layers + 1
         self.hop_length, self.least_samples = _reach(self.kernels, self.strides)
-        self._valid_frames: Tensor | None = None
+        self._valid_frames = _AtHand()
         if padding == "exact":
             self._make_exact()
 
@@ -72,9 +73,10 @@ class WaveformUpstream(Upstream):
 
     def _zero_padding(self) -> Callable[[nn.Module, Any, Tensor], Tensor]:
         def hook(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-            if self._valid_frames is None:  # one utterance, without padding
+            frames = self._valid_frames.get()
+            if frames is None:  # one utterance, without padding
                 return output
-            return output.masked_fill(~valid_steps(self._valid_frames, output.shape[2])[:, None], 0)
+            return output.masked_fill(~valid_steps(frames, output.shape[2])[:, None], 0)
 
         return hook
 
@@ -101,19 +103,20 @@ class WaveformUpstream(Upstream):
             lengths: (B,) int64 samples, at least `least_samples`.
         """
         inside = valid_steps(lengths, waveforms.shape[1])
-        self._valid_frames = self.num_frames(lengths)
+        frames = self.num_frames(lengths)
+        self._valid_frames.set(frames)
         self._tell_group_norm(_after(lengths, self.kernels[0], self.strides[0]))
         masked = self.padding == "exact" or not self._has_group_norm()
         mask = inside.long() if masked and not bool(inside.all()) else None
-        with warnings.catch_warnings():  # WavLM's attention mixes a mask of truth values with a bias of numbers
-            warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask")
-            found = self.network(waveforms.masked_fill(~inside, 0), attention_mask=mask, output_hidden_states=True)
+        # WavLM's attention mixes a mask of truth values with a bias of numbers; to catch it is not safe among threads
+        warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask")
+        found = self.network(waveforms.masked_fill(~inside, 0), attention_mask=mask, output_hidden_states=True)
         # the library's last entry is not the network's output where the final normalisation stands behind the blocks
-        return self._frames([*found.hidden_states[:-1], found.last_hidden_state], self._valid_frames)
+        return self._frames([*found.hidden_states[:-1], found.last_hidden_state], frames)
 
     def forget_batch(self) -> None:
         """Until the next batch `network` alone takes single utterances without padding, as an export does."""
-        self._valid_frames = None
+        self._valid_frames.set(None)
         self._tell_group_norm(None)
 
     def _tell_group_norm(self, lengths: Tensor | None) -> None:
@@ -121,7 +124,7 @@ class WaveformUpstream(Upstream):
         network: Any = self.network
         norm = getattr(network.feature_extractor.conv_layers[0], "layer_norm", None)
         if isinstance(norm, _ValidGroupNorm):
-            norm.lengths = lengths
+            norm.lengths.set(lengths)
 
     def _has_group_norm(self) -> bool:
         network: Any = self.network
@@ -142,22 +145,42 @@ def _reach(kernels: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int
     return hop, field
 
 
+class _AtHand:
+    """(B,) valid steps of the batch at hand, in each thread its own: recordings may be scored in several at once.
+
+    A thread without a batch gets the last one of all: autograd computes again in a thread of its own.
+    """
+
+    def __init__(self) -> None:
+        self._of_threads: dict[int, Tensor | None] = {}
+        self._last: Tensor | None = None
+
+    def set(self, lengths: Tensor | None) -> None:
+        self._of_threads[get_ident()] = self._last = lengths
+
+    def get(self) -> Tensor | None:
+        return self._of_threads.get(get_ident(), self._last)
+
+
 class _ValidGroupNorm(nn.GroupNorm):
     """Group normalisation, one group per channel, whose statistics are of the valid steps: (B, C, L) to itself."""
 
-    lengths: Tensor | None = None  # (B,) valid steps of the batch at hand
+    def __init__(self, groups: int, channels: int, *, eps: float, affine: bool) -> None:
+        super().__init__(groups, channels, eps=eps, affine=affine)
+        self.lengths = _AtHand()
 
     @classmethod
     def like(cls, norm: nn.GroupNorm) -> "_ValidGroupNorm":
         return cls(norm.num_groups, norm.num_channels, eps=norm.eps, affine=norm.affine)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.lengths is None:  # one utterance, without padding
+        lengths = self.lengths.get()
+        if lengths is None:  # one utterance, without padding
             return super().forward(x)
-        valid = valid_steps(self.lengths, x.shape[2])[:, None]  # (B, 1, L)
+        valid = valid_steps(lengths, x.shape[2])[:, None]  # (B, 1, L)
         if bool(valid.all()):
             return super().forward(x)
-        count = self.lengths[:, None, None]
+        count = lengths[:, None, None]
         mean = x.masked_fill(~valid, 0).sum(dim=2, keepdim=True) / count
         variance = (x - mean).masked_fill(~valid, 0).square().sum(dim=2, keepdim=True) / count
         scale = self.weight[:, None] * (variance + self.eps).rsqrt()
