@@ -1,5 +1,6 @@
 """Jobs at once: results, failures beside successes, and no worker left when the parent dies."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -90,6 +91,19 @@ def test_errors_come_back_from_ray_as_they_are(tmp_path: Path) -> None:
 
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
+
+
+def test_processes_of_the_callers_program_outlive_an_interrupted_run() -> None:
+    bystander = multiprocessing.get_context("spawn").Process(target=sleep, args=(600.0,))
+    bystander.start()
+    try:
+        with closing(run_all(sleep, [0.0, 600.0], workers=2)) as running:
+            next(running)
+        assert multiprocessing.active_children() == [bystander]
+        assert bystander.is_alive()
+    finally:
+        bystander.kill()
+        bystander.join()
 
 
 SLEEPERS = """

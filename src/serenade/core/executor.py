@@ -9,11 +9,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import chain, islice
+from multiprocessing.process import BaseProcess
 from typing import Any, Literal, TypeVar
 
 from serenade.core.devices import cpu_budget
@@ -109,6 +110,7 @@ def _in_processes(
     function: Callable[[J], R], jobs: Iterator[J], workers: int, on_tick: Callable[[], None]
 ) -> Iterator[tuple[J, R | SerenadeError]]:
     attempt = partial(_attempt, function)
+    others = multiprocessing.active_children()
     pool = _pool(workers)
     try:
         pending: dict[Future[R | SerenadeError], J] = {}
@@ -137,9 +139,8 @@ def _in_processes(
                 for job in victims:
                     yield job, _alone(attempt, job, on_tick)
                 pool = _pool(workers)
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.terminate()
+    except BaseException:  # also Ctrl-C and a reader that wants no more: nobody waits for what is under way
+        _end_all_but(others)
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -151,18 +152,26 @@ def run_together(function: Callable[[J], None], jobs: Sequence[J]) -> None:
     Raises:
         SerenadeError: that of the first that failed.
     """
+    others = multiprocessing.active_children()
     pool = _pool(len(jobs))
     try:
         futures = [pool.submit(function, job) for job in jobs]
         done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-        for process in multiprocessing.active_children() if waiting else ():
-            process.terminate()
+        if waiting:
+            _end_all_but(others)
         for future in sorted(done, key=lambda future: isinstance(future.exception(), BrokenProcessPool)):
             if isinstance(future.exception(), BrokenProcessPool):
                 raise _died()
             future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_all_but(others: Collection[BaseProcess]) -> None:
+    """End the processes started since, which are those of a pool; what the caller's program runs besides goes on."""
+    for process in multiprocessing.active_children():
+        if process not in others:
+            process.terminate()
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
