@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,19 @@ def test_stdout_holds_results_and_nothing_else(
         assert len([json.loads(line) for line in text.splitlines()]) == 3
     else:
         assert len(text.splitlines()) == 4
+
+
+def test_a_short_recording_is_answered_without_torch(folder: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    path = str(folder / "b.flac")
+    command = (
+        "import sys; sys.modules['torch'] = None; from serenade.app.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    arguments = ["predict", path, "--format", "json", "--classes", "angry,sad"]
+    quick = subprocess.run([sys.executable, "-c", command, *arguments], check=True, capture_output=True, text=True)
+    [found], expected = json.loads(quick.stdout), serenade.Recognizer.load("glam-emodb", classes=["angry", "sad"])(path)
+    assert found["scores"] == pytest.approx(expected.scores, abs=2e-5)
+    assert (found["file"], found["end"], found["label"]) == (path, expected.end_s, expected.label)
 
 
 def test_windows_and_classes(folder: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

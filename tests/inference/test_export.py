@@ -1,5 +1,6 @@
 """Exports: the ONNX file answers as the system does, for any length and batch, and a recogniser can use it."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from serenade.training.system import System
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
-from serenade.inference.export import export_onnx, make_session, read_facts
+from serenade.inference.export import export_onnx
+from serenade.inference.onnx_session import export_beside, make_session, open_export
 from serenade.inference.quantise import quantise
+from serenade.inference.quick import QuickRecognizer
 
 LABELS = LabelSet(("angry", "happy", "sad"))
 QUICK = "baseline"
@@ -58,9 +61,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exported") / "model"
     save_checkpoint(trained(QUICK), PRESETS[QUICK], folder)
     write_calibration(folder, Calibration(1.7, "validation", 50, uncertain_below=0.6))
-    export_onnx(
-        trained(QUICK), folder / "model.onnx", calibration=Calibration(1.7, "validation", 50, 0.6), name="floor"
-    )
+    calibration = Calibration(1.7, "validation", 50, 0.6)
+    weights = folder / "weights.safetensors"
+    export_onnx(trained(QUICK), folder / "model.onnx", calibration=calibration, name="floor", weights=weights)
     return folder
 
 
@@ -87,9 +90,42 @@ def test_a_live_stream_uses_the_export_beside_the_model(exported: Path, monkeypa
     assert len(stream.add(np.random.default_rng(0).uniform(-0.2, 0.2, 32_000).astype(np.float32))) >= 1
 
 
+def test_an_export_of_other_weights_is_left_alone(
+    exported: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = tmp_path / "model"
+    shutil.copytree(exported, other)
+    save_checkpoint(make_system(PRESETS[QUICK], system_settings(QUICK, {}).model_dump(), LABELS), PRESETS[QUICK], other)
+    shutil.copy(exported / "model.onnx", other)
+    assert export_beside(exported) is not None
+    assert export_beside(other) is None
+    assert "made of other weights" in caplog.text
+
+
+def test_short_recordings_are_answered_without_torch(exported: Path, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    paths = [tmp_path / "a.wav", tmp_path / "b.wav"]
+    for path, seconds in zip(paths, (0.2, 4.0), strict=True):
+        soundfile.write(path, generator.uniform(-0.2, 0.2, round(seconds * 22_050)), 22_050)
+    for classes in (None, ["happy", "sad"]):
+        full = Recognizer.load(exported, device="cpu", classes=classes)
+        quick = QuickRecognizer.of(str(exported), classes)
+        assert quick is not None
+        found = quick.predict(paths)
+        assert found is not None
+        for expected, row in zip(map(full, paths), found, strict=True):
+            assert row.scores == pytest.approx(expected.scores, abs=1e-5)
+            assert (row.file, row.start_s, row.label) == (expected.file, 0.0, expected.label)
+            assert (row.end_s, row.uncertain) == (pytest.approx(expected.end_s), expected.uncertain)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
+    soundfile.write(tmp_path / "long.wav", generator.uniform(-0.2, 0.2, 31 * 8_000), 8_000)
+    for left in ("silent.wav", "long.wav", "missing.wav"):
+        assert quick.predict([paths[0], tmp_path / left]) is None
+
+
 def test_probabilities_are_calibrated_and_facts_are_inside(exported: Path) -> None:
-    session = make_session(exported / "model.onnx")
-    facts = read_facts(session, exported)
+    export = open_export(exported / "model.onnx")
+    session, facts = export.session, export.facts
     assert (facts["labels"], facts["temperature"], facts["name"]) == (list(LABELS.names), 1.7, "floor")
     waveform = np.random.default_rng(0).uniform(-0.2, 0.2, (2, 20_000)).astype(np.float32)
     probabilities, logits = session.run(["probabilities", "logits"], {"waveform": waveform})
@@ -122,6 +158,25 @@ def test_every_audio_system_is_exported_as_it_is(preset: str, tmp_path: Path) ->
         probabilities = session.run(["probabilities"], {"waveform": waveform})[0]
         assert probabilities.shape == (2, 3)
         np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_attributes_are_exported_too(tmp_path: Path) -> None:
+    system = trained("mtl-dim")
+    head = system.network.attributes
+    head.weight.mul_(0.01)  # type: ignore[union-attr,operator]
+    head.bias.fill_(0.5)  # type: ignore[union-attr,operator]  # so that nothing is cut off at 0 and 1
+    export_onnx(system, tmp_path / "model.onnx")
+    export, model = Recognizer.load(tmp_path / "model.onnx"), Recognizer(system)
+    assert export.tells_attributes
+    for seconds in (0.5, 7.9, 16.2):  # less than a window, just more than one, two and a bit
+        samples = np.random.default_rng(0).uniform(-0.2, 0.2, round(seconds * 16_000)).astype(np.float32)
+        found, expected = export(samples, 16_000).attributes, model(samples, 16_000).attributes
+        assert found is not None
+        assert expected is not None
+        told = [(row.valence, row.arousal, row.dominance) for row in (found, expected)]
+        assert told[0] == pytest.approx(told[1], abs=1e-5)
+        assert all(0 < value < 1 for value in told[1] if value is not None)
 
 
 @pytest.mark.slow

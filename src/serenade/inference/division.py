@@ -16,7 +16,7 @@ from torch import Tensor
 from serenade.core.errors import UsageError
 from serenade.core.settings import Settings
 from serenade.core.timelines import SpeakerTurn
-from serenade.inference.pieces import SHORTEST_S, SILENCE
+from serenade.inference.levels import SHORTEST_S, SILENCE
 from serenade.signal.audio import SAMPLE_RATE
 from serenade.signal.voice_activity import SPEECH, DetectorName, TurnFinder, TurnRules, VoiceDetector, make_detector
 

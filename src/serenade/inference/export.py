@@ -26,9 +26,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from serenade.core.errors import CheckpointError, MissingExtraError, UsageError
+from serenade.core.errors import CheckpointError, UsageError
 from serenade.core.files import write_bytes
 from serenade.core.records import UNKNOWN_SPEAKER, Utterance
+from serenade.inference.engines import AttributeSystem
+from serenade.inference.onnx_session import EXPORT_FORMAT, digest_of, make_session, require
 from serenade.signal.audio import SAMPLE_RATE
 from serenade.signal.features import build_front_end
 from serenade.signal.segments import SegmentSettings
@@ -37,10 +39,10 @@ from serenade.systems.baseline import BaselineSystem
 from serenade.systems.mfcc_gmm import MIN_SAMPLES, MfccGmmSystem, deltas
 from serenade.training.description import Calibration
 from serenade.training.segment_system import SegmentClassifierSystem
-from serenade.training.system import Example, System
+from serenade.training.system import Example, Outputs, System
 from serenade.training.window_system import WindowSystem
 
-__all__ = ["OPSET", "Exported", "exportable", "export_onnx", "make_session", "quietly", "read_facts"]
+__all__ = ["OPSET", "Exported", "exportable", "export_onnx", "quietly"]
 
 OPSET = 18
 _FRAMES_PER_STEP = 4  # of the map of window networks
@@ -64,17 +66,21 @@ class Exported:
     deviation: float
 
 
-def export_onnx(system: System, out: Path, *, calibration: Calibration | None = None, name: str = "") -> Exported:
+def export_onnx(
+    system: System, out: Path, *, calibration: Calibration | None = None, name: str = "", weights: Path | None = None
+) -> Exported:
     """Write a system as an ONNX file and make sure that it answers as the system does.
 
     Inputs and outputs: ``waveform`` (B, T) float32 at 16 kHz, T of 400 or more; ``probabilities`` (B, K), calibrated;
-    ``logits`` (B, K), scores before temperature and softmax. Labels, temperature and the like are in its metadata.
+    ``logits`` (B, K), scores before temperature and softmax; of a system that tells them ``attributes`` (B, 3),
+    valence, arousal and dominance from 0 to 1. Labels, temperature and the like are in its metadata.
 
     Args:
         system: a trained system, on the CPU.
         out: the file.
         calibration: its temperature goes into the probabilities.
         name: what the model is called in the metadata.
+        weights: the file of the weights that it is made of; an export beside others is not used.
 
     Raises:
         CheckpointError: the exported model answers otherwise than the system.
@@ -83,33 +89,25 @@ def export_onnx(system: System, out: Path, *, calibration: Calibration | None = 
         UsageError: this kind of system cannot be exported.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
-        _require(package)
+        require(package)
     temperature = 1.0 if calibration is None else calibration.temperature
     module = exportable(system, temperature).eval()
-    data = _with_metadata(_traced(module), _facts(system, calibration, name))
+    facts = {**_facts(system, calibration, name), "weights": "" if weights is None else digest_of(weights)}
+    data = _with_metadata(_traced(module, _tells(system)), facts)
     session = make_session(data)
     deviation = max(_deviation(system, session, temperature, seconds) for seconds in _CHECKED_S)
     if not deviation < _TOLERANCE:
         raise CheckpointError(
             "the exported model answers otherwise than the model itself",
             where=out,
-            found=f"a probability off by {deviation:.2g}",
+            found=f"an answer off by {deviation:.2g}",
             expected=f"less than {_TOLERANCE:g}",
         )
     write_bytes(out, data)
     return Exported(len(data), deviation)
 
 
-def _require(package: str) -> Any:
-    import importlib
-
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise MissingExtraError(package, extra="export", purpose="models in ONNX") from error
-
-
-def _traced(module: nn.Module) -> bytes:
+def _traced(module: nn.Module, attributes: bool) -> bytes:
     """The graph of a module."""
     length = torch.export.Dim("length", min=_LEAST)
     shapes = ({0: torch.export.Dim("batch"), 1: length},)
@@ -121,7 +119,7 @@ def _traced(module: nn.Module) -> bytes:
             dynamo=True,
             opset_version=OPSET,
             input_names=["waveform"],
-            output_names=["probabilities", "logits"],
+            output_names=["probabilities", "logits", *(["attributes"] if attributes else [])],
             dynamic_shapes=shapes,
             verbose=False,
         )
@@ -153,14 +151,20 @@ def quietly() -> Iterator[None]:
 def _facts(system: System, calibration: Calibration | None, name: str) -> dict[str, Any]:
     segments = getattr(system, "evaluation_segments", None)
     return {
+        "format": EXPORT_FORMAT,
         "name": name,
         "labels": list(system.labels.names),
+        "attributes": _tells(system),
         "sample_rate": SAMPLE_RATE,
         "temperature": 1.0 if calibration is None else calibration.temperature,
         "calibrated": calibration is not None,
         "uncertain_below": 0.5 if calibration is None else calibration.uncertain_below,
         "segments": segments.model_dump(mode="json") if isinstance(segments, SegmentSettings) else None,
     }
+
+
+def _tells(system: System) -> bool:
+    return isinstance(system, AttributeSystem) and system.tells_attributes
 
 
 def _with_metadata(data: bytes, facts: dict[str, Any]) -> bytes:
@@ -172,61 +176,30 @@ def _with_metadata(data: bytes, facts: dict[str, Any]) -> bytes:
     return written
 
 
-def make_session(model: bytes | Path, *, threads: int = 1) -> Any:
-    """A session of ONNX Runtime on the CPU.
-
-    Args:
-        model: the file, or its bytes.
-        threads: that one call takes.
-
-    Raises:
-        CheckpointError: it is no ONNX model.
-        MissingExtraError: ONNX Runtime is not installed.
-    """
-    runtime = _require("onnxruntime")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave the processor
-    try:
-        return runtime.InferenceSession(
-            model if isinstance(model, bytes) else str(model), options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:  # the runtime's errors have no common base
-        where = "a model in memory" if isinstance(model, bytes) else model
-        raise CheckpointError("this is not an ONNX model that can be run", where=where, found=str(error)) from error
-
-
-def read_facts(session: Any, where: object) -> dict[str, Any]:
-    """Labels, temperature and the like of an exported model.
-
-    Raises:
-        CheckpointError: it was not exported by Serenade.
-    """
-    stated = session.get_modelmeta().custom_metadata_map.get("serenade")
-    if stated is None:
-        raise CheckpointError("this ONNX model was not exported by Serenade", where=where)
-    facts: dict[str, Any] = json.loads(stated)
-    return facts
-
-
 def _deviation(system: System, session: Any, temperature: float, seconds: float) -> float:
-    """The largest difference of a probability to the system's own, alone and in a batch."""
+    """The largest difference of a probability, or an attribute, to the system's own, alone and in a batch."""
     generator = torch.Generator().manual_seed(1)
     waveforms = 0.1 * torch.randn(3, round(seconds * SAMPLE_RATE), generator=generator)
-    expected = torch.cat([_probabilities(system, waveform) for waveform in waveforms]).double()
-    powers = expected.pow(1 / temperature)
-    expected = powers / powers.sum(1, keepdim=True)
-    together = session.run(["probabilities"], {"waveform": waveforms.numpy()})[0]
-    alone = session.run(["probabilities"], {"waveform": waveforms[:1].numpy()})[0]
-    return float(max(np.abs(together - expected.numpy()).max(), np.abs(alone - together[:1]).max()))
+    answers = [_answer(system, waveform) for waveform in waveforms]
+    powers = torch.cat([answer.probabilities for answer in answers]).double().pow(1 / temperature)
+    expected = [(powers / powers.sum(1, keepdim=True)).numpy()]
+    names = ["probabilities"]
+    if _tells(system):
+        expected.append(torch.cat([answer.attributes for answer in answers if answer.attributes is not None]).numpy())
+        names.append("attributes")
+    together = session.run(names, {"waveform": waveforms.numpy()})
+    alone = session.run(names, {"waveform": waveforms[:1].numpy()})
+    differences = [np.abs(found - wanted).max() for found, wanted in zip(together, expected, strict=True)]
+    differences += [np.abs(one - many[:1]).max() for one, many in zip(alone, together, strict=True)]
+    return float(max(differences))
 
 
-def _probabilities(system: System, waveform: Tensor) -> Tensor:
-    """(1, K) as the training loop would have them."""
+def _answer(system: System, waveform: Tensor) -> Outputs:
+    """Of one waveform, as the training loop would have it."""
     nobody = Utterance("", Path(), "", UNKNOWN_SPEAKER, None)
     with torch.inference_mode():
         inputs = system.extract(waveform, training=False)
-        return system.predict(system.collate([Example(nobody, inputs, None)])).probabilities
+        return system.predict(system.collate([Example(nobody, inputs, None)]))
 
 
 def exportable(system: System, temperature: float = 1.0) -> nn.Module:
@@ -287,8 +260,10 @@ class _Windows(nn.Module):
         self.front_end = build_front_end(system.settings.front_end, exportable=True)
         self.normaliser, self.body = system.network.normaliser, system.network.body
         self.frames, self.reach, self.temperature = system.settings.window_frames, system.reach, temperature
+        told = getattr(system.network, "attributes", None)
+        self.attributes: nn.Linear | None = told if isinstance(told, nn.Linear) else None
 
-    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
         features = self.normaliser(self.front_end(waveform))  # (B, F, L)
         batch, length = features.shape[0], features.shape[2]
         count = _most(length // self.frames, 1)
@@ -304,14 +279,22 @@ class _Windows(nn.Module):
         windows = torch.cat([full, last], dim=1)[..., :width].flatten(0, 1)
         cells = self.body.cells(windows.unsqueeze(1))  # type: ignore[operator]  # every body of this kind has them
         steps = (valid + _FRAMES_PER_STEP - 1) // _FRAMES_PER_STEP
-        scores = self.body.scores_of_cells(cells[..., :steps])  # type: ignore[operator]
+        if self.attributes is None:
+            scores, embeddings = self.body.scores_of_cells(cells[..., :steps]), None  # type: ignore[operator]
+        else:
+            scores, embeddings = self.body.scored_cells(cells[..., :steps])  # type: ignore[operator]
         logs = scores.log_softmax(1).reshape(batch, count + 1, -1)  # (B, n + 1, K)
         rest = _most(length - count * self.frames, 0)
         # The last window counts only where the full ones leave something over.
         counts = _least(rest, 1) * torch.ones(1, 1, device=waveform.device)
         share = torch.cat([torch.zeros_like(logs[:, :-1, 0]), counts.clamp_min(1e-30).log().expand(batch, 1)], dim=1)
         logits = (logs + share[..., None]).logsumexp(1) - torch.log(count + counts)
-        return (logits / self.temperature).softmax(1), logits
+        answers = (logits / self.temperature).softmax(1), logits
+        if self.attributes is None or embeddings is None:
+            return answers
+        parts = embeddings.reshape(batch, count + 1, -1)  # (B, n + 1, D)
+        mean = (parts[:, :-1].sum(1) + counts * parts[:, -1]) / (count + counts)
+        return *answers, self.attributes(mean).clamp(0.0, 1.0)
 
 
 class _Statistics(nn.Module):

@@ -1,9 +1,7 @@
 """From a recording to the pieces that are scored (the whole of it, or windows), each cut into segments.
 
-What holds no speech is refused here, so that no emotion is made up for it:
-
-* shorter than `SHORTEST_S`: "too short" (the last bit of a windowed recording is left out instead);
-* no sample above `SILENCE`: "silent" (a silent window gets no row, a recording of nothing else is refused).
+What holds no speech is refused (`serenade.inference.levels`), so that no emotion is made up for it; of a windowed
+recording the last bit is left out where it is too short, and a silent window gets no row.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,14 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from serenade.core.errors import AudioError, UsageError
+from serenade.core.errors import UsageError
+from serenade.inference.levels import SHORTEST_S, SILENCE, Level, peak_of
 from serenade.signal.audio import SAMPLE_RATE
 from serenade.signal.segments import SegmentSettings, stream_segments
 
-__all__ = ["SHORTEST_S", "SILENCE", "Chunk", "Windows", "cut_windows", "read_pieces", "segments_of"]
-
-SHORTEST_S = 0.1  # half a syllable
-SILENCE = 1e-4  # -80 dB below full scale: under the noise of any microphone, above the dither of a 16-bit file
+__all__ = ["Chunk", "Windows", "cut_windows", "read_pieces", "read_whole", "segments_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ def read_pieces(
     Raises:
         AudioError: nothing in the recording can be scored.
     """
-    level = _Level()
+    level = Level()
     checked = level.watch(blocks)
     if windows is None:
         for segments in segments_of(checked, settings, group):
@@ -87,7 +83,7 @@ def read_pieces(
         return
     pieces = 0
     for start, samples in cut_windows(checked, *windows.samples):
-        if len(samples) < SHORTEST_S * SAMPLE_RATE or _peak(samples) < SILENCE:
+        if len(samples) < SHORTEST_S * SAMPLE_RATE or peak_of(samples) < SILENCE:
             continue
         pieces += 1
         for segments in segments_of([samples], settings, group):
@@ -95,6 +91,21 @@ def read_pieces(
         yield Chunk(torch.empty(0, 0), (start / SAMPLE_RATE, (start + len(samples)) / SAMPLE_RATE))
     if pieces == 0:
         level.require_speech()
+
+
+def read_whole(blocks: Iterable[Tensor]) -> Tensor:
+    """The whole recording (T,).
+
+    Args:
+        blocks: consecutive stretches of the waveform, each (n,) at 16 kHz.
+
+    Raises:
+        AudioError: nothing in it can be scored.
+    """
+    level = Level()
+    held = list(level.watch(blocks))
+    level.require_speech()
+    return torch.cat(held)
 
 
 def segments_of(blocks: Iterable[Tensor], settings: SegmentSettings | None, group: int) -> Iterator[Tensor]:
@@ -130,38 +141,3 @@ def cut_windows(blocks: Iterable[Tensor], window: int, hop: int) -> Iterator[tup
     end = first + len(held)
     if start < end and covered < end:
         yield start, held[start - first :]
-
-
-class _Level:
-    """Watches a stream go by: how long it was and how loud."""
-
-    def __init__(self) -> None:
-        self.samples = 0
-        self.peak = 0.0
-
-    def watch(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-        for block in blocks:
-            self.samples += len(block)
-            self.peak = max(self.peak, _peak(block))
-            yield block
-
-    def require_speech(self) -> None:
-        length_s = self.samples / SAMPLE_RATE
-        if self.samples == 0:
-            raise AudioError("the recording is empty, it holds no samples", reason="empty")
-        if length_s < SHORTEST_S:
-            raise AudioError(
-                "the recording is too short",
-                reason="empty",
-                found=f"{length_s:.4f} s",
-                expected=f"at least {SHORTEST_S} s of speech",
-            )
-        if self.peak < SILENCE:
-            raise AudioError(
-                "the recording is silent", reason="silent", found=f"no sample above {SILENCE:g} of full scale"
-            )
-
-
-def _peak(samples: Tensor) -> float:
-    """The largest magnitude; 0 of nothing."""
-    return float(samples.abs().max()) if len(samples) else 0.0

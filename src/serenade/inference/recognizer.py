@@ -1,6 +1,5 @@
 """`Recognizer`: a trained model that is given speech and says how probable each emotion is."""
 
-import importlib.util
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from functools import partial
@@ -13,16 +12,18 @@ from torch import Tensor
 
 from serenade.core.devices import choose_device
 from serenade.core.errors import AudioError, SerenadeError, UsageError
-from serenade.core.labels import LabelSet, canonical_emotion
-from serenade.core.records import Attributes, Prediction
+from serenade.core.records import Prediction
 from serenade.core.timelines import SpeakerTurn, Summariser, Timeline
+from serenade.inference.answers import Answers
 from serenade.inference.division import TimelineSettings
-from serenade.inference.engines import Engine, LabelledEngine, torch_engine
-from serenade.inference.pieces import Chunk, Windows, read_pieces
+from serenade.inference.engines import Engine, LabelledEngine, TorchUtterances, torch_engine
+from serenade.inference.onnx_session import export_beside, open_export
+from serenade.inference.pieces import Chunk, Windows, read_pieces, read_whole
 from serenade.inference.prefetch import prefetch
 from serenade.inference.scoring import score_pieces
 from serenade.inference.shipped import find_model, read_card
 from serenade.inference.timeline import Smoother, TimelineStream, rows_of_blocks
+from serenade.inference.transcripts import Spoken, Words, plain_words
 from serenade.signal.audio import SAMPLE_RATE, from_array, stream_audio
 from serenade.systems import load_system
 from serenade.training.description import Calibration, read_calibration
@@ -34,7 +35,6 @@ Source = str | Path | bytes | np.ndarray[Any, Any] | Tensor | Iterator[Tensor]
 
 _Checked = str | Path | bytes | Tensor | Iterator[Tensor]
 
-_EVEN_ODDS = 0.5
 _READERS = 2  # threads that decode while the network works
 
 
@@ -62,11 +62,10 @@ class Recognizer:
         calibration: Calibration | None = None,
         name: str = "",
     ) -> None:
-        self.card, self.calibration, self.name = card, calibration, name
+        self.card, self.name = card, name
         self._engine = system if isinstance(system, LabelledEngine) else torch_engine(system)
         self._live: Engine | None = None
-        self._labels = system.labels
-        self._kept = _kept_classes(system.labels, classes)
+        self._answers = Answers.among(system.labels, classes, calibration)
 
     @classmethod
     def load(cls, model: str | Path, *, device: str = "auto", classes: Sequence[str] | None = None) -> Self:
@@ -88,7 +87,7 @@ class Recognizer:
         if Path(model).suffix == ".onnx":
             from serenade.inference.onnx_engine import OnnxEngine
 
-            engine = OnnxEngine(Path(model))
+            engine = OnnxEngine(open_export(Path(model)))
             return cls(engine, classes=classes, calibration=engine.calibration, name=Path(model).name)
         folder = find_model(model)
         system = load_system(folder, choose_device(device))
@@ -110,7 +109,12 @@ class Recognizer:
     @property
     def uncertain_below(self) -> float:
         """A class less probable than this is marked as uncertain: it is as likely wrong as right."""
-        return _EVEN_ODDS if self.calibration is None else self.calibration.uncertain_below
+        return self._answers.uncertain_below
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes its probabilities mean what they say; None where it was not fitted."""
+        return self._answers.calibration
 
     @property
     def tells_attributes(self) -> bool:
@@ -120,22 +124,35 @@ class Recognizer:
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes it chooses from, in the order of its probabilities."""
-        names = self._labels.names
-        return names if self._kept is None else tuple(names[index] for index in self._kept)
+        return self._answers.labels
 
-    def __call__(self, source: Source, sample_rate: int | None = None) -> Prediction:
+    @property
+    def reads_words(self) -> bool:
+        """Whether it looks at what is said, beside how: it scores whole recordings then, whose words are told."""
+        return self._reader is not None
+
+    @property
+    def _reader(self) -> TorchUtterances | None:
+        engine = self._engine
+        return engine if isinstance(engine, TorchUtterances) and engine.reads_words else None
+
+    def __call__(self, source: Source, sample_rate: int | None = None, *, words: str = "") -> Prediction:
         """The emotion of a recording as a whole.
 
         Args:
             source: a path, the bytes of a sound file, an array (T,) or (T, channels), or an iterator of stretches (n,)
                 at 16 kHz, which are drawn as they are needed.
             sample_rate: samples per second of an array; a file says it itself.
+            words: what is said, for a model that `reads_words`; others do not look at them.
 
         Raises:
             AudioError: it cannot be read, or holds nothing that could be scored.
             MissingExtraError: its format needs PyAV.
-            UsageError: an array without its rate, or a file with one.
+            UsageError: an array without its rate, or a file with one; or the words are missing.
         """
+        if self._reader is not None:
+            name = str(source) if isinstance(source, str | Path) else None
+            return self._with_words(self._reader, name, _checked(source, sample_rate), words)
         return next(self._one(source, sample_rate, None))
 
     def predict_windows(
@@ -165,6 +182,7 @@ class Recognizer:
         window_s: float | None = None,
         hop_s: float | None = None,
         threads: int = 1,
+        words: Callable[[Path], str | Sequence[Spoken]] | None = None,
     ) -> Iterator[Prediction | SerenadeError]:
         """The emotions of many files, in their order; a file that fails gives its error instead, and the rest go on.
 
@@ -177,13 +195,23 @@ class Recognizer:
             hop_s: from the start of one window to the start of the next; None puts them side by side.
             threads: batches of segments that are scored at the same time. On a CPU as many as there are cores is
                 quickest, with ``torch.set_num_threads(1)`` so that each takes one.
+            words: tells what is said in a file, for a model that `reads_words`; None looks for a text or subtitles
+                beside it.
 
         Raises:
-            UsageError: a window or hop that is not positive, a hop without a window.
+            UsageError: a window or hop that is not positive, a hop without a window; or windows of a model that reads
+                words, which are of a whole recording.
         """
         if window_s is None and hop_s is not None:
             raise UsageError("a hop needs a window", hint="Give the length of the window too")
         windows = None if window_s is None else Windows(window_s, hop_s)
+        if self._reader is not None:
+            if windows is not None:
+                raise UsageError(
+                    "this model looks at what is said too, and words are of a whole recording",
+                    hint="Leave out the window",
+                )
+            return self._predict_read(self._reader, paths, Words().of if words is None else words)
         return self._predict_files(paths, windows, threads)
 
     def _predict_files(
@@ -196,6 +224,19 @@ class Recognizer:
                 yield _placed(result, str(path))
             else:
                 yield self._prediction(str(path), *result)
+
+    def _predict_read(
+        self, reader: TorchUtterances, paths: Iterable[str | Path], words: Callable[[Path], str | Sequence[Spoken]]
+    ) -> Iterator[Prediction | SerenadeError]:
+        for path in paths:
+            try:
+                yield self._with_words(reader, str(path), path, plain_words(words(Path(path))))
+            except SerenadeError as error:
+                yield _placed(error, str(path))
+
+    def _with_words(self, reader: TorchUtterances, name: str | None, source: _Checked, words: str) -> Prediction:
+        waveform = read_whole(_blocks(source))
+        return self._prediction(name, 0.0, len(waveform) / SAMPLE_RATE, reader.logits_with_words(waveform, words)[0])
 
     def _one(self, source: Source, sample_rate: int | None, windows: Windows | None) -> Iterator[Prediction]:
         name = str(source) if isinstance(source, str | Path) else None
@@ -325,7 +366,7 @@ class Recognizer:
         """How a timeline with these settings is made, for people who find it later."""
         return {
             "model": self.name,
-            "temperature": 1.0 if self.calibration is None else self.calibration.temperature,
+            "temperature": self._answers.temperature,
             "calibrated": self.calibration is not None,
             "uncertain_below": self._threshold(settings),
             "settings": settings.model_dump(mode="json"),
@@ -343,38 +384,17 @@ class Recognizer:
     def _prediction(
         self, file: str | None, start_s: float, end_s: float, logits: Tensor, speaker: str | None = None
     ) -> Prediction:
-        classes = len(self._labels)
-        scored, told = logits[:classes], logits[classes:].tolist()
-        kept = scored if self._kept is None else scored[list(self._kept)]
-        temperature = 1.0 if self.calibration is None else self.calibration.temperature
-        # The softmax over some classes is the softmax over all, restricted and made to sum to 1.
-        probabilities = torch.softmax(kept / temperature, 0).tolist()
-        scores = dict(zip(self.labels, probabilities, strict=True))
-        label = max(scores, key=scores.__getitem__)
-        attributes = Attributes(0.0, 1.0, *told) if told else None
-        uncertain = scores[label] < self.uncertain_below
-        return Prediction(file, start_s, end_s, label, scores[label], scores, speaker, uncertain, attributes)
+        return self._answers.prediction(file, start_s, end_s, logits.tolist(), speaker)
 
 
 def _exported_beside(folder: Path, device: torch.device) -> Engine | None:
     """The engine of the exported model in a folder; None where there is none, or nothing to run it by."""
-    path = folder / "model.onnx"
-    if device.type != "cpu" or not path.is_file() or importlib.util.find_spec("onnxruntime") is None:
+    export = export_beside(folder) if device.type == "cpu" else None
+    if export is None:
         return None
     from serenade.inference.onnx_engine import OnnxEngine
 
-    return OnnxEngine(path)
-
-
-def _kept_classes(labels: LabelSet, classes: Sequence[str] | None) -> tuple[int, ...] | None:
-    """Indices of the classes to choose from, in label order; any known spelling of a class will do."""
-    if classes is None:
-        return None
-    names = [name if name in labels else canonical_emotion(name) or name for name in classes]
-    kept = tuple(sorted({labels.index(name) for name in names}))
-    if len(kept) < 2:
-        raise UsageError("fewer than two classes leave nothing to choose", found=", ".join(classes) or "none")
-    return kept
+    return OnnxEngine(export)
 
 
 def _blocks(source: _Checked) -> Iterable[Tensor]:

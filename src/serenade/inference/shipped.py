@@ -4,7 +4,6 @@ from pathlib import Path
 
 from serenade.core.errors import CheckpointError
 from serenade.core.names import nearest
-from serenade.inference.packing import fetch, is_address, open_packed
 
 __all__ = ["card_summary", "find_model", "read_card", "shipped_models"]
 
@@ -34,6 +33,8 @@ def find_model(model: str | Path) -> Path:
     shipped = shipped_models()
     if str(model) in shipped:
         return shipped[str(model)]
+    from serenade.inference.packing import fetch, is_address, open_packed  # what networks need takes a while to load
+
     if isinstance(model, str) and is_address(model):
         return fetch(model)
     folder = Path(model)

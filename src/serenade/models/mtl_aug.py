@@ -261,6 +261,11 @@ class CnnBlstm(nn.Module):
         logits: Tensor = self.emotion(cells, None)
         return logits
 
+    def scored_cells(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, F', T) map to (B, K) logits and (B, embedding_dim) embeddings."""
+        embeddings = self.emotion.embed(cells, None)
+        return self.emotion.classes(embeddings), embeddings
+
     def attention_maps(self, x: Tensor) -> dict[str, AttentionMap]:
         """``attention``: (B, 1, 1, T) which steps are listened to."""
         return {"attention": attention_in_time(self.emotion.attention(self.encoder(x)))}

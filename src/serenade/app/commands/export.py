@@ -42,18 +42,20 @@ def export(
     Example: serenade export my-model/ --out my-model.onnx --check emodb=DIR
     """
     from serenade.inference.export import export_onnx
+    from serenade.inference.onnx_session import EXPORT_FILE
     from serenade.inference.shipped import find_model
     from serenade.systems import load_system
-    from serenade.training.description import read_calibration
+    from serenade.training.description import WEIGHTS_FILE, read_calibration
 
     folder = find_model(model)
-    path = folder / "model.onnx" if out is None else out
+    path = folder / EXPORT_FILE if out is None else out
     if path.suffix != ".onnx":
         raise UsageError("an export is an ONNX file", where=path, expected="a name that ends in .onnx")
     if path.exists() and not overwrite:
         raise UsageError("the output exists already", where=path, hint="Replace it with --overwrite")
     system = load_system(folder)
-    made = export_onnx(system, path, calibration=read_calibration(folder), name=Path(model).name)
+    weights = folder / WEIGHTS_FILE
+    made = export_onnx(system, path, calibration=read_calibration(folder), name=Path(model).name, weights=weights)
     say(
         f"Export: {path}, {made.size / 1e6:.1f} MB; differs from the model by {made.deviation:.1g} at most.",
         quiet=quiet,

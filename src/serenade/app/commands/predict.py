@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serenade.app.commands.predict_clips import Words, find_clips, looks_at_clips, predict_clips
+from serenade.app.commands.predict_clips import find_clips, looks_at_clips, predict_clips
 from serenade.app.console import Progress, say
+from serenade.app.quick_predict import predict_quickly
 from serenade.core.errors import AudioError, PartialFailure, SerenadeError, UsageError
 
 if TYPE_CHECKING:
     from serenade.core.executor import Engine
     from serenade.core.records import Prediction
     from serenade.inference.formats import RowWriter
+    from serenade.inference.recognizer import Recognizer
     from serenade.inference.shards import Work
+    from serenade.inference.transcripts import Words
 
 __all__ = ["predict"]
 
@@ -78,10 +81,16 @@ def predict(
     shard: Annotated[int, typer.Option(metavar="FILES", min=1, help="In shards: how many files each has.")] = 64,
     transcript: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Of a clip: its words, as text or subtitles; CLIP.srt or .txt beside it."),
+        typer.Option(
+            metavar="FILE", help="What is said, as text or subtitles; NAME.srt or .txt beside it if not given."
+        ),
+    ] = None,
+    transcripts: Annotated[
+        Path | None, typer.Option(metavar="TABLE", help="What is said in each: a table with the columns file and text.")
     ] = None,
     asr: Annotated[
-        str | None, typer.Option(metavar="MODULE:FUNCTION", help="Of clips: a function of yours that writes them down.")
+        str | None,
+        typer.Option(metavar="MODULE:FUNCTION", help="What is said: a function of yours that writes it down."),
     ] = None,
     detector: Annotated[
         str | None, typer.Option(metavar="auto|mtcnn|cascade|middle", help="Of clips: what finds faces.")
@@ -90,7 +99,8 @@ def predict(
 ) -> None:
     """Predict the emotion of files and folders.
 
-    Models of clips (fe2e, mesm) look at faces, voice and words, and tell what each of them shows alone.
+    Models of clips (fe2e, mesm) look at faces, voice and words, and tell what each of them shows alone. Models with a
+    text branch (ssl-text, ssl-fbank-text) look at words: NAME.txt or NAME.srt beside NAME.wav, or as told.
 
     Files that cannot be predicted are named at the end, the others are done; the exit code is 3 then.
 
@@ -100,33 +110,44 @@ def predict(
     from serenade.core.executor import choose_engine
     from serenade.inference.outputs import PARQUET, choose_format, finished_files, open_output
     from serenade.inference.shards import Work
+    from serenade.inference.transcripts import Words
 
     if not (inputs or file or list_):
         raise UsageError("there is nothing to predict", hint="Name files or folders: serenade predict recordings/")
     if resume and out is None:
         raise UsageError("--resume continues a file", hint="Name it with --out")
+    words, named = Words(transcript, asr, transcripts), [*(inputs or ()), *(file or ())]
     if looks_at_clips(model):
-        clips = list(find_clips([*(inputs or ()), *(file or ())], list_, recursive=recursive))
-        words = Words(transcript, asr)
+        clips = list(find_clips(named, list_, recursive=recursive))
         predict_clips(
             clips, model, words, detector, window=window, hop=hop, format_=format_, out=out, device=device, quiet=quiet
         )
         return
-    if transcript is not None or asr is not None or detector is not None:
-        raise UsageError("this model does not look at faces or words", found=model, expected="a model of fe2e or mesm")
+    if detector is not None:
+        raise UsageError("this model does not look at faces", found=model, expected="a model of fe2e or mesm")
     format_name = choose_format(format_, out)
-    job = _Job([*(inputs or ()), *(file or ())], list_, recursive)
+    kept = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
+    asked = (list_, window, hop, engine, transcript, transcripts, asr)
+    whole = not resume and format_name != PARQUET and all(value is None for value in asked)
+    quick = whole and device in ("auto", "cpu")
+    if quick and predict_quickly(named, model, kept, format_name, out, overwrite=overwrite):
+        return
+    if transcript is not None:
+        words.require_one(len(list(find_clips(named, list_, recursive=recursive))))
+    job = _Job(named, list_, recursive)
     if engine is not None or format_name == PARQUET:
         if out is None:
             raise UsageError("rows of shards are joined into a file", hint="Name it with --out")
-        kept = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
-        work = Work(model, kept, window, hop, device)
+        work = Work(model, kept, window, hop, device, words=words)
         sharded = _Sharded(work, format_name, out, resume=resume, overwrite=overwrite)
         sharded.run(job, choose_engine(engine or "processes"), threads, shard, quiet=quiet)
         return
     recognizer, workers = load_recognizer(model, device, classes, threads)
+    _require_reader(recognizer, words, model)
     finished = finished_files(format_name, out, recognizer.labels) if resume and out is not None else set()
-    results = recognizer.predict_files(job.recordings(finished), window_s=window, hop_s=hop, threads=workers)
+    results = recognizer.predict_files(
+        job.recordings(finished), window_s=window, hop_s=hop, threads=workers, words=words.of
+    )
     with (
         open_output(
             format_name,
@@ -141,6 +162,20 @@ def predict(
         job.count_for(progress, len(finished))
         job.write(results, writer, progress)
     job.conclude(quiet=quiet)
+
+
+def _require_reader(recognizer: "Recognizer", words: "Words", model: str) -> None:
+    """Pass unless words are given to a model that only hears.
+
+    Raises:
+        UsageError: they are.
+    """
+    if words.told and not recognizer.reads_words:
+        raise UsageError(
+            "this model does not look at words",
+            found=model,
+            expected="a model with a text branch (ssl-text, ssl-fbank-text) or of clips (fe2e, mesm)",
+        )
 
 
 class _Job:
@@ -249,6 +284,7 @@ class _Sharded:
 
         classes = None if self._work.classes is None else ",".join(self._work.classes)
         recognizer, _ = load_recognizer(self._work.model, "cpu", classes, 1)
+        _require_reader(recognizer, self._work.words, self._work.model)
         finished = self._parts.finished()
         with Progress("Predicting", quiet=quiet) as progress:
             job.count_for(progress, len(finished))
