@@ -56,7 +56,7 @@ def test_a_clip_is_told_with_its_branches_and_a_timeline(
 def test_what_cannot_be_is_said(clip: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     both = ["predict", str(clip), str(clip), "--model", model, "--transcript", "x.txt", "-q"]
     assert main(both) == 2
-    assert "a transcript is of one clip" in capsys.readouterr().err
+    assert "a transcript is of one recording" in capsys.readouterr().err
     (tmp_path / "broken.mp4").write_bytes(b"nothing" * 100)
     assert (
         main(["predict", str(tmp_path / "broken.mp4"), str(clip), "--model", model, "-q", "--detector", "middle"]) == 3

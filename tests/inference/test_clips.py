@@ -10,7 +10,8 @@ import torch
 from serenade.core.errors import AudioError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.corpora.synthetic_av import generate_clips, list_files
-from serenade.inference.clips import ClipRecognizer, Spoken, find_transcriber, read_transcript
+from serenade.inference.clips import ClipRecognizer
+from serenade.inference.transcripts import Spoken
 from serenade.reports.clip_view import _red, write_clip_view
 from serenade.systems import make_system, save_checkpoint, system_settings
 
@@ -81,26 +82,6 @@ def test_sound_alone_is_scored_and_nothing_at_all_is_an_error(clip: Path, model:
 def test_ten_thousand_words_are_cut_with_a_note(clip: Path, model: Path) -> None:
     whole = ClipRecognizer.load(model, device="cpu")(clip, words="kedi " * 10_000)[0]
     assert any("of 10000 words only the first 100" in note for note in whole.notes)
-
-
-def test_transcripts_are_plain_text_or_subtitles(tmp_path: Path) -> None:
-    plain, captions = tmp_path / "a.txt", tmp_path / "a.srt"
-    plain.write_text("Hello\nthere\n", encoding="utf-8")
-    captions.write_text(
-        "1\n00:00:01,500 --> 00:00:02,250\n<i>Hello</i>\nthere\n\n2\n01:00:00.000 --> 01:00:01.000\nBye\n",
-        encoding="utf-8",
-    )
-    assert read_transcript(plain) == [Spoken("Hello there")]
-    assert read_transcript(captions) == [Spoken("Hello there", 1.5, 2.25), Spoken("Bye", 3600.0, 3601.0)]
-    with pytest.raises(UsageError, match="cannot be read"):
-        read_transcript(tmp_path / "absent.txt")
-
-
-def test_a_transcriber_is_named_by_module_and_function() -> None:
-    assert find_transcriber("os.path:basename")(Path("a/b.mp4")) == "b.mp4"
-    for name in ("os.path", "os.path:nothing", "nowhere:at_all"):
-        with pytest.raises(UsageError, match="function to transcribe with"):
-            find_transcriber(name)
 
 
 def test_what_was_looked_at_is_nested_and_drawn(clip: Path, model: Path, tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """Emotions of a video clip from its faces, voice and words: fused, of each branch alone, and over time."""
 
-import importlib
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +13,7 @@ from serenade.core.devices import choose_device
 from serenade.core.errors import AudioError, UsageError
 from serenade.core.records import UNKNOWN_SPEAKER, Utterance, Video
 from serenade.inference.shipped import find_model
+from serenade.inference.transcripts import Spoken
 from serenade.models.mesm import Mesm
 from serenade.nn.cross_modal import kept_area
 from serenade.signal.multimodal import MultimodalExample
@@ -23,29 +22,7 @@ from serenade.systems import load_system
 from serenade.systems.mesm import MesmSystem
 from serenade.training.system import Example
 
-__all__ = ["ClipRecognizer", "ClipScores", "Spoken", "Transcriber", "find_transcriber", "read_transcript"]
-
-_TIMES = re.compile(r"(?:(\d+):)?(\d+):(\d+)[.,](\d+)\s*-->\s*(?:(\d+):)?(\d+):(\d+)[.,](\d+)")
-_TAG = re.compile(r"<[^>]*>")
-
-
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """Words and when they are said.
-
-    Args:
-        text: the words.
-        start_s: where they begin; 0 where that is not known.
-        end_s: where they end; None where that is not known.
-    """
-
-    text: str
-    start_s: float = 0.0
-    end_s: float | None = None
-
-
-Transcriber = Callable[[Path], str | Sequence[Spoken]]
-"""Writes down what is said in a recording: an ASR of the user's."""
+__all__ = ["ClipRecognizer", "ClipScores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,54 +266,3 @@ def _duration(path: Path, found: MultimodalExample) -> float:
         told = video_duration(path)
         return told if told is not None else float(found.faces.times_s[-1])
     return 0.0
-
-
-def read_transcript(path: Path) -> list[Spoken]:
-    """The words of a text file; with their times from subtitles (SRT, WebVTT).
-
-    Raises:
-        UsageError: the file cannot be read as text.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            "the transcript cannot be read", where=path, found=str(error), expected="UTF-8 text, SRT or WebVTT"
-        ) from error
-    if "-->" not in text:
-        plain = " ".join(text.split())
-        return [Spoken(plain)] if plain else []
-    return list(_captions(text))
-
-
-def _captions(text: str) -> Iterator[Spoken]:
-    """What stands below a line of times up to an empty line."""
-    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
-        found = _TIMES.search(block)
-        if found is None:
-            continue
-        start, end = (_seconds(*found.groups()[4 * place : 4 * place + 4]) for place in range(2))
-        words = " ".join(_TAG.sub("", block[found.end() :].partition("\n")[2]).split())
-        if words and end > start:
-            yield Spoken(words, start, end)
-
-
-def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:
-    return 3600 * int(hours or 0) + 60 * int(minutes) + int(seconds) + float(f"0.{fraction}")
-
-
-def find_transcriber(name: str) -> Transcriber:
-    """The function of the user's that ``module:function`` names.
-
-    Raises:
-        UsageError: there is none.
-    """
-    module, colon, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute) if colon else None
-    except (ImportError, AttributeError) as error:
-        raise UsageError("there is no such function to transcribe with", found=name, expected=str(error)) from error
-    if not callable(found):
-        raise UsageError("this is no function to transcribe with", found=name, expected="module:function")
-    transcriber: Transcriber = found
-    return transcriber

@@ -1,15 +1,17 @@
 """What scores segments for a recogniser: a trained system in torch."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from serenade.core.errors import UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import UNKNOWN_SPEAKER, Utterance
 from serenade.signal.segments import SegmentSettings
-from serenade.training.system import Example, SegmentSystem, System
+from serenade.training.system import Example, ReadingSystem, SegmentSystem, System
 
 __all__ = ["AttributeSystem", "Engine", "LabelledEngine", "TorchSegments", "TorchUtterances", "torch_engine"]
 
@@ -88,9 +90,30 @@ class TorchUtterances:
         self._system = system
         self.attributes = isinstance(system, AttributeSystem) and system.tells_attributes
 
+    @property
+    def reads_words(self) -> bool:
+        """Whether the system looks at words beside the sound."""
+        return isinstance(self._system, ReadingSystem) and self._system.reads_words
+
     def logits(self, waveforms: Tensor) -> Tensor:
         """(1, K) float64 logarithms of the probabilities of a (1, T) piece, and its attributes."""
-        inputs = self._system.extract(waveforms[0], training=False)
+        return self._scores(self._system.extract(waveforms[0], training=False))
+
+    def logits_with_words(self, waveform: Tensor, words: str) -> Tensor:
+        """The same of a (T,) recording and what is said in it.
+
+        Raises:
+            UsageError: there are no words.
+        """
+        if not isinstance(self._system, ReadingSystem) or not words.strip():
+            raise UsageError(
+                "this model looks at what is said too, and no words are told",
+                hint="Put NAME.txt or NAME.srt beside NAME.wav, or give the words; see docs/prediction.md",
+            )
+        heard = self._system.extract(waveform, training=False)
+        return self._scores({**heard, **self._system.extract_text(words)})
+
+    def _scores(self, inputs: Mapping[str, Tensor]) -> Tensor:
         nobody = Utterance("", Path(), "", UNKNOWN_SPEAKER, None)
         with torch.inference_mode():
             outputs = self._system.predict(self._system.collate([Example(nobody, inputs, None)]))

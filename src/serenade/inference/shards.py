@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from serenade.core.errors import SerenadeError, UsageError
 from serenade.core.executor import Engine, run_all
 from serenade.core.files import read_json, write_bytes, write_json
 from serenade.core.records import Attributes, Prediction
+from serenade.inference.transcripts import Words
 
 __all__ = ["SHARD_FILES", "Finished", "Parts", "Shard", "Work", "predict_in_shards", "predict_shard"]
 
@@ -39,6 +40,7 @@ class Work:
         hop_s: from window to window.
         device: auto, cpu, cuda or cuda:N.
         threads: processors for each shard.
+        words: where the words come from, for a model that reads them.
     """
 
     model: str
@@ -47,6 +49,7 @@ class Work:
     hop_s: float | None = None
     device: str = "auto"
     threads: int = 1
+    words: Words = field(default_factory=Words)
 
     def identity(self) -> dict[str, Any]:
         """What the rows depend on.
@@ -61,7 +64,9 @@ class Work:
             if path.is_file():
                 digest.update(path.name.encode() + b"\0" + path.read_bytes())
         classes = None if self.classes is None else list(self.classes)
-        return {"model": digest.hexdigest()[:32], "classes": classes, "window_s": self.window_s, "hop_s": self.hop_s}
+        words = {name: str(place) for name, place in asdict(self.words).items() if place is not None}
+        rows = {"classes": classes, "window_s": self.window_s, "hop_s": self.hop_s}
+        return {"model": digest.hexdigest()[:32], **rows, **({"words": words} if words else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +91,7 @@ def predict_shard(shard: Shard) -> tuple[list[Prediction], list[SerenadeError]]:
     torch.set_num_threads(1)
     work = shard.work
     results = _recognizer(work.model, work.device, work.classes).predict_files(
-        shard.files, window_s=work.window_s, hop_s=work.hop_s, threads=work.threads
+        shard.files, window_s=work.window_s, hop_s=work.hop_s, threads=work.threads, words=work.words.of
     )
     rows: list[Prediction] = []
     failures: list[SerenadeError] = []

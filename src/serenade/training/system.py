@@ -31,6 +31,7 @@ __all__ = [
     "PretrainedSystem",
     "RateGroup",
     "RatedSystem",
+    "ReadingSystem",
     "SegmentSystem",
     "SemiSupervisedSystem",
     "SteppingSystem",
@@ -277,6 +278,20 @@ class InheritingSystem(System, Protocol):
     @property
     def origins(self) -> Sequence[Path]:
         """Their folders."""
+        ...
+
+
+@runtime_checkable
+class ReadingSystem(System, Protocol):
+    """A system that may look at words beside the sound."""
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def extract_text(self, text: str) -> dict[str, Tensor]:
+        """Network inputs of the words of one utterance, which go beside those of its waveform."""
         ...
 
 

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,40 +10,12 @@ from serenade.core.errors import PartialFailure, SerenadeError, UsageError
 from serenade.core.files import write_text
 
 if TYPE_CHECKING:
-    from serenade.inference.clips import ClipRecognizer, ClipScores, Spoken
+    from serenade.inference.clips import ClipRecognizer, ClipScores
+    from serenade.inference.transcripts import Words
 
-__all__ = ["Words", "find_clips", "looks_at_clips", "predict_clips"]
+__all__ = ["find_clips", "looks_at_clips", "predict_clips"]
 
 _FORMATS = ("table", "json", "jsonl")
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """Where the words of clips come from.
-
-    Args:
-        transcript: the file of the one clip.
-        asr: ``module:function`` that writes them down.
-    """
-
-    transcript: Path | None = None
-    asr: str | None = None
-
-    def of(self, clip: Path) -> "str | Sequence[Spoken]":
-        """The words of a clip: told, written down, or from a file beside it under its name; none without.
-
-        Raises:
-            UsageError: the file cannot be read, or there is no such function.
-        """
-        from serenade.inference.clips import find_transcriber, read_transcript
-
-        if self.asr is not None:
-            return find_transcriber(self.asr)(clip)
-        beside = (clip.with_suffix(suffix) for suffix in (".srt", ".vtt", ".txt"))
-        found = (
-            self.transcript if self.transcript is not None else next((path for path in beside if path.is_file()), None)
-        )
-        return "" if found is None else read_transcript(found)
 
 
 def looks_at_clips(model: str) -> bool:
@@ -72,7 +43,7 @@ def find_clips(named: Sequence[Path], list_: Path | None, *, recursive: bool) ->
 def predict_clips(
     files: Sequence[Path],
     model: str,
-    words: Words,
+    words: "Words",
     detector: str | None,
     *,
     window: float | None,
@@ -93,12 +64,7 @@ def predict_clips(
     chosen = format_ if format_ is not None else (out.suffix[1:] if out is not None else "table")
     if chosen not in _FORMATS:
         raise UsageError("clips cannot be written so", found=chosen, expected=", ".join(_FORMATS))
-    if words.transcript is not None and (words.asr is not None or len(files) != 1):
-        raise UsageError(
-            "a transcript is of one clip",
-            found=f"{len(files)} clips",
-            hint="Name one clip; for several, put CLIP.txt or CLIP.srt beside each, or say --asr module:function",
-        )
+    words.require_one(len(files))
     recognizer = ClipRecognizer.load(model, device=device, detector=detector)
     done: list[list[ClipScores]] = []
     failures: list[SerenadeError] = []

@@ -19,7 +19,8 @@ def clip(
     quiet: bool = typer.Option(False, "--quiet", "-q", help="Say nothing."),
 ) -> None:
     """Draw the cells that the blocks of MESM keep over faces and spectrogram, and its attention over the words."""
-    from serenade.inference.clips import ClipRecognizer, read_transcript
+    from serenade.inference.clips import ClipRecognizer
+    from serenade.inference.transcripts import read_transcript
     from serenade.reports.clip_view import write_clip_view
 
     recognizer = ClipRecognizer.load(model, device=device, detector=detector)
