@@ -89,3 +89,18 @@ def test_digital_silence_is_scored_once() -> None:
     assert first[:, 0].tolist() == [0, 3, 0, 3]
     assert again[:, 0].tolist() == [0, 3]
     assert sum(seen) == 4
+
+
+def test_silence_is_asked_again_after_a_failure() -> None:
+    class Unwell(Recorder):
+        def logits(self, waveforms: torch.Tensor) -> torch.Tensor:
+            if not self.sizes:
+                self.sizes.append(0)
+                raise MemoryError("this once")
+            return super().logits(waveforms)
+
+    made, _ = batcher(Unwell())
+    with pytest.raises(MemoryError):
+        made.logits(torch.zeros(1, 3))
+    assert made.logits(torch.zeros(1, 3)).tolist() == [[0, 0]]
+    made.close()

@@ -68,7 +68,7 @@ class MicroBatcher:
         """The score of a segment, once it is known; that of digital silence is kept: hours of it cost little."""
         if self.segments is None or bool(waveform.any()):
             return self._ask(waveform)
-        if self._silence is None:  # asked twice by two at once it is the same
+        if self._silence is None or _failed(self._silence):  # asked twice by two at once it is the same
             self._silence = self._ask(waveform)
         return self._silence
 
@@ -121,6 +121,10 @@ class MicroBatcher:
             return
         for (_, future), score in zip(items, scores, strict=False):
             future.set_result(score)
+
+
+def _failed(future: "Future[Tensor]") -> bool:
+    return future.done() and future.exception() is not None
 
 
 def _unfilled(waveforms: Tensor) -> int:
