@@ -1,11 +1,14 @@
 """Recordings over HTTP: the answers are the recogniser's own, in every way of sending and asking."""
 
+import base64
 import json
 import threading
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from serenade.inference.division import TimelineSettings
 from serenade.inference.formats import to_row
@@ -100,6 +103,7 @@ def test_timelines_become_files_of_any_format(service: Running) -> None:
     stated = {name: found[name] for name in ("duration_s", "labels", "rows", "about")} | {"file": "a.wav"}
     formats = service.client.get("/v1/models").json()["formats"]
     assert {"csv", "json", "textgrid", "eaf", "srt", "vtt", "rttm"} <= formats.keys()
+    del formats["html"]  # of a recording
     for name, suffix in formats.items():
         answer = service.client.post(f"/v1/convert/{name}", json=stated)
         assert answer.status_code == 200, answer.text
@@ -109,6 +113,31 @@ def test_timelines_become_files_of_any_format(service: Running) -> None:
     assert [row["scores"] for row in again["rows"]] == [row["scores"] for row in found["rows"]]
     lines = service.client.post("/v1/convert/jsonl", json=stated).text.splitlines()
     assert [json.loads(line)["start"] for line in lines] == [row["start"] for row in found["rows"]]
+
+
+def test_recording_becomes_a_file_of_any_format_at_once(service: Running, recognizer: Recognizer) -> None:
+    wishes = {"division": "windows", "window_s": 1, "detector": "energy", "name": "a b.wav"}
+
+    def made(format_name: str) -> bytes:
+        answer = service.post(RECORDING, params=wishes | {"format": format_name})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-disposition"].startswith('attachment; filename="emotions.')
+        assert answer.headers["content-type"] == "application/octet-stream"
+        return bytes(answer.content)
+
+    found = service.post(RECORDING, params=wishes).json()
+    told = json.loads(made("json"))
+    assert [row["scores"] for row in told["rows"]] == [row["scores"] for row in found["rows"]]
+    assert {row["file"] for row in told["rows"]} == {"a b.wav"}
+    assert len(made("rttm").splitlines()) == len(found["rows"])
+    page = made("html").decode()
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+    assert (data["duration"], len(data["rows"])) == (3.0, len(found["rows"]))
+    assert [1.0, 2.0] in [part[:2] for part in data["attended"]]
+    sound = base64.b64decode(page.partition(";base64,")[2].partition('"')[0])
+    assert soundfile.info(BytesIO(sound)).duration == pytest.approx(3.0, abs=0.1)  # MP3 fills frames up
+    assert service.post(RECORDING, params={"format": "nonsense"}).json()["kind"] == "not-found"
+    assert service.post(b"nothing", params={"format": "html"}).json()["kind"] == "not-media"
 
 
 def test_what_cannot_be_converted_is_said(service: Running) -> None:
@@ -125,8 +154,6 @@ def test_what_cannot_be_converted_is_said(service: Running) -> None:
 
 
 def test_explanations_are_pictures_of_the_stretch(service: Running) -> None:
-    import base64
-
     answer = service.post(RECORDING, "/v1/explain", params={"start_s": 0.5, "end_s": 2.5, "method": "gradcam"})
     if answer.status_code != 200:
         pytest.skip(answer.json()["detail"])  # needs captum

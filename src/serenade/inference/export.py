@@ -51,6 +51,13 @@ _CHECKED_S = (0.4, 3.1, 11.3)
 _LEAST = 400  # samples that a graph is promised
 _most: Any = torch.sym_max  # of lengths that are symbols while a graph is made; untyped in torch
 _least: Any = torch.sym_min
+_WHY_NOT = {
+    "BaselineSystem": "kernels of support vectors and forests are scored by scikit-learn",
+    "FunctionalsSystem": "openSMILE computes its features outside of the graph",
+    "UpstreamDownstreamSystem": "its upstreams are networks of other libraries, with weights of their own",
+    "MesmSystem": "it looks at faces and words, which no waveform holds",
+    "HandCraftedSystem": "its features of faces, voice and words come from corpora",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +229,10 @@ def exportable(system: System, temperature: float = 1.0) -> nn.Module:
         return _Mixtures(system, temperature)
     raise UsageError(
         "this kind of system cannot be exported",
-        found=type(system).__name__,
-        expected="one whose features and scores are tensors throughout: a network of segments or windows, or the "
-        "baseline with its linear classifier",
-        hint="Serve it from its model folder",
+        found=f"{type(system).__name__}: {_WHY_NOT.get(type(system).__name__, 'nothing here traces it')}",
+        expected="one whose features and scores are tensors throughout: a network of segments or windows, the baseline "
+        "with its linear classifier, or mixtures of MFCC",
+        hint="Use it from its model folder, in Python or over HTTP: serenade serve",
     )
 
 

@@ -9,7 +9,7 @@ from serenade.core.records import Attributes, Prediction
 from serenade.core.timelines import Summariser, Timeline
 from serenade.inference.annotations import SUFFIXES, TIMELINE_FORMATS
 
-__all__ = ["StatedRow", "StatedTimeline", "convert", "timeline_formats", "timeline_schema"]
+__all__ = ["StatedRow", "StatedTimeline", "convert", "timeline_schema"]
 
 _MOST_ROWS = 500_000
 _MOST_TEXT = 255
@@ -42,11 +42,6 @@ class StatedTimeline(BaseModel):
     labels: list[str] = Field(min_length=1, max_length=1000)
     rows: list[StatedRow] = Field(max_length=_MOST_ROWS)
     about: dict[str, Any] = Field(default_factory=dict)
-
-
-def timeline_formats() -> dict[str, str]:
-    """Names of formats, and how their files end."""
-    return {name: SUFFIXES[name] for name in TIMELINE_FORMATS}
 
 
 def timeline_schema() -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """What an answer rests on, for the page: pictures and maps as bytes."""
 
 import base64
+from collections.abc import Iterable
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ from numpy.typing import NDArray
 
 from serenade.core.errors import UsageError
 from serenade.core.explanations import Explanation, Overlay, Picture
+from serenade.core.timelines import Attended
 from serenade.service.recognition import Model
 from serenade.signal.audio import SAMPLE_RATE
 
@@ -49,13 +52,30 @@ class Explainers:
         """
         if len(samples) == 0:
             raise UsageError("the stretch begins behind the end of the recording", found=f"{start_s:g} s")
+        with self._lock:
+            found = self._explainer(model)(samples, SAMPLE_RATE, target=target, method=method)
+        return _plain(found, start_s)
+
+    def attended(self, model: Model, parts: Iterable[tuple[float, NDArray[np.float32]]]) -> list[Attended]:
+        """What a model attends to in parts of a recording; nothing where it has no attention.
+
+        Args:
+            model: whose attention.
+            parts: where each begins, in seconds, and its (T,) samples at 16 kHz.
+        """
+        from serenade.inference.attended import attended_in
+
+        if Path(model.source).suffix == ".onnx":  # an export tells scores only
+            return []
+        with self._lock:
+            return attended_in(self._explainer(model), parts)
+
+    def _explainer(self, model: Model) -> "Explainer":
         from serenade.inference.explanation import Explainer
 
-        with self._lock:
-            if model.name not in self._made:
-                self._made[model.name] = Explainer.load(model.source, device=self._device)
-            found = self._made[model.name](samples, SAMPLE_RATE, target=target, method=method)
-        return _plain(found, start_s)
+        if model.name not in self._made:
+            self._made[model.name] = Explainer.load(model.source, device=self._device)
+        return self._made[model.name]
 
 
 def _plain(found: Explanation, start_s: float) -> dict[str, Any]:

@@ -8,20 +8,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from serenade import __version__
 from serenade.core.errors import SerenadeError
 from serenade.core.settings import Settings
-from serenade.service.conversion import convert, timeline_formats, timeline_schema
+from serenade.service.conversion import convert, timeline_schema
 from serenade.service.explaining import Explainers
 from serenade.service.gate import Gate, Keys, RateLimit
 from serenade.service.guard import Guard
 from serenade.service.metrics import Metrics
+from serenade.service.pages import all_formats, make_file
 from serenade.service.problems import MEDIA_TYPE, STATUS, Problem, ProblemKind, problem_of
-from serenade.service.recognition import Listener, Models, Wishes
+from serenade.service.recognition import Listener, Model, Models, Wishes
 from serenade.service.sandbox import Sandbox
 from serenade.service.settings import ServiceSettings
 from serenade.service.streams import follow
@@ -30,8 +31,9 @@ from serenade.service.uploads import FIELD, receive_upload
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import HTTPConnection, Request
+    from starlette.responses import Response
 
-__all__ = ["JSON_LINES", "ExplanationWishes", "Service", "build_app"]
+__all__ = ["JSON_LINES", "ExplanationWishes", "RecordingWishes", "Service", "build_app"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +61,15 @@ _BODY = {
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
     },
 }
+
+
+class RecordingWishes(Wishes):
+    """What a client wants of a recording, and in which format."""
+
+    format: str | None = Field(
+        None, max_length=40, description="a file: json, csv, rttm, eaf, html, ... (/v1/models); unset: the answer"
+    )
+    name: str | None = Field(None, max_length=255, description="what the recording is called in a file")
 
 
 class ExplanationWishes(Settings):
@@ -268,8 +279,10 @@ def _add_recognition(app: "FastAPI", service: Service) -> None:
     }
 
     @app.post("/v1/recognize", tags=["recognition"], openapi_extra={"requestBody": _BODY}, responses=lines_too)
-    async def recognize(request: Request, wishes: Annotated[Wishes, Query()]) -> Response:
+    async def recognize(request: Request, wishes: Annotated[RecordingWishes, Query()]) -> Response:
         """The emotions of a recording: one row for all of it, for every turn of speech, or for every window.
+
+        With `format` the answer is a file: a table, tiers, captions, or `html`, a page with the sound.
 
         Send the file as the form's field `file`, or as the body. With `Accept: application/x-ndjson` the answer comes
         line by line while the recording is still being heard: `start`, `row`s, `end`, or `problem` where it goes wrong.
@@ -279,6 +292,9 @@ def _add_recognition(app: "FastAPI", service: Service) -> None:
         with ExitStack() as held:
             held.enter_context(service.gate.request())
             file = held.enter_context(await receive_upload(request, service.settings))
+            if wishes.format is not None:
+                async with service.gate.work:
+                    return _attached(*await run_in_threadpool(_made_file, service, file, model, wishes))
             if JSON_LINES in request.headers.get("accept", ""):
                 return Told(service.listener.lines(file, model, wishes), held.pop_all())
             async with service.gate.work:
@@ -328,8 +344,22 @@ def _add_conversion(app: "FastAPI", service: Service) -> None:
         with service.gate.request(), await receive_upload(request, service.settings) as file:
             async with service.gate.work:
                 data, name = await run_in_threadpool(lambda: convert(file.read(), format_name))
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(data, media_type="application/octet-stream", headers=headers)
+        return _attached(data, name)
+
+
+def _made_file(service: Service, file: IO[bytes], model: Model, wishes: RecordingWishes) -> tuple[bytes, str]:
+    """The bytes of a file, and what to call it."""
+    explainers = service.explainers if service.settings.explanations else None
+    assert wishes.format is not None
+    return make_file(file, model, wishes, wishes.format, wishes.name, service.listener, explainers)
+
+
+def _attached(data: bytes, name: str) -> "Response":
+    """A file that a browser saves and does not open."""
+    from fastapi.responses import Response
+
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(data, media_type="application/octet-stream", headers=headers)
 
 
 async def _told(service: Service, lines: Iterator[dict[str, Any]]) -> AsyncGenerator[bytes]:
@@ -363,7 +393,7 @@ def _add_models(app: "FastAPI", service: Service) -> None:
         service.admit(request)
         return {
             "models": [model.to_json() for model in service.models],
-            "formats": timeline_formats(),
+            "formats": all_formats(),
             "explanations": service.settings.explanations,
             "limits": service.settings.model_dump(include={"max_upload_mb", "max_duration_s", "concurrent_streams"}),
             "version": __version__,

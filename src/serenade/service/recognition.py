@@ -2,8 +2,8 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import IO, Any, Literal
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from serenade.core.errors import UnknownNameError, UsageError
 from serenade.core.names import nearest
 from serenade.core.records import Prediction
-from serenade.core.timelines import Summariser
+from serenade.core.timelines import Summariser, Timeline
 from serenade.inference.division import TimelineSettings
 from serenade.inference.formats import to_row
 from serenade.inference.recognizer import Recognizer
@@ -29,7 +29,7 @@ from serenade.service.sandbox import Sandbox
 from serenade.service.settings import ServiceSettings
 from serenade.signal.audio import SAMPLE_RATE
 
-__all__ = ["LEVEL_S", "Division", "Listener", "Model", "Models", "Wishes", "row_of", "summaries_of"]
+__all__ = ["LEVEL_S", "Division", "Listener", "Model", "Models", "Watch", "Wishes", "row_of", "summaries_of"]
 
 Division = Literal["whole", "turns", "windows"]
 """One row for everything, for every turn of speech, or for every window."""
@@ -39,6 +39,9 @@ LEVEL_S = 0.05
 
 _Samples = NDArray[np.float32]
 _WINDOW_S = 2.0
+
+Watch = Callable[[Iterator[_Samples]], Iterator[_Samples]]
+"""Hands on blocks of sound, (n,) at 16 kHz, and looks at them."""
 
 
 class Wishes(TimelineSettings):
@@ -198,7 +201,7 @@ class Listener:
         timeline = wishes.timeline
         about = model.recognizer.about(timeline) | {"division": wishes.division}
         yield {"kind": "start", "model": model.name, "labels": list(model.recognizer.labels), "about": about}
-        sound = _Sound(self._decoded(file), levels=wishes.levels)
+        sound = _Sound(self.decoded(file), levels=wishes.levels)
         summariser = Summariser()
         for row in self._rows(sound.blocks(), model, wishes.division, timeline):
             summariser.add([row])
@@ -207,6 +210,34 @@ class Listener:
         yield from sound.told(last=True)
         self._metrics.heard(sound.duration_s)
         yield {"kind": "end", "duration_s": round(sound.duration_s, 3), "summaries": summaries_of(summariser)}
+
+    def timeline(
+        self, file: IO[bytes], model: Model, wishes: Wishes, name: str | None, watch: Watch | None = None
+    ) -> Timeline:
+        """A recording over time as a whole.
+
+        Args:
+            file: the recording.
+            model: that hears it.
+            wishes: how it is divided.
+            name: what the recording is called in the rows.
+            watch: sees the sound go by.
+
+        Raises:
+            AudioError: as `lines`, like the others.
+            Problem: it is too long, or takes too long.
+            UsageError: the wishes contradict each other.
+        """
+        settings = wishes.timeline
+        decoded = self.decoded(file)
+        sound = _Sound(decoded if watch is None else watch(decoded), levels=False)
+        found = self._rows(sound.blocks(), model, wishes.division, settings)
+        rows = tuple(replace(row, file=name) for row in found)
+        self._metrics.heard(sound.duration_s)
+        summariser = Summariser()
+        summariser.add(rows)
+        about = model.recognizer.about(settings) | {"division": wishes.division}
+        return Timeline(name, sound.duration_s, model.recognizer.labels, rows, summariser.summaries(), about)
 
     def whole(self, file: IO[bytes], model: Model, wishes: Wishes) -> dict[str, Any]:
         """The same as one object, with `rows` and, if they are wished, `levels`."""
@@ -225,16 +256,22 @@ class Listener:
         """(T,) samples of a stretch at 16 kHz, which may end before `end_s` where the recording does."""
         first, last = round(start_s * SAMPLE_RATE), round(end_s * SAMPLE_RATE)
         parts, place = [], 0
-        blocks = self._decoded(file)
+        blocks = self.decoded(file)
         for block in blocks:
             parts.append(block[max(0, first - place) : max(0, last - place)])
             place += len(block)
             if place >= last:
                 break
-        blocks.close()  # type: ignore[attr-defined]  # a generator: its decoder ends here
+        blocks.close()  # its decoder ends here
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
-    def _decoded(self, file: IO[bytes]) -> Iterator[_Samples]:
+    def decoded(self, file: IO[bytes]) -> Generator[_Samples]:
+        """The sound of a recording, (n,) at 16 kHz; close it, or draw it to its end.
+
+        Raises:
+            AudioError: it cannot be decoded.
+            Problem: it is too long, takes too long, or the service is stopping.
+        """
         end_s = time.monotonic() + self._settings.request_s
         for block in self._sandbox.decode(file.fileno()):
             if time.monotonic() > end_s:

@@ -62,6 +62,12 @@ function checked(line) {
 
 export const explain = (file, wishes) => json(`/v1/explain?${new URLSearchParams(wishes)}`, { method: "POST", body: form(file) });
 
+/** The page of a recording, which the service makes anew: it keeps no sound. */
+export async function recordingPage(file, wishes) {
+  const asked = new URLSearchParams({ ...wishes, format: "html" });
+  return (await send(`/v1/recognize?${asked}`, { method: "POST", body: form(file) })).blob();
+}
+
 export async function convert(format, timeline) {
   const answer = await send(`/v1/convert/${format}`,
     { method: "POST", body: JSON.stringify(timeline), headers: { "Content-Type": "application/json" } });

@@ -1,6 +1,6 @@
 // The page: what is chosen, what was heard, what is shown.
 
-import { Problem, convert, explain, json, onKeyNeeded, recognize, stream } from "./api.js";
+import { Problem, convert, explain, json, onKeyNeeded, recognize, recordingPage, stream } from "./api.js";
 import { renderCard } from "./card.js";
 import { paintPicture } from "./inside.js";
 import { openMicrophone, toIntegers, toWav } from "./microphone.js";
@@ -56,7 +56,7 @@ function begin(name) {
 }
 
 function newTrack(model) {
-  const track = { model, labels: [], rows: [], cells: [], about: {}, summaries: [] };
+  const track = { model, labels: [], rows: [], cells: [], about: {}, summaries: [], asked: wishes(model) };
   page.tracks.push(track);
   timeline.tracks = page.tracks;
   return track;
@@ -421,12 +421,14 @@ function drawMaps() {
 $("download").onclick = async () => {
   const track = page.tracks[0], format = $("format").value;
   if (!track?.rows.length) return complain("There are no rows to download.");
+  $("download").disabled = true;
   try {
     const stated = { file: page.name, duration_s: page.duration, labels: track.labels, rows: track.rows, about: track.about };
-    const link = make("a", { href: URL.createObjectURL(await convert(format, stated)), download: `${page.name.replace(/\.[^.]*$/, "") || "emotions"}${page.formats[format]}` });
+    const link = make("a", { href: URL.createObjectURL(format === "html" ? await recordingPage(page.file, { ...track.asked, name: page.name }) : await convert(format, stated)), download: `${page.name.replace(/\.[^.]*$/, "") || "emotions"}${page.formats[format]}` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   } catch (error) { complain(error); }
+  $("download").disabled = false;
 };
 
 async function showCard() {
