@@ -200,6 +200,46 @@ def test_an_upstream_of_our_own_is_trained_whole(tmp_path: Path) -> None:
     assert new("ssl-mean", second).extract(sound(0, 9000), training=False)["speech"].shape == (1, 27, 1, 16)
 
 
+def test_the_encoder_of_mtl_aug_is_trained_along_and_handed_on(tmp_path: Path) -> None:
+    network = {"channels": (4, 4, 4, 4), "lstm_units": 4, "embedding_dim": 5}
+    torch.manual_seed(0)
+    trained = make_system("mtl_aug", {"network": network}, LABELS)
+    heard = Utterance("u", Path("u.wav"), "toy", "s", "sad")
+    trained.fit_inputs([Example(heard, trained.extract(sound(0, 40_000), training=True), 0)])
+    save_checkpoint(trained, "mtl_aug", tmp_path / "job" / "model")
+    folder = str(tmp_path / "job")
+    system = new("ssl-finetune", branches(speech=folder))
+    assert system.origins == [tmp_path / "job" / "model"]
+    parameters = dict(system.network.named_parameters())
+    moved = step(system, examples(system, 9000, 8000, 12000))
+    assert set(moved) == set(parameters)  # convolutions over log-mel too, but no statistic of a batch normalisation
+    assert not any("blstm" in name or "decoder" in name for name in parameters)
+    save_checkpoint(system, "upstream_downstream", tmp_path / "first")
+    second = {"branches": {"speech": {"upstream": folder, "fine_tuned": str(tmp_path / "first")}}} | SMALL
+    taken = new("ssl-ecapa", second).upstreams["speech"].state_dict()
+    tuned = system.upstreams["speech"].state_dict()
+    untouched = named_upstream(folder).state_dict()
+    assert all(torch.equal(tuned[name], tensor) for name, tensor in taken.items())
+    assert any(not torch.equal(untouched[name], tensor) for name, tensor in taken.items())
+
+
+def test_a_system_as_a_whole_is_not_trained_along(tmp_path: Path) -> None:
+    glam = make_system("glam", {"normaliser": {"kind": "none"}}, LABELS)
+    save_checkpoint(glam, "glam", tmp_path / "glam")
+    with pytest.raises(UsageError, match=r"cannot be trained along.*Leave out fine_tune"):
+        new("ssl-finetune", branches(speech=str(tmp_path / "glam")))
+
+
+def test_before_the_jobs_begin_a_job_stands_for_all(tmp_path: Path) -> None:
+    for fold in ("fold1-seed0", "fold2-seed0"):
+        glam = make_system("glam", {"normaliser": {"kind": "none"}}, LABELS)
+        save_checkpoint(glam, "glam", tmp_path / "jobs" / fold / "model")
+    system = new("ssl-mean", branches(speech=str(tmp_path / "jobs" / "{job}")))
+    assert system.upstreams["speech"].kind == "glam"
+    with pytest.raises(SerenadeError, match="no such folder"):
+        new("ssl-mean", branches(speech=str(tmp_path / "nothing" / "{job}")))
+
+
 def test_a_text_encoder_is_trained_whole(folders: dict[str, str]) -> None:
     system = new("ssl-text-finetune", branches(text=folders["text"]))
     upstream = system.upstreams["text"]
@@ -372,7 +412,7 @@ def test_missing_transcripts_are_counted(folders: dict[str, str], utterances: li
     silent = [utterances[0], utterances[1].with_(text=None), utterances[2].with_(text=" ")]
     with pytest.raises(UsageError, match=r"reads transcripts.*u1.*2 of 3 without words"):
         system.gather(silent)
-    with pytest.raises(UsageError, match="single recordings do not have"):
+    with pytest.raises(UsageError, match="no words beside the sound"):
         system.collate(examples(system, 9000))
 
 

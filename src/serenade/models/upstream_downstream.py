@@ -36,7 +36,10 @@ def lengths_name(branch: str) -> str:
 class BranchSettings(Settings):
     """One upstream and what is taken of it."""
 
-    upstream: str = Field("", description="folder of a checkpoint, or a name such as filter-bank")
+    upstream: str = Field(
+        "",
+        description="folder of a checkpoint or a model, RUN/jobs/{job} for that of each fold, or such as filter-bank",
+    )
     fine_tune: bool = Field(False, description="train the upstream along; else its frames are computed once and kept")
     fine_tuned: str | None = Field(
         None,

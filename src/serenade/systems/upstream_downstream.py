@@ -53,6 +53,7 @@ from serenade.models.upstreams.upstream import Upstream
 from serenade.nn.layer_mix import layers_needed
 from serenade.nn.soft_targets import class_shares, soft_cross_entropy
 from serenade.signal.audio import SAMPLE_RATE, read_audio
+from serenade.systems.upstreams import model_folder
 from serenade.systems.upstreams.opening import OpenedUpstream, open_frozen, open_trainable
 from serenade.training.batches import target_shares
 from serenade.training.extraction import ExtractionProgress, extract_frames, frame_key, store_kind
@@ -147,9 +148,11 @@ class UpstreamDownstreamSystem:
 
     @property
     def origins(self) -> list[Path]:
-        """Models whose weights upstreams have taken."""
-        named = (branch.fine_tuned for branch in self.settings.branches.values())
-        return [Path(folder) for folder in named if folder is not None]
+        """Models that were trained here and are upstreams, or whose weights upstreams have taken."""
+        branches = self.settings.branches.values()
+        taken = [Path(branch.fine_tuned) for branch in branches if branch.fine_tuned is not None]
+        models = (model_folder(branch.upstream) for branch in branches)
+        return [*taken, *(folder for folder in models if folder is not None)]
 
     # -------------------------------------------------------------------- inputs
 
@@ -182,6 +185,11 @@ class UpstreamDownstreamSystem:
             for name, upstream in self.upstreams.items()
             if upstream.modality == "speech"
         }
+
+    @property
+    def reads_words(self) -> bool:
+        """Whether a branch is of text."""
+        return any(upstream.modality == "text" for upstream in self.upstreams.values())
 
     def extract_text(self, text: str) -> dict[str, Tensor]:
         """Of each branch of text (1, L, N, D) frames of N layers, or (1, T) tokens where it is trained along.
@@ -390,9 +398,9 @@ def _require_inputs(items: Sequence[Example], name: str) -> None:
     lacking = [item for item in items if name not in item.inputs]
     if lacking:
         raise UsageError(
-            f"the branch {name} reads transcripts, which single recordings do not have",
+            f"the branch {name} reads transcripts, and there are no words beside the sound",
             where=lacking[0].utterance.id or None,
-            hint="Use this system under `serenade run`, on a corpus with transcripts",
+            hint="serenade predict takes words: NAME.txt beside NAME.wav, --transcripts TABLE or --asr module:function",
         )
 
 
@@ -411,6 +419,15 @@ def _upstream_of(branch: BranchSettings, name: str) -> OpenedUpstream:
             hint=f"Add --set branches.{name}.upstream=FOLDER; see docs/upstreams.md",
         )
     resolved = branch.fine_tuned if branch.fine_tuned is not None and _JOB not in branch.fine_tuned else None
+    upstream = _of_any_job(branch.upstream)
     if branch.fine_tune:
-        return OpenedUpstream(open_trainable(branch.upstream, resolved), "")
-    return open_frozen(branch.upstream, resolved)
+        return OpenedUpstream(open_trainable(upstream, resolved), "")
+    return open_frozen(upstream, resolved)
+
+
+def _of_any_job(upstream: str) -> str:
+    """The upstream; before the jobs begin any job's stands for that of each, as they are alike but for weights."""
+    if _JOB not in upstream:
+        return upstream
+    jobs, _, model = upstream.partition(_JOB)
+    return next(map(str, sorted(Path(jobs).glob(f"*{model}"))), upstream)

@@ -25,6 +25,7 @@ class FrameMaskSettings(Settings):
     feature_width: int = Field(64, ge=1, description="features of a band; at most a fifth of them")
 
 
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _LARGEST_SHARE = 0.2  # of frames or of features that one mask may take
 
 
@@ -104,9 +105,13 @@ class FineTuned(nn.Module):
         return (masked, *output[1:]) if isinstance(output, tuple) else masked
 
     def train(self, mode: bool = True) -> Self:
-        """As usual, but convolutions that stay as they are stay in evaluation mode."""
+        """As usual, but what stays as it is stays in evaluation mode.
+
+        Those are convolutions that are not trained, and batch normalisations: the padding of a batch would disturb
+        their statistics.
+        """
         super().train(mode)
-        for module in self._still:
+        for module in (*self._still, *(part for part in self.upstream.modules() if isinstance(part, _BATCH_NORMS))):
             module.eval()
         return self
 
@@ -130,15 +135,14 @@ def _without_mask_warning() -> Iterator[None]:
 
 
 def _require_weights_of_its_own(upstream: Upstream) -> None:
-    weights = [tensor.data_ptr() for tensor in upstream.state_dict().values() if tensor.numel()]
     if not any(True for _ in upstream.parameters()):
         raise UsageError(
             f"the upstream {upstream.kind} has no weights that could be trained",
             hint="Leave out fine_tune: it is used as it is",
         )
-    if len(set(weights)) < len(weights):
+    if not upstream.trainable:
         raise UsageError(
-            f"the upstream {upstream.kind} is a part of another system and cannot be trained by itself",
+            f"the upstream {upstream.kind} is another system as a whole and cannot be trained along",
             hint="Leave out fine_tune: it is used as it is",
         )
 

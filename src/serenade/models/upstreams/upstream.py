@@ -56,6 +56,7 @@ class Upstream(nn.Module, ABC):
         hop_length: samples from frame to frame; None where frames are not evenly spaced in time.
         least_samples: the shortest waveform it takes.
         most_samples: the longest, None where there is no limit.
+        trainable: whether it can be trained along, where it has weights.
     """
 
     kind: str
@@ -66,6 +67,7 @@ class Upstream(nn.Module, ABC):
     hop_length: int | None
     least_samples: int
     most_samples: int | None = None
+    trainable: bool = True
 
     @property
     def frame_rate(self) -> float | None:

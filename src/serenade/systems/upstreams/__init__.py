@@ -9,7 +9,7 @@ from serenade.models.upstreams.checkpoint import open_upstream
 from serenade.models.upstreams.upstream import Upstream
 from serenade.systems.upstreams.trained import trained_upstream
 
-__all__ = ["named_upstream"]
+__all__ = ["model_folder", "named_upstream"]
 
 
 def named_upstream(name: str | Path) -> Upstream:
@@ -29,9 +29,9 @@ def named_upstream(name: str | Path) -> Upstream:
     if str(name) in UPSTREAMS:
         return UPSTREAMS.resolve(str(name))().eval()
     folder = Path(name)
-    for place in (folder, folder / "model"):
-        if (place / "model.toml").is_file():
-            return trained_upstream(place)
+    model = model_folder(name)
+    if model is not None:
+        return trained_upstream(model)
     if not folder.exists():
         close = nearest(str(name), UPSTREAMS)
         raise UnknownNameError(
@@ -40,3 +40,9 @@ def named_upstream(name: str | Path) -> Upstream:
             hint=f"Did you mean {close!r}?" if close else None,
         )
     return open_upstream(folder)
+
+
+def model_folder(name: str | Path) -> Path | None:
+    """The model that was trained here in a folder, or in ``model/`` of a job's folder; None where there is none."""
+    folder = Path(name)
+    return next((place for place in (folder, folder / "model") if (place / "model.toml").is_file()), None)

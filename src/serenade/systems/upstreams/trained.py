@@ -2,20 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from serenade.core.records import UNKNOWN_SPEAKER, Utterance
-from serenade.models.mtl_aug import CnnBlstm, as_sequence
+from serenade.models.mtl_aug import CnnBlstm, Encoder, as_sequence
 from serenade.models.upstreams.upstream import Frames, Upstream
 from serenade.signal import SIGNAL_VERSION
 from serenade.signal.audio import SAMPLE_RATE
 from serenade.systems import load_system
 from serenade.training.batches import split_segments
 from serenade.training.system import Example, System
-from serenade.training.window_system import WindowSystem
+from serenade.training.window_system import WindowNetwork, WindowSystem
 
 __all__ = ["EncoderUpstream", "SegmentUpstream", "trained_upstream"]
 
@@ -37,6 +38,8 @@ def trained_upstream(folder: Path) -> Upstream:
 class EncoderUpstream(Upstream):
     """What the convolutional encoder of MTL-AUG gives for a whole utterance: a step every four frames.
 
+    It is the encoder alone, with the normaliser before it, so that it can be trained along.
+
     Args:
         system: trained.
         body: its network.
@@ -44,18 +47,24 @@ class EncoderUpstream(Upstream):
 
     def __init__(self, system: WindowSystem, body: CnnBlstm) -> None:
         super().__init__()
-        self.system, self.network = system, system.network
-        self.encoder = body.encoder
+        self.front_end = system.front_end
+        self.network = WindowNetwork(system.network.normaliser, body.encoder)
+        self.settings = system.settings.front_end
         self.kind, self.dim, self.num_layers = "cnn-blstm", body.step_width, 1
         hop = int(system.settings.front_end.hop_length)
         self.sample_rate, self.hop_length, self.least_samples = SAMPLE_RATE, hop * body.encoder.frames_per_step, 1
 
+    @property
+    def encoder(self) -> Encoder:
+        """The convolutions."""
+        return cast(Encoder, self.network.body)
+
     def _traits(self) -> Mapping[str, object]:
-        return {"front_end": self.system.settings.front_end.model_dump(mode="json"), "version": SIGNAL_VERSION}
+        return {"front_end": self.settings.model_dump(mode="json"), "version": SIGNAL_VERSION}
 
     def num_frames(self, lengths: Tensor) -> Tensor:
         """Steps of the encoder; 0 for no sample."""
-        frames = [self.system.front_end.shape(int(n))[1] if n > 0 else 0 for n in lengths.flatten()]
+        frames = [self.front_end.shape(int(n))[1] if n > 0 else 0 for n in lengths.flatten()]
         return self.encoder.num_steps(torch.tensor(frames, device=lengths.device)).reshape(lengths.shape)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Frames:
@@ -65,7 +74,7 @@ class EncoderUpstream(Upstream):
             waveforms: (B, T), each from `prepare`; what stands beyond its length does not count.
             lengths: (B,) int64 samples, at least 1.
         """
-        features = [self.system.front_end(row[None, :n])[0].T for row, n in zip(waveforms, lengths, strict=True)]
+        features = [self.front_end(row[None, :n])[0].T for row, n in zip(waveforms, lengths, strict=True)]
         frames = torch.tensor([len(each) for each in features], device=waveforms.device)
         # behind every utterance stands as much padding as its steps can see, so that its batch adds none
         padded = nn.functional.pad(pad_sequence(features, batch_first=True), (0, 0, 0, self.encoder.reach))
@@ -76,9 +85,13 @@ class EncoderUpstream(Upstream):
 class SegmentUpstream(Upstream):
     """The vector before the classes that a system gives for each segment of an utterance, in order.
 
+    It takes the whole system, which learns by its own rules, so it cannot be trained along.
+
     Args:
         system: trained.
     """
+
+    trainable = False
 
     def __init__(self, system: System) -> None:
         super().__init__()
