@@ -6,7 +6,7 @@ closed, even where the process is killed. Counting, sorting and finding what sta
 sorts outside of memory; its cache is 2 MB. The temporary folder (``TMPDIR``) needs some 300 bytes per utterance.
 """
 
-import pickle
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
-from serenade.core.records import LeftOut, LeftOutReason, Listing, Utterance
+from serenade.core.records import Attributes, LeftOut, LeftOutReason, Listing, Utterance, Video
 
 __all__ = ["StoredListing"]
 
@@ -34,16 +34,19 @@ _BLANK = {
     for field in fields(Utterance)
     if field.default_factory is MISSING
 } | {field.name: field.default_factory() for field in fields(Utterance) if field.default_factory is not MISSING}
+_OTHER_NAMES = tuple(field.name for field in _OTHERS)
 _DEFAULTS = tuple(_BLANK[field.name] for field in _OTHERS)  # what is usual is not written
 _BATCH = 500  # entries written at once
-_EXTRA = [field.name for field in _OTHERS].index("extra")
+_JSON = b"\x80"  # stands before the rest of an utterance where it is JSON; no text in UTF-8 begins so
+_EXTRA = _OTHER_NAMES.index("extra")
 
 _texts = attrgetter(*_TEXTS)
+_attributes = attrgetter(*(field.name for field in fields(Attributes)))
 _numbers = attrgetter(*_NUMBERS)
-_others = attrgetter(*(field.name for field in _OTHERS))
+_others = attrgetter(*_OTHER_NAMES)
 _texts_of, _numbers_of = itemgetter(*_TEXTS), itemgetter(*_NUMBERS)
-_others_of = itemgetter(*(field.name for field in _OTHERS))
-_names = [*_COLUMNS[:-1], *(field.name for field in _OTHERS)]
+_others_of = itemgetter(*_OTHER_NAMES)
+_names = [*_COLUMNS[:-1], *_OTHER_NAMES]
 _in_order = itemgetter(*(_names.index(field.name) for field in fields(Utterance)))
 _selected = ", ".join(f'"{name}"' for name in _COLUMNS)
 _places = ", ".join("?" * len(_COLUMNS))
@@ -269,13 +272,37 @@ def _rest(others: tuple[Any, ...]) -> str | bytes | None:
             return None
         if isinstance(line := extra.get("line"), str):
             return line
-    return pickle.dumps(others, pickle.HIGHEST_PROTOCOL)
+    stated = zip(_OTHER_NAMES, others, _DEFAULTS, strict=True)
+    values = {name: value for name, value, usual in stated if value != usual}
+    return _JSON + _encode(values).encode()
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has for a path, a mapping, attributes or a video."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Attributes):
+        return _attributes(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return {part.name: getattr(value, part.name) for part in fields(value)}
+
+
+_encode = json.JSONEncoder(default=_plain).encode
+_decode = json.JSONDecoder().decode
 
 
 def _others_in(rest: str | bytes | None) -> tuple[Any, ...]:
     """The other fields of a cell that `_rest` made."""
-    if isinstance(rest, bytes) and rest.startswith(pickle.PROTO):
-        return cast("tuple[Any, ...]", pickle.loads(rest))
+    if isinstance(rest, bytes) and rest.startswith(_JSON):
+        values = _decode(rest[len(_JSON) :].decode())
+        if "attributes" in values:
+            values["attributes"] = Attributes(*values["attributes"])
+        if "video" in values:
+            values["video"] = Video(**{**values["video"], "path": Path(values["video"]["path"])})
+        if "faces" in values:
+            values["faces"] = Path(values["faces"])
+        return tuple(values.get(name, usual) for name, usual in zip(_OTHER_NAMES, _DEFAULTS, strict=True))
     if isinstance(rest, bytes):  # beside a name that is no text
         rest = _decoded(rest)
     return _DEFAULTS if rest is None else (*_DEFAULTS[:_EXTRA], {"line": rest}, *_DEFAULTS[_EXTRA + 1 :])
