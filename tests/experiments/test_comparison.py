@@ -93,7 +93,7 @@ def test_unfinished_run_is_refused_unless_common(make_run):
         compare(a, b)
     result = compare(a, b, common=True)
     assert result["data"]["utterances"] == 24
-    assert any("b is not finished: 1 jobs" in note for note in result["notes"])
+    assert any("b is not finished: 1 job missing" in note for note in result["notes"])
 
 
 def test_nothing_in_common_is_refused(make_run):

@@ -12,16 +12,9 @@ from serenade.core.errors import SettingsError, UnknownNameError, UsageError
 from serenade.core.files import read_json_lines, write_json, write_json_lines
 from serenade.corpora.synthetic import generate
 from serenade.evaluation.splits import parse_split
-from serenade.experiments.mtl_tables import (
-    MTL_TABLES,
-    MtlCell,
-    MtlRequest,
-    MtlTable,
-    parse_mtl_rows,
-    plan_mtl_table,
-    read_mtl_table,
-    targets_of,
-)
+from serenade.experiments.mtl_orderings import targets_of
+from serenade.experiments.mtl_rows import MTL_TABLES, MtlTable, parse_mtl_rows
+from serenade.experiments.mtl_tables import MtlCell, MtlRequest, plan_mtl_table, read_mtl_table
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings, UnlabelledSettings
 from serenade.systems import system_settings
 

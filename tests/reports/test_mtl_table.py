@@ -10,7 +10,8 @@ import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from serenade.core.files import read_json, write_json
-from serenade.experiments.mtl_tables import MTL_TABLES, read_mtl_table
+from serenade.experiments.mtl_rows import MTL_TABLES
+from serenade.experiments.mtl_tables import read_mtl_table
 from serenade.reports.mtl_table import mtl_table, ordering_table, write_mtl_table
 from serenade.reports.published import unread_tables
 from serenade.reports.tables import Bounds, Figure, to_latex

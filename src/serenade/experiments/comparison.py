@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serenade.core.errors import UsageError
+from serenade.core.wording import counted
 from serenade.evaluation import METRICS
 from serenade.evaluation.intervals import Interval, cluster_bootstrap, cluster_metric
 from serenade.evaluation.metrics import Counts
 from serenade.evaluation.significance import Test, mcnemar, permutation_test, wilcoxon
 from serenade.experiments.results import Results, Scores, read_results
-from serenade.experiments.summary import mean_and_std, plain_values, seed_counts, speakers_are_known
+from serenade.experiments.statistics import mean_and_std, plain_values
+from serenade.experiments.summary import seed_counts, speakers_are_known
 
 __all__ = ["compare", "compare_results"]
 
@@ -223,7 +225,7 @@ def _notes(first: Results, second: Results, left_out: int) -> list[str]:
             notes.append(f"{name} is TRANSDUCTIVE: {record.protocol}.")
         notes += [f"{name}: {note}" for note in record.notes]
         if results.missing:
-            notes.append(f"{name} is not finished: {len(results.missing)} jobs are missing.")
+            notes.append(f"{name} is not finished: {counted(len(results.missing), 'job')} missing.")
         if max(Counter(results.scores(results.done_seeds[0]).ids).values()) > 1:
             notes.append(f"{name} tests some utterances in several folds; they count as often.")
     if left_out:

@@ -11,7 +11,7 @@ from typing import Any
 from serenade.core.errors import SerenadeError, UsageError
 from serenade.core.files import read_json, write_json
 from serenade.experiments.series import Member, summaries_of
-from serenade.experiments.summary import plain_values
+from serenade.experiments.statistics import plain_values
 
 __all__ = ["HEIGHTS", "WIDTHS", "begin_study", "read_study", "shape_members"]
 

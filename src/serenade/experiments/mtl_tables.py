@@ -5,171 +5,46 @@ taken by itself, leave one speaker out; across corpora every pair is taken, both
 of the table within corpora again. Every cell is an ordinary run.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from serenade.core.errors import PartialFailure, SerenadeError, SettingsError, UsageError
 from serenade.core.files import read_json, write_json
 from serenade.core.label_maps import parse_label_map
-from serenade.core.names import NameTable
 from serenade.core.records import UNKNOWN_SPEAKER, Listing
 from serenade.core.settings import merge
-from serenade.corpora import CORPORA, Selection, read_corpus
+from serenade.corpora import Selection, read_corpus
 from serenade.experiments.card import unlabelled_sentence
 from serenade.experiments.conditional import Bench, evaluate_run, tested_before
-from serenade.experiments.conditions import CLEAN, Condition, parse_conditions
-from serenade.experiments.orderings import figures_of, of_folds, order
+from serenade.experiments.conditions import parse_conditions
+from serenade.experiments.mtl_orderings import View, orderings_of
+from serenade.experiments.mtl_rows import MtlRow, MtlTable, short_title
+from serenade.experiments.orderings import figures_of, of_folds
 from serenade.experiments.results import Results, read_results
 from serenade.experiments.run import Plan, Watcher
 from serenade.experiments.series import Member, Planner
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings, UnlabelledSettings
-from serenade.systems import PRESETS, system_settings
+from serenade.systems import system_settings
 
 __all__ = [
     "CONDITIONS",
-    "MTL_TABLES",
     "MtlCell",
     "MtlRequest",
-    "MtlRow",
-    "MtlTable",
-    "Target",
     "begin_mtl_table",
     "evaluate_cells",
-    "parse_mtl_rows",
     "plan_mtl_table",
     "read_mtl_table",
-    "targets_of",
 ]
 
-MtlTable = Literal["within", "cross", "noise", "attacks", "ablations"]
-MTL_TABLES: tuple[MtlTable, ...] = ("within", "cross", "noise", "attacks", "ablations")
 CONDITIONS: Mapping[str, tuple[str, ...]] = {"noise": ("noise",), "attacks": ("fgsm", "bim")}
 """What the models are tested under where the user does not say: 0, 10, 20 dB; five bounds of two attacks."""
-_ALL = "all"
 _FORMAT = 1
 _FOUR = ("angry", "happy", "neutral", "sad")
 _OF_FOUR = ("iemocap", "msp-improv")
 """Corpora that the papers read as four classes."""
-
-_VARIANTS = ("stl", "stl-aug", "stl-center", "mtl-dim", "ss-aae", "mtl-aug", "mtl-aug-semi")
-_ROBUST = ("stl", "stl-aug", "mtl-aug", "mtl-aug-semi")
-_TREATMENTS = ("none", "speed", "spec_augment", "mixup")
-_HOURS = (10.0, 25.0, 50.0, 100.0)
-_SWEEPS: Mapping[str, tuple[float, ...]] = {
-    "center": (0.003, 0.1, 0.3),
-    "reconstruction": (0.1, 0.3, 1.0),
-    "augmentation": (0.1, 0.3, 1.0),
-}
-"""Weights of losses, without the default, which is the row mtl-aug."""
-
-
-@dataclass(frozen=True, slots=True)
-class MtlRow:
-    """A model of a table.
-
-    Args:
-        name: in --rows, and of its folder.
-        preset: of the system.
-        title: as the table calls it.
-        changes: to the preset.
-        unlabelled: whether it learns from unlabelled speech: never, where there is some, or always.
-        hours: of unlabelled speech; None for what the user says.
-        leaf: folder of the table that the run belongs to; tables share runs of one folder.
-    """
-
-    name: str
-    preset: str
-    title: str
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    unlabelled: Literal["no", "optional", "required"] = "no"
-    hours: float | None = None
-    leaf: Literal["within", "cross", "ablations"] = "within"
-
-
-def parse_mtl_rows(table: MtlTable, text: str | None) -> list[MtlRow]:
-    """The models of a table.
-
-    Args:
-        table: which.
-        text: names separated by commas; None and "all" for all of the table. They are presets, also of other
-            papers; in the ablations names such as ``no-decoder``, ``hours=25`` or ``center=0.1``.
-
-    Raises:
-        UnknownNameError: there is no such row; the nearest is named.
-        UsageError: none is given, or a value is no number.
-    """
-    if text is None or text == _ALL:
-        return [_row(table, name) for name in _names(table)]
-    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    if not names:
-        raise UsageError("a table needs at least one row", found=repr(text), expected=", ".join(_names(table)))
-    return list({row.name: row for row in (_row(table, name) for name in names)}.values())
-
-
-def _row(table: MtlTable, name: str) -> MtlRow:
-    if table == "ablations":
-        return _ablation(name)
-    NameTable("preset", [(preset, preset) for preset in PRESETS]).target(name)  # raises with the nearest
-    return _variant(name, "cross" if table == "cross" else "within")
-
-
-def _names(table: MtlTable) -> tuple[str, ...]:
-    if table == "ablations":
-        swept = (f"{weight}={value:g}" for weight, values in _SWEEPS.items() for value in values)
-        return ("mtl-aug", *_WITHOUT, *(f"hours={hours:g}" for hours in _HOURS), *swept)
-    return _VARIANTS if table in ("within", "cross") else _ROBUST
-
-
-def _variant(name: str, leaf: Literal["within", "cross"]) -> MtlRow:
-    uses: dict[str, Literal["optional", "required"]] = {"mtl-aug-semi": "required", "ss-aae": "optional"}
-    return MtlRow(name, name, name, unlabelled=uses.get(name, "no"), leaf=leaf)
-
-
-def _without(treatment: str) -> dict[str, Any]:
-    return {"treatments": {"kinds": [kind for kind in _TREATMENTS if kind != treatment]}}
-
-
-_WITHOUT: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "no-augmentation-classifier": ("without augmentation classifier", {"losses": {"augmentation": 0.0}}),
-    "no-decoder": ("without decoder", {"losses": {"reconstruction": 0.0}}),
-    "no-center": ("without center loss", {"losses": {"center": 0.0}}),
-    "no-speed": ("without speed", _without("speed")),
-    "no-spec-augment": ("without SpecAugment", _without("spec_augment")),
-    "no-mixup": ("without mixup", _without("mixup")),
-}
-
-
-def _ablation(name: str) -> MtlRow:
-    if name in ("mtl-aug", "mtl-aug-semi"):
-        return _variant(name, "within")
-    key, equals, value = name.partition("=")
-    if equals and key in (*_SWEEPS, "hours"):
-        return _swept(key, _number(name, value))
-    NameTable("ablation", [(known, known) for known in (*_names("ablations"), "mtl-aug-semi")]).target(name)
-    title, changes = _WITHOUT[name]
-    return MtlRow(name, "mtl-aug", title, changes, leaf="ablations")
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise UsageError("a swept value is a number from 0 on", found=repr(name), expected="such as center=0.1")
-    return value
-
-
-def _swept(key: str, value: float) -> MtlRow:
-    name = f"{key}={value:g}"
-    if key != "hours":
-        return MtlRow(name, "mtl-aug", f"{key} loss × {value:g}", {"losses": {key: value}}, leaf="ablations")
-    if value == 0:
-        return _variant("mtl-aug", "within")
-    return MtlRow(name, "mtl-aug-semi", f"{value:g} h unlabelled", unlabelled="required", hours=value, leaf="ablations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +116,9 @@ def _known(preset: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The changes to settings that a preset's system has; all of them where it takes them as they are."""
     try:
         system_settings(preset, merge(changes))
-    except SettingsError:
-        pass
-    else:
-        return dict(changes)
-    return _shared(changes, system_settings(preset, {}).model_dump(mode="json"))
+    except SettingsError:  # some are not its own, or not right: whether any row takes them is asked afterwards
+        return _shared(changes, system_settings(preset, {}).model_dump(mode="json"))
+    return dict(changes)
 
 
 def _shared(changes: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
@@ -396,7 +269,7 @@ class _Maker:
         utterances = self._planner(UnlabelledSettings()).data("stl", {}).listing.utterances  # it asks for none
         with_any = {u.corpus for u in utterances if u.attributes is not None}
         without = sorted({u.corpus for u in utterances} - with_any)
-        return f"{' and '.join(map(_title, without))} without valence, arousal and dominance" if without else None
+        return f"{' and '.join(map(short_title, without))} without valence, arousal and dominance" if without else None
 
     def _no_unlabelled(self, row: MtlRow) -> str | None:
         if row.unlabelled != "required":
@@ -417,11 +290,6 @@ def _not_concerned(row: MtlRow, unknown: Sequence[str]) -> str:
 
 def _people_known(unlabelled: Listing) -> bool:
     return any(u.speaker != UNKNOWN_SPEAKER and u.gender is not None for u in unlabelled.utterances)
-
-
-def _title(corpus: str) -> str:
-    """As people call it, without what its title says besides."""
-    return CORPORA.resolve(corpus).title.partition(" (")[0] if corpus in CORPORA else corpus
 
 
 def begin_mtl_table(out: Path, request: MtlRequest, cells: Sequence[MtlCell], bench: Bench | None) -> None:
@@ -488,35 +356,6 @@ def evaluate_cells(
 # ------------------------------------------------------------------------------------------------ reading
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """What one row of figures is made of: a model on data, under a condition or none."""
-
-    data: tuple[str, ...]  # a corpus, or where from and where to
-    condition: Condition | None
-    cell: Mapping[str, Any]
-    results: Results | None
-
-    @property
-    def place(self) -> tuple[tuple[str, ...], str | None]:
-        return self.data, None if self.condition is None else self.condition.text
-
-    def to_json(self) -> dict[str, Any]:
-        results = self.results
-        return {
-            "data": list(self.data),
-            "titles": [_title(name) for name in self.data],
-            "condition": None if self.condition is None else asdict(self.condition),
-            "name": self.cell["name"],
-            "title": self.cell["title"],
-            "run": self.cell["run"],
-            "skipped": self.cell["skipped"],
-            "head": None if results is None else _head(results),
-            "figures": None if results is None else figures_of(results),
-            "notes": [*self.cell["notes"], *([] if results is None else _notes(results))],
-        }
-
-
 def read_mtl_table(out: Path, stem: str) -> dict[str, Any]:
     """A table's figures and orderings, as plain values.
 
@@ -554,8 +393,24 @@ def read_mtl_table(out: Path, stem: str) -> dict[str, Any]:
     views.sort(key=lambda view: places.index(view.place))
     return {
         **{key: document[key] for key in ("table", "stem", "bench")},
-        "rows": [view.to_json() for view in views],
-        "orderings": _orderings(document["table"], views),
+        "rows": [_row_of(view) for view in views],
+        "orderings": orderings_of(document["table"], views),
+    }
+
+
+def _row_of(view: View) -> dict[str, Any]:
+    results = view.results
+    return {
+        "data": list(view.data),
+        "titles": [short_title(name) for name in view.data],
+        "condition": None if view.condition is None else asdict(view.condition),
+        "name": view.cell["name"],
+        "title": view.cell["title"],
+        "run": view.cell["run"],
+        "skipped": view.cell["skipped"],
+        "head": None if results is None else _head(results),
+        "figures": None if results is None else figures_of(results),
+        "notes": [*view.cell["notes"], *([] if results is None else _notes(results))],
     }
 
 
@@ -567,17 +422,17 @@ def _read_bench(values: Mapping[str, Any] | None) -> Bench | None:
     return Bench(conditions, environments=tuple(values["environments"]), content=values["content"])
 
 
-def _views(out: Path, table: MtlTable, cell: Mapping[str, Any], bench: Bench | None) -> list[_View]:
+def _views(out: Path, table: MtlTable, cell: Mapping[str, Any], bench: Bench | None) -> list[View]:
     corpora = tuple(cell["corpora"])
     directions = [corpora, corpora[::-1]] if table == "cross" else [corpora]
     results = None if cell["run"] is None else _results(out / cell["run"])
     if results is None:
-        return [_View(data, None, cell, None) for data in directions]
+        return [View(data, None, cell, None) for data in directions]
     if bench is not None:
-        return [_View(corpora, condition, cell, found) for condition, found in tested_before(results, bench)]
+        return [View(corpora, condition, cell, found) for condition, found in tested_before(results, bench)]
     if table != "cross":
-        return [_View(corpora, None, cell, results)]
-    return [_View(data, None, cell, _towards(results, data[1])) for data in directions]
+        return [View(corpora, None, cell, results)]
+    return [View(data, None, cell, _towards(results, data[1])) for data in directions]
 
 
 def _results(run: Path) -> Results | None:
@@ -615,78 +470,3 @@ def _notes(results: Results) -> list[str]:
     if record.unlabelled is not None:
         notes.append(unlabelled_sentence(record.unlabelled))
     return notes
-
-
-# ------------------------------------------------------------------------------------------------ orderings
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An ordering that the paper states or that is expected.
-
-    Args:
-        id: T1 to T6; "ablation" for what a part is worth.
-        better: name of the row that is to be better.
-        worse: name of the other.
-    """
-
-    id: str
-    better: str
-    worse: str
-
-
-_TARGETS: Mapping[str, tuple[Target, ...]] = {
-    "within": (
-        Target("T1", "mtl-aug", "stl"),
-        Target("T1", "mtl-aug", "stl-aug"),
-        Target("T2", "mtl-aug-semi", "mtl-aug"),
-        Target("T3", "mtl-aug", "ss-aae"),
-        Target("T3", "ss-aae", "mtl-dim"),
-    ),
-    "cross": tuple(Target("T4", "mtl-aug", other) for other in ("stl", "stl-aug", "stl-center", "mtl-dim", "ss-aae")),
-    "noise": (Target("T5", "stl-aug", "stl"),),
-    "attacks": (Target("T6", "mtl-aug", "stl"),),
-}
-
-
-def targets_of(table: MtlTable, names: Iterable[str]) -> list[Target]:
-    """The orderings that a table with these rows can show.
-
-    Args:
-        table: which; in the ablations the whole MTL-AUG is held against every other row.
-        names: of the rows.
-    """
-    there = set(names)
-    if table == "ablations":
-        return [Target("ablation", "mtl-aug", name) for name in dict.fromkeys(names) if name != "mtl-aug"]
-    return [target for target in _TARGETS[table] if {target.better, target.worse} <= there]
-
-
-def _orderings(table: MtlTable, views: Sequence[_View]) -> list[dict[str, Any]]:
-    targets = targets_of(table, [view.cell["name"] for view in views])
-    found: dict[tuple[Any, str], _View] = {
-        (view.place, view.cell["name"]): view for view in views if view.condition != CLEAN
-    }
-    places = list(dict.fromkeys(place for place, _ in found))
-    rows = []
-    for target in targets:
-        for place in places:
-            pair = found.get((place, target.better)), found.get((place, target.worse))
-            if pair[0] is not None and pair[1] is not None:
-                rows.append(_ordering(target, pair[0], pair[1]))
-    return rows
-
-
-def _ordering(target: Target, better: _View, worse: _View) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        **asdict(target),
-        "titles": [_title(name) for name in better.data],
-        "condition": better.place[1],
-        "complete": all(v.results is not None and not v.results.missing for v in (better, worse)),
-        "missing": [view.cell["name"] for view in (better, worse) if view.results is None],
-        "found": None,
-    }
-    if better.results is None or worse.results is None:
-        return row
-    compared = order(better.results, worse.results)
-    return {**row, "found": None if compared is None else asdict(compared)}

@@ -20,7 +20,8 @@ from serenade.evaluation.intervals import cluster_bootstrap, cluster_metric
 from serenade.evaluation.metrics import ua
 from serenade.evaluation.significance import wilcoxon
 from serenade.experiments.results import Results, Scores
-from serenade.experiments.summary import mean_and_std, plain_values, seed_counts, speakers_are_known
+from serenade.experiments.statistics import mean_and_std, plain_values
+from serenade.experiments.summary import seed_counts, speakers_are_known
 
 __all__ = ["Ordering", "Verdict", "figures_of", "of_folds", "order"]
 

@@ -10,7 +10,8 @@ from serenade.evaluation.intervals import cluster_bootstrap, cluster_metric
 from serenade.experiments.comparison import compare_results
 from serenade.experiments.conditions import CLEAN, Condition
 from serenade.experiments.results import Results
-from serenade.experiments.summary import mean_and_std, plain_values, seed_counts, speakers_are_known
+from serenade.experiments.statistics import mean_and_std, plain_values
+from serenade.experiments.summary import seed_counts, speakers_are_known
 
 __all__ = ["robustness_of"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from serenade.core.errors import MissingExtraError
 from serenade.core.files import write_json
@@ -41,11 +41,10 @@ from serenade.experiments.card import unlabelled_sentence
 from serenade.experiments.folder import RunFolder
 from serenade.experiments.projection import project
 from serenade.experiments.results import Results, Scores, read_results
+from serenade.experiments.statistics import defined_means, mean_and_std, plain_values, spread
 
 __all__ = [
     "FORMAT",
-    "mean_and_std",
-    "plain_values",
     "seed_counts",
     "speakers_are_known",
     "summarise",
@@ -234,8 +233,8 @@ def _metric(results: Results, name: str, counts: Counts, speakers: Sequence[str]
         },
         "fold_mean": {
             "mean": fold_means.mean(),
-            "std_seeds": _std(fold_means),
-            "std_folds": _std(_nanmean(in_folds)),
+            "std_seeds": spread(fold_means),
+            "std_folds": spread(defined_means(in_folds)),
             "per_seed": fold_means,
         },
     }
@@ -372,7 +371,7 @@ def _curves(results: Results) -> dict[str, Any]:
         values = np.full((len(histories), length), np.nan)
         for row, history in enumerate(histories):
             values[row, : len(history)] = [entry.get(name, np.nan) for entry in history]
-        series[name] = {"mean": _nanmean(values), "low": _reach(np.fmin, values), "high": _reach(np.fmax, values)}
+        series[name] = {"mean": defined_means(values), "low": _reach(np.fmin, values), "high": _reach(np.fmax, values)}
     return {
         "epochs": list(range(1, length + 1)),
         "jobs": [sum(len(history) > epoch for history in histories) for epoch in range(length)],
@@ -498,39 +497,3 @@ def _selection(experiment: Mapping[str, Any]) -> list[str]:
 
 def _mean(tables: Sequence[_Array]) -> _Array:
     return np.asarray(np.mean(tables, axis=0))
-
-
-def mean_and_std(values: ArrayLike) -> dict[str, Any]:
-    """``mean`` and ``std`` (n - 1) over what is not NaN; None where they are not defined."""
-    defined = np.asarray(values, dtype=np.float64)
-    defined = defined[~np.isnan(defined)]
-    return {"mean": defined.mean() if defined.size else None, "std": _std(defined)}
-
-
-def _std(values: ArrayLike) -> float | None:
-    """Standard deviation with n - 1 over what is defined; None for fewer than two values."""
-    defined = np.asarray(values, dtype=np.float64)
-    defined = defined[~np.isnan(defined)]
-    return float(defined.std(ddof=1)) if defined.size > 1 else None
-
-
-def _nanmean(values: _Array) -> _Array:
-    """Means along the first axis over what is defined; NaN where nothing is."""
-    defined = ~np.isnan(values)
-    total = np.where(defined, values, 0.0).sum(0)
-    return np.asarray(np.divide(total, defined.sum(0), out=np.full(total.shape, np.nan), where=defined.any(0)))
-
-
-def plain_values(value: Any) -> Any:
-    """The same in values that JSON has: lists for arrays, None for NaN and infinity."""
-    if isinstance(value, Mapping):
-        return {str(key): plain_values(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain_values(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain_values(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain_values(value.item())
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value

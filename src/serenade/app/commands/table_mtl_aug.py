@@ -25,10 +25,12 @@ from serenade.app.options import (
 )
 from serenade.core.errors import UsageError
 from serenade.core.names import NameTable
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.experiments.conditional import Bench
-    from serenade.experiments.mtl_tables import MtlCell, MtlRequest, MtlTable
+    from serenade.experiments.mtl_rows import MtlTable
+    from serenade.experiments.mtl_tables import MtlCell, MtlRequest
 
 __all__ = ["mtl_aug"]
 
@@ -77,7 +79,7 @@ def mtl_aug(
     models within corpora under noise and attacks, ablations. No published figure could be read. Finished runs are kept,
     and tables in one folder share their runs.
     """
-    from serenade.experiments.mtl_tables import MTL_TABLES
+    from serenade.experiments.mtl_rows import MTL_TABLES
 
     NameTable("table", [(name, name) for name in MTL_TABLES]).target(table)
     name = cast("MtlTable", table)
@@ -119,7 +121,8 @@ def _split_of(table: "MtlTable", split: str | None, target_dev: float | None) ->
 
 def _request(table: "MtlTable", rows: str | None, given: Mapping[str, Any], changes: list[str]) -> "MtlRequest":
     from serenade.core.settings import merge, parse_override
-    from serenade.experiments.mtl_tables import MtlRequest, parse_mtl_rows
+    from serenade.experiments.mtl_rows import parse_mtl_rows
+    from serenade.experiments.mtl_tables import MtlRequest
 
     if given["unlabelled_hours"] is not None and not given["unlabelled"]:
         raise UsageError("there is no unlabelled speech to take hours of", hint="Say --unlabelled NAME=PATH")
@@ -160,7 +163,7 @@ def _planned(request: "MtlRequest", shown: Shown) -> "list[MtlCell]":
         if cell.skipped is not None:
             shown.warn(f"not run: {cell.row.name} on {' and '.join(cell.corpora)}: {cell.skipped}")
     runs = [cell.run for cell in cells if cell.run is not None]
-    say(f"{len(runs)} runs: {', '.join(runs)}", quiet=shown.quiet)
+    say(f"{counted(len(runs), 'run')}: {', '.join(runs)}", quiet=shown.quiet)
     return cells
 
 
