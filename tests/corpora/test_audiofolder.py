@@ -82,7 +82,7 @@ def test_copies_in_another_format_open(tmp_path: Path, caplog: pytest.LogCapture
     (root / "data" / "1.wav").unlink()
     write_sound(root / "data" / "1.flac")
     assert list_files(root).utterances[0].audio == root / "data" / "1.flac"
-    assert "1 recordings are taken from a copy of another format" in caplog.text
+    assert "1 recording taken from a copy of another format" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_copies_in_another_format_open(tmp_path: Path, caplog: pytest.LogCapture
     [
         ("filname,label\ndata/1.wav,sad\n", r"no column 'file'.*metadata\.csv, line 1\. Found: filname, label"),
         ("file_name,label\ndata/1.wav\n", r"another number of cells.*line 2"),
-        ("file_name,label\nelse/9.wav,sad\n", r"not one of the 1 recordings.*names else/9\.wav"),
+        ("file_name,label\nelse/9.wav,sad\n", r"none of 1 recording.*names else/9\.wav"),
         ("file_name,label\n", r"names no recording"),
     ],
 )

@@ -70,7 +70,7 @@ def test_names_that_no_file_can_have_are_missing_and_no_crash(tmp_path: Path, na
     write_sound(tmp_path / "a.wav")
     found = read(tmp_path, ["a.wav", name]).utterances
     assert [u.audio.name == "a.wav" for u in found].count(True) == 1
-    with pytest.raises(CorpusError, match="not one of the 1 recordings"):
+    with pytest.raises(CorpusError, match="none of 1 recording"):
         read(tmp_path, [name])
 
 

@@ -235,7 +235,7 @@ def test_backslashes_of_windows_are_understood(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("file,emotion\na.wav,happy,sad\n", r"another number of cells.*line 2.*Found: 3 cells"),
-        ("file,emotion\na.wav\n", r"another number of cells.*line 2.*Found: 1 cells"),
+        ("file,emotion\na.wav\n", r"another number of cells.*line 2.*Found: 1 cell"),
         ("flie,emotion\na.wav,happy\n", r"no column 'file'.*Found: flie, emotion.*Did you mean 'flie'"),
         ("a.wav,happy\n", r"no column 'file'.*header such as file,speaker,gender,emotion"),
         ("", "the table is empty"),
@@ -267,7 +267,7 @@ def test_an_absent_table_names_its_neighbour(tmp_path: Path) -> None:
 def test_a_table_one_level_off_is_named(tmp_path: Path, place: str) -> None:
     write_sound(tmp_path / "data" / "a.wav")
     table = write_table(tmp_path / place, "file\na.wav\n", sounds=())
-    with pytest.raises(CorpusError, match=rf"not one of the 1 recordings.*It is in {tmp_path / 'data'}: put the table"):
+    with pytest.raises(CorpusError, match=rf"none of 1 recording.*It is in {tmp_path / 'data'}: put the table"):
         list_files(table)
 
 

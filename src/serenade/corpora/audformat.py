@@ -26,6 +26,7 @@ import math
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from serenade.corpora.corpus import Corpus
 from serenade.corpora.layout import require_root
 from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
 
-__all__ = ["CORPUS", "list_files", "list_labels"]
+__all__ = ["CORPUS", "list_files"]
 
 _CHOICES = {
     "table": "the table with the emotion; several with + between them",
@@ -57,8 +58,12 @@ _Key = tuple[str, float, float | None]
 _log = logging.getLogger(__name__)
 
 
-def list_files(root: Path) -> Listing:
+def list_files(root: Path, *, recordings_needed: bool = True) -> Listing:
     """The utterances of a database (its folder, or ``db.yaml``), by its tables alone.
+
+    Args:
+        root: the list, or the folder that it lies in.
+        recordings_needed: whether one of the recordings at least must be at hand.
 
     Raises:
         CorpusError: there is no header, header or tables cannot be read, it is not clear which column is the emotion,
@@ -66,21 +71,6 @@ def list_files(root: Path) -> Listing:
         UsageError: a choice after ``#`` is not known, or names no table or column.
         MissingExtraError: the package `audformat` is not installed.
     """
-    return _list(root, recordings_needed=True)
-
-
-def list_labels(root: Path) -> Listing:
-    """The same where the recordings are not at hand.
-
-    Raises:
-        CorpusError: as `list_files`, but recordings need not be there.
-        UsageError: a choice after ``#`` is not known, or names no table or column.
-        MissingExtraError: the package `audformat` is not installed.
-    """
-    return _list(root, recordings_needed=False)
-
-
-def _list(root: Path, *, recordings_needed: bool) -> Listing:
     folder, choices = split_choices(root, _CHOICES)
     if folder.name == HEADER:
         folder = folder.parent
@@ -348,6 +338,6 @@ CORPUS = Corpus(
     commercial_use=None,
     list_files=list_files,
     looks_right=_looks_right,
-    list_labels=list_labels,
+    list_labels=partial(list_files, recordings_needed=False),
     layout="db.yaml, and db.<table>.csv or .parquet beside it; PATH#table=NAME,column=NAME chooses the emotion",
 )

@@ -15,6 +15,7 @@ evaluation.
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
@@ -28,7 +29,7 @@ from serenade.corpora.json_lines import plain_cell, read_objects
 from serenade.corpora.layout import is_sound, require_root, walk_files
 from serenade.corpora.manifests import Draft, assemble
 
-__all__ = ["CORPUS", "list_files", "list_labels"]
+__all__ = ["CORPUS", "list_files"]
 
 _METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 _PARTS = {
@@ -40,26 +41,17 @@ _PARTS = {
 _log = logging.getLogger(__name__)
 
 
-def list_files(root: Path) -> Listing:
+def list_files(root: Path, *, recordings_needed: bool = True) -> Listing:
     """The utterances of a folder, by name alone.
+
+    Args:
+        root: the folder, or the metadata in it.
+        recordings_needed: whether one of the recordings at least must be at hand.
 
     Raises:
         CorpusError: there are neither metadata nor folders with recordings, metadata cannot be read, or not one
             recording is there.
     """
-    return _list(root, recordings_needed=True)
-
-
-def list_labels(root: Path) -> Listing:
-    """The same where the recordings are not at hand.
-
-    Raises:
-        CorpusError: as `list_files`, but recordings need not be there.
-    """
-    return _list(root, recordings_needed=False)
-
-
-def _list(root: Path, *, recordings_needed: bool) -> Listing:
     if root.name in _METADATA and root.is_file():
         root = root.parent
     require_root(
@@ -184,7 +176,7 @@ CORPUS = Corpus(
     commercial_use=None,
     list_files=list_files,
     looks_right=_has_metadata,
-    list_labels=list_labels,
+    list_labels=partial(list_files, recordings_needed=False),
     layout="metadata.csv, .jsonl or .parquet with file_name and label; or a folder per class, also below train/",
     notes="Without a column for the speaker nothing can be promised about new voices.",
 )

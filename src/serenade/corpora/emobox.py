@@ -18,6 +18,7 @@ Interspeech 2024.
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
@@ -31,33 +32,23 @@ from serenade.corpora.json_lines import plain_cell, read_objects
 from serenade.corpora.layout import require_root
 from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
 
-__all__ = ["CORPUS", "list_files", "list_labels"]
+__all__ = ["CORPUS", "list_files"]
 
 _MAP = "label_map.json"
 _FILE_FACTS = ("type", "task", "sample_rate", "num_frame", "length", "channel")  # of the original file, not of ours
 
 
-def list_files(root: Path) -> Listing:
+def list_files(root: Path, *, recordings_needed: bool = True) -> Listing:
     """The utterances of a list (the file, or the folder that holds it), by name alone.
+
+    Args:
+        root: the list, or the folder that it lies in.
+        recordings_needed: whether one of the recordings at least must be at hand.
 
     Raises:
         CorpusError: there is no such list, it cannot be read, or not one recording is there.
         UsageError: a choice after ``#`` is not known.
     """
-    return _list(root, recordings_needed=True)
-
-
-def list_labels(root: Path) -> Listing:
-    """The same where the recordings are not at hand.
-
-    Raises:
-        CorpusError: as `list_files`, but recordings need not be there.
-        UsageError: a choice after ``#`` is not known.
-    """
-    return _list(root, recordings_needed=False)
-
-
-def _list(root: Path, *, recordings_needed: bool) -> Listing:
     path, choices = split_choices(root, AUDIO_CHOICE)
     if not path.is_file():
         require_root(path, lambda folder: bool(_lists(folder)), title=CORPUS.title, expected=CORPUS.layout)
@@ -167,7 +158,7 @@ CORPUS = Corpus(
     commercial_use=None,
     list_files=list_files,
     looks_right=lambda root: bool(_lists(root)) and (root / _MAP).is_file(),
-    list_labels=list_labels,
+    list_labels=partial(list_files, recordings_needed=False),
     layout="a folder with <corpus>.jsonl and label_map.json, or the list itself; PATH#audio=FOLDER for the recordings",
     notes="The lists name no speakers: where the corpus has a reader of its own, use that one.",
 )

@@ -20,6 +20,7 @@ run or opened: a corpus must not run code. The error says how to write plain fil
 
 import logging
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from serenade.core.errors import CorpusError
@@ -31,7 +32,7 @@ from serenade.corpora.label_files import read_lines
 from serenade.corpora.layout import require_root
 from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
 
-__all__ = ["CORPUS", "list_files", "list_labels"]
+__all__ = ["CORPUS", "list_files"]
 
 _FACTS = {"utt2spk": "speaker", "text": "text", "utt2emo": "emotion", "utt2id": "utterance"}
 _log = logging.getLogger(__name__)
@@ -39,27 +40,17 @@ _log = logging.getLogger(__name__)
 _NOT_FACTS = ("utt2dur", "utt2num_frames", "utt2uniq", "utt2max_frames")  # what Kaldi computes for itself
 
 
-def list_files(root: Path) -> Listing:
+def list_files(root: Path, *, recordings_needed: bool = True) -> Listing:
     """The utterances of a data folder, by name alone.
+
+    Args:
+        root: the list, or the folder that it lies in.
+        recordings_needed: whether one of the recordings at least must be at hand.
 
     Raises:
         CorpusError: there is no ``wav.scp``, a file of the folder cannot be read, or not one recording is there.
         UsageError: a choice after ``#`` is not known.
     """
-    return _list(root, recordings_needed=True)
-
-
-def list_labels(root: Path) -> Listing:
-    """The same where the recordings are not at hand.
-
-    Raises:
-        CorpusError: as `list_files`, but recordings need not be there.
-        UsageError: a choice after ``#`` is not known.
-    """
-    return _list(root, recordings_needed=False)
-
-
-def _list(root: Path, *, recordings_needed: bool) -> Listing:
     folder, choices = split_choices(root, AUDIO_CHOICE)
     if folder.name == "wav.scp":
         folder = folder.parent
@@ -204,7 +195,7 @@ CORPUS = Corpus(
     commercial_use=None,
     list_files=list_files,
     looks_right=_looks_right,
-    list_labels=list_labels,
+    list_labels=partial(list_files, recordings_needed=False),
     layout="a folder with wav.scp, and segments, utt2spk, spk2gender, text, utt2emo where there are such",
     notes="Commands in wav.scp are not run.",
 )

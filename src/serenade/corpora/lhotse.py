@@ -21,11 +21,13 @@ import logging
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from serenade.core.errors import CorpusError
 from serenade.core.records import LeftOut, Listing
+from serenade.core.wording import counted
 from serenade.corpora.cells import read_utterance, sort_cells
 from serenade.corpora.choices import split_choices
 from serenade.corpora.corpus import Corpus
@@ -33,7 +35,7 @@ from serenade.corpora.json_lines import LIST_ENDINGS, plain_cell, read_list
 from serenade.corpora.layout import require_root
 from serenade.corpora.manifests import AUDIO_CHOICE, Draft, assemble
 
-__all__ = ["CORPUS", "list_files", "list_labels"]
+__all__ = ["CORPUS", "list_files"]
 
 _PARTS = {"train": "train", "dev": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 _ROUNDING_S = 1e-6
@@ -46,27 +48,17 @@ _WHOLE = (0.0, math.inf)
 _Values = Mapping[str, Any]
 
 
-def list_files(root: Path) -> Listing:
+def list_files(root: Path, *, recordings_needed: bool = True) -> Listing:
     """The utterances of manifests (a file, or the folder that holds them), by name alone.
+
+    Args:
+        root: the list, or the folder that it lies in.
+        recordings_needed: whether one of the recordings at least must be at hand.
 
     Raises:
         CorpusError: there are none, they cannot be read, or not one recording is there.
         UsageError: a choice after ``#`` is not known.
     """
-    return _list(root, recordings_needed=True)
-
-
-def list_labels(root: Path) -> Listing:
-    """The same where the recordings are not at hand.
-
-    Raises:
-        CorpusError: as `list_files`, but recordings need not be there.
-        UsageError: a choice after ``#`` is not known.
-    """
-    return _list(root, recordings_needed=False)
-
-
-def _list(root: Path, *, recordings_needed: bool) -> Listing:
     path, choices = split_choices(root, AUDIO_CHOICE)
     if not path.is_file():
         require_root(path, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
@@ -212,7 +204,7 @@ def _utterance(
 def _fault(supervision: _Values, recording: _Values, sources: Sequence[_Values]) -> str | None:
     """Why a supervision cannot be had from a file as it lies there; None where it can."""
     if len(sources) != 1:
-        return f"the recording {recording.get('id')} has {len(sources)} sources, expected one file"
+        return f"the recording {recording.get('id')} has {counted(len(sources), 'source')}, expected one file"
     if sources[0].get("type") != "file" or not sources[0].get("source"):
         return f"the recording {recording.get('id')} is a {sources[0].get('type')}, expected a file"
     if recording.get("transforms"):
@@ -297,7 +289,7 @@ CORPUS = Corpus(
     commercial_use=None,
     list_files=list_files,
     looks_right=_looks_right,
-    list_labels=list_labels,
+    list_labels=partial(list_files, recordings_needed=False),
     layout=(
         "*recordings*.jsonl(.gz) and *supervisions*.jsonl(.gz), or *cuts*.jsonl(.gz), also in .json or .yaml; the "
         "emotion in custom"

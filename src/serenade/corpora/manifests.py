@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from serenade.core.errors import CorpusError
 from serenade.core.labels import canonical_emotion
 from serenade.core.records import LeftOut, Listing, Utterance
+from serenade.core.wording import counted
 from serenade.corpora.cells import span_name
 from serenade.corpora.layout import is_sound, is_there
 from serenade.corpora.own_labels import Slip, read_labels
@@ -76,8 +77,8 @@ class Twins:
     def report(self, where: object) -> None:
         """Log how many recordings were taken from a file of another format."""
         if self.used:
-            told = "%s: %d recordings are taken from a copy of another format, such as %s"
-            _log.warning(told, where, self.used, self.example)
+            told = "%s: %s taken from a copy of another format, such as %s"
+            _log.warning(told, where, counted(self.used, "recording"), self.example)
 
     def _sounds(self, folder: Path) -> dict[str, str]:
         if folder not in self._folders:
@@ -185,7 +186,7 @@ def _place(root: Path, drafts: Sequence[Draft], folder: Path, audio: str | None,
     if not drafts or not recordings_needed:
         return _Place(folder, None)
     raise CorpusError(
-        f"not one of the {len(drafts)} recordings is there",
+        f"none of {counted(len(drafts), 'recording')} is there",
         where=root,
         found=f"{drafts[0].where} names {drafts[0].file}, looked for below {', '.join(map(str, folders))}",
         expected="paths that are right as seen from the list, or absolute ones",

@@ -39,6 +39,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from serenade.core.errors import CorpusError
 from serenade.core.labels import canonical_emotion
 from serenade.core.records import NO_RECORDING, UNKNOWN_SPEAKER, LeftOut, LeftOutReason, Listing, Utterance, Video
 from serenade.core.stored_listing import StoredListing
+from serenade.core.wording import counted
 from serenade.corpora.cells import MEANINGS, read_facts, span_name
 from serenade.corpora.class_folders import list_class_folders
 from serenade.corpora.corpus import Corpus
@@ -54,7 +56,7 @@ from serenade.corpora.delimited import Row, TableFile, read_rows
 from serenade.corpora.layout import is_there
 from serenade.corpora.own_labels import Slip, read_labels
 
-__all__ = ["CORPUS", "list_files", "list_labels", "store_rows"]
+__all__ = ["CORPUS", "list_files", "store_rows"]
 
 _MEANINGS = {**MEANINGS, **dict.fromkeys(("video", "video_path", "video_file"), "video")}
 _NEEDED = "file|video"
@@ -75,25 +77,18 @@ def _is_utterance(row: Row) -> bool:
     return _file(row) is not None or "text" in row.cells
 
 
-def list_files(root: Path) -> Listing:
+def list_files(root: Path, *, recordings_needed: bool = True) -> Listing:
     """The utterances of a table (a file) or of a folder per class, by name alone.
+
+    Args:
+        root: the table, or the folder of folders.
+        recordings_needed: whether one of the recordings at least must be at hand.
 
     Raises:
         CorpusError: the table or folder is not there or cannot be read, or none of its recordings is where it says.
     """
-    return list_class_folders(root) if root.is_dir() else _list_rows(root, recordings_needed=True)
-
-
-def list_labels(root: Path) -> Listing:
-    """The same where the recordings are not at hand.
-
-    Raises:
-        CorpusError: the table or folder is not there or cannot be read.
-    """
-    return list_class_folders(root) if root.is_dir() else _list_rows(root, recordings_needed=False)
-
-
-def _list_rows(root: Path, *, recordings_needed: bool) -> Listing:
+    if root.is_dir():
+        return list_class_folders(root)
     rows = read_rows(root, _MEANINGS, needed=_NEEDED)
     named = [row for row in rows if _file(row) is not None]
     paths = {row.line: Path(_path(str(root.parent), str(_file(row)))) for row in named}
@@ -124,7 +119,7 @@ def _list_rows(root: Path, *, recordings_needed: bool) -> Listing:
 
 
 def store_rows(root: Path, into: StoredListing, *, recordings_needed: bool) -> None:
-    """The same as `list_files`, or as `list_labels`, put into a stored listing: rows are never all at hand.
+    """The same as `list_files`, put into a stored listing: rows are never all at hand.
 
     The table is gone through twice, since what a label means and how a recording is called depends on all rows. What
     is kept meanwhile is 8 bytes for each.
@@ -344,7 +339,7 @@ def _require_some(root: Path, rows: int, first: Row | None, *, found: bool) -> N
     near = [folder.parent, *sorted(path for path in folder.iterdir() if path.is_dir())]
     there = next((place for place in near if is_there(place / name)), None)
     raise CorpusError(
-        f"not one of the {rows} recordings of the table is there",
+        f"none of {counted(rows, 'recording')} of the table is there",
         where=root,
         found=f"line {first.line} names {named}, looked for at {path}",
         expected="paths relative to the table's folder, or absolute ones",
@@ -377,7 +372,7 @@ CORPUS = Corpus(
     homepage="",
     commercial_use=None,
     list_files=list_files,
-    list_labels=list_labels,
+    list_labels=partial(list_files, recordings_needed=False),
     store=store_rows,
     layout="a CSV or TSV file with the columns file,speaker,gender,emotion, or a folder per class",
     notes="Without speakers nothing can be promised about new voices.",
