@@ -18,16 +18,16 @@ CLEAN = [
     "b1.wav,,,ben,sad,test,s2,d2,t4",
 ]
 PLANTED = {
-    "speaker": ("c0.wav,,,anna,happy,test,s3,d3,t5", "1 speaker in 1 of 1 folds: anna"),
-    "group": ("c0.wav,,,carl,happy,test,s1,d3,t5", "1 recording group in 1 of 1 folds: s1"),
-    "dialogue": ("c0.wav,,,carl,happy,test,s3,d1,t5", "1 dialogue in 1 of 1 folds: d1"),
-    "sentence": ("c0.wav,,,carl,happy,test,s3,d3,t1", "1 sentence in 1 of 1 folds: t1"),
-    "file": ("long.wav,2.5,,carl,happy,test,s3,d3,t5", "1 file in 1 of 1 folds: "),
+    "speaker": ("c0.wav,,,anna,happy,test,s3,d3,t5", "1 speaker in 1 of 1 fold: anna"),
+    "group": ("c0.wav,,,carl,happy,test,s1,d3,t5", "1 recording group in 1 of 1 fold: s1"),
+    "dialogue": ("c0.wav,,,carl,happy,test,s3,d1,t5", "1 dialogue in 1 of 1 fold: d1"),
+    "sentence": ("c0.wav,,,carl,happy,test,s3,d3,t1", "1 sentence in 1 of 1 fold: t1"),
+    "file": ("long.wav,2.5,,carl,happy,test,s3,d3,t5", "1 file in 1 of 1 fold: "),
     "content": (
         "copy.wav,0,2,carl,happy,test,s3,d3,t5",
-        "share 1 recording with the same sound in 1 of 1 folds: a0.wav",
+        "share 1 recording with the same sound in 1 of 1 fold: a0.wav",
     ),
-    "near_duplicate": ("copy.flac,,,carl,happy,test,s3,d3,t5", "(near-duplicate) in 1 of 1 folds: a0.wav ~ copy.flac"),
+    "near_duplicate": ("copy.flac,,,carl,happy,test,s3,d3,t5", "(near-duplicate) in 1 of 1 fold: a0.wav ~ copy.flac"),
 }
 
 

@@ -108,7 +108,7 @@ def test_other_answers_are_taken_and_wrong_ones_asked_again(
     assert "Did you mean 'Aufnahme'?" in told
     assert "Please answer y or n." in told
     assert "left out, not selected: 1 (b3 (line 6), label genervt)" in told
-    assert "4 rows have no speaker" in told
+    assert "4 rows without a speaker" in told
     assert all(row["speaker"] == "" and row["language"] == "de" for row in rows(folder / "m.csv"))
 
 
@@ -257,7 +257,7 @@ def test_parquet_is_read(folder: Path) -> None:
         ("file,emotion\na1.wav\n", "another number of cells than the header"),
         ("file,file\na1.wav,a1.wav\n", "two columns called 'file'"),
         ("Nr,Bemerkung\n1,laut\n", r"--column file=COLUMN"),
-        ("file,emotion\nz1.wav,sad\nz2.wav,angry\n", r"not one of the 2 rows can be used.*z1\.wav \(line 2\).*--audio"),
+        ("file,emotion\nz1.wav,sad\nz2.wav,angry\n", r"none of 2 rows can be used.*z1\.wav \(line 2\).*--audio"),
         (
             "file,label,category\na1.wav,sad,angry\nb1.wav,angry,sad\n",
             "which column, label or category.*--column emotion",
@@ -291,7 +291,7 @@ def test_bad_tables_are_named_and_nothing_is_written(folder: Path, capsys: Captu
         (["t.csv", "--out", "m.csv", *FLAGS, "--audio", "absent"], "no such folder of recordings"),
         (["t.csv", "--out", "t.csv/m.csv", *FLAGS], "cannot write"),
         (["rec", "--out", "m.csv", "--no-report"], "do not show who speaks.*--pattern"),
-        (["rec", "--out", "m.csv", "--no-report", "--pattern", "{speaker}_{emotion}"], "not one of the 5 rows"),
+        (["rec", "--out", "m.csv", "--no-report", "--pattern", "{speaker}_{emotion}"], "none of 5 rows"),
         (["rec", "--out", "m.csv", "--pattern", "{speaker"], "a brace has no partner"),
         (["--repeat", "absent.import.toml"], "no such settings file"),
     ],

@@ -32,7 +32,7 @@ def test_it_says_what_was_cut_and_what_was_not(clips, capsys):
     call = ["corpus", "prepare", f"ravdess={clips}", "--out", str(out), "--detector", "cascade", "-q"]
     assert main([*call, "--require", "audio,face", "--set", "frames.interval_ms=250"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith(f"{out}: 1 utterances: 1 with text, 1 with face, 1 with audio\n")
+    assert text.startswith(f"{out}: 1 utterance: 1 with text, 1 with face, 1 with audio\n")
     assert "A face in 0 of 4 pictures (0.0%)\n2 left out:\n  undecodable: 2\n" in text
     assert "03-01-04-01-02-01-01: audio: there is no sound in it" in text
     assert "no face in any of 4 pictures: their middle is used" in text

@@ -149,7 +149,7 @@ def test_emoboxs_lists_share_speakers(shared: Path, capsys: pytest.CaptureFixtur
     lists = f"emobox:{corpora / 'emobox-splits' / 'data'}"
     turev = ["check", f"turevdb={corpora / 'turev-db'}", "--split", f"{lists}/turevdb,validation_speakers=0", "-q"]
     assert split(*turev) == 1
-    assert "error: train and test share 6 speakers in 1 of 1 folds: 1157, 1234" in shown(capsys)[0]
+    assert "error: train and test share 6 speakers in 1 of 1 fold: 1157, 1234" in shown(capsys)[0]
     assert split("check", f"emodb={corpora / 'emodb'}", "--split", f"{lists}/emodb,validation_speakers=0", "-q") == 1
     assert "error: train and test share 10 speakers in 5 of 5 folds: 03, 08" in shown(capsys)[0]
 

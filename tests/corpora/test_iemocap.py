@@ -259,8 +259,8 @@ def test_half_a_copy_says_what_is_missing(tmp_path: Path) -> None:
     assert {u.group for u in listing.utterances} == {"Session1", "Session5"}
     assert {item.where: item.detail for item in listing.left_out} == {
         "Session2": "the whole session; unpack it too",
-        "Session3/dialog/EmoEvaluation": "the labels of 1 recordings; unpack this folder too",
-        "Session4/sentences/wav": "the recordings of 1 turns; unpack this folder too",
+        "Session3/dialog/EmoEvaluation": "the labels of 1 recording; unpack this folder too",
+        "Session4/sentences/wav": "the recordings of 1 turn; unpack this folder too",
     }
     assert {item.reason for item in listing.left_out} == {"missing"}
 

@@ -102,7 +102,7 @@ def test_half_a_transcript_and_an_empty_list_of_readers_are_told(
     (root / "train-clean-100" / "103" / "1240" / "103-1240.trans.txt").write_text("103-1240-0000 WORDS\n")
     (root / "SPEAKERS.TXT").write_text("")
     list_files(root)
-    assert "1 recordings stand in no transcript, such as 103-1240-0001" in caplog.text
+    assert "1 recording without a transcript, such as 103-1240-0001" in caplog.text
     assert "SPEAKERS.TXT does not have 2 of the readers, such as 103" in caplog.text
 
 

@@ -159,7 +159,7 @@ def test_half_a_copy_says_what_is_missing(tmp_path: Path) -> None:
     listing = list_files(root)
     assert {u.split for u in listing.utterances} == {"train"}
     assert {item.where: item.detail for item in listing.left_out if item.reason == "missing"} == {
-        "dev_sent_emo.csv": "the labels of 1 recordings; unpack this table too",
+        "dev_sent_emo.csv": "the labels of 1 recording; unpack this table too",
         "test recordings": "the recordings of 2 utterances; unpack the folder too",
     }
 

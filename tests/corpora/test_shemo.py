@@ -43,7 +43,7 @@ def test_the_modified_release_gives_words_and_tells_other_labels(
         found = {u.id: u for u in list_files(root).utterances}
     assert (found["F01A01"].text, found["F01A01"].extra) == ("سلام", {})
     assert (found["F01N01"].emotion, found["F01N01"].extra) == ("neutral", {"modified_emotion": "sad"})
-    assert "another label for 1 recordings, such as F01N01" in caplog.text
+    assert "another label for 1 recording, such as F01N01" in caplog.text
 
 
 def test_without_a_table_only_the_words_lack(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_target_shots_are_a_protocol_of_their_own() -> None:
             CLASSES, 1
         )
         assert set(fold.test) == set(unseen.test) - moved
-    assert "adaptation protocol: 1 utterances per class of the tested speaker are trained on" in str(split.leaky)
+    assert "adaptation protocol: 1 utterance per class of the tested speaker trained on" in str(split.leaky)
     report = check_split(split, people)
     assert [finding.kind for finding in report.errors] == ["speaker"]
     report.raise_if_leaking(split)

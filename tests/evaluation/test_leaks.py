@@ -127,7 +127,7 @@ def test_the_same_take_in_two_parts_is_a_leak(turned: bool) -> None:
     assert weighed([A], [C], [B]) == {("near_duplicate", TRAIN_VALIDATION): "warning"}
     assert weighed([A, B], [C]) == {}
     split, utterances = split_of([A], [B])
-    with pytest.raises(LeakError, match=r"1 take in two recordings \(near-duplicate\) in 1 of 1 folds: a1 ~ b1"):
+    with pytest.raises(LeakError, match=r"1 take in two recordings \(near-duplicate\) in 1 of 1 fold: a1 ~ b1"):
         check_split(split, utterances, [pair]).raise_if_leaking(split)
 
 
@@ -165,7 +165,7 @@ def test_offenders_are_named_with_what_they_have_in_each_part() -> None:
         ("anna", "one", 2, 1),
         ("ben", "one", 1, 1),
     }
-    assert finding.message == "train and test share 2 speakers in 1 of 1 folds: anna, ben"
+    assert finding.message == "train and test share 2 speakers in 1 of 1 fold: anna, ben"
 
 
 def test_the_error_names_the_offenders_unless_declared() -> None:
@@ -219,7 +219,7 @@ def test_a_class_that_is_tested_untrained_is_called_out() -> None:
 def test_utterances_tested_twice_are_called_out() -> None:
     folds = (Fold("1", ("a1",), (), ("b1",)), Fold("2", ("c1",), (), ("b1",)))
     report = check_split(Split("made", folds), [A, B, C])
-    assert [finding.message for finding in report.findings] == ["1 utterances are tested in more than one fold: b1"]
+    assert [finding.message for finding in report.findings] == ["1 utterance tested in more than one fold: b1"]
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_an_inner_fold_with_a_tested_utterance_is_refused() -> None:
     spoilt = replace(first.inner[0], test=(*first.inner[0].test, first.test[0]))
     wrong = replace(split, folds=(replace(first, inner=(spoilt,)), *split.folds[1:]))
     with pytest.raises(
-        SplitError, match=r"beyond the training side.*speaker-s01/inner-1.*1 utterances, such as s01-000"
+        SplitError, match=r"beyond the training side.*speaker-s01/inner-1.*1 utterance, such as s01-000"
     ):
         require_inside(wrong)
     deep = replace(first.inner[0], inner=(first.inner[1],))

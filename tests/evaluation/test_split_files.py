@@ -219,7 +219,7 @@ def test_what_differs_is_told(tmp_path: Path) -> None:
         "1 of 40 recordings have other bytes than those of the split file: s03-000",
         "1 of 40 utterances have another class than in the split file: s04-000",
         "1 of 40 utterances have another speaker than in the split file: s05-000",
-        "1 utterances are here that the split file does not name; they are not used: more",
+        "1 utterance here that the split file does not name, not used: more",
     )
     named = {name for fold in split.folds for name in (*fold.train, *fold.validation, *fold.test)}
     assert named == {u.id for u in utterances} - {"s01-000", "s02-001"}
@@ -275,7 +275,7 @@ BAD: dict[str, tuple[Callable[[str], str], str]] = {
     "no key": (edit(lambda v: v.pop("labels")), "not valid: labels"),
     "odd key": (edit(lambda v: v.update(fold=1)), "unknown key 'fold'"),
     "wrong type": (edit(lambda v: v["folds"][0].update(train="all")), "folds.0.train"),
-    "unknown id": (edit(lambda v: v["folds"][1]["test"].append("x")), "fold speaker-s02.*1 ids .*such as x"),
+    "unknown id": (edit(lambda v: v["folds"][1]["test"].append("x")), "fold speaker-s02.*1 id .*such as x"),
     "twice in a fold": (edit(lambda v: v["folds"][0]["test"].append("s03-000")), "fold speaker-s01.*in it twice"),
     "two folds": (edit(lambda v: v["folds"][1].update(name="speaker-s01")), "two folds of this name"),
     "twice": (edit(lambda v: v["utterances"].append(v["utterances"][0])), "in the split file twice.*s01-000"),

@@ -233,7 +233,7 @@ def test_damaged_record_is_named(make_run):
     [
         ({"id": "99-00"}, r"99-00 .* is not in utterances\.jsonl"),
         ({"truth": "humming"}, "class 'humming', which is not in the label set"),
-        ({"probabilities": [1.0]}, "1 probabilities for 3 classes"),
+        ({"probabilities": [1.0]}, "1 probability for 3 classes"),
     ],
 )
 def test_score_that_does_not_belong_is_named(make_run, change, message):

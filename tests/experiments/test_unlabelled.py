@@ -277,7 +277,7 @@ def test_a_final_model_learns_from_it_and_its_card_says_so_and_who_may_use_it(
     settings = semi(voices, folder)
     train_final(settings, tmp_path / "model", figures=None, watcher=Quiet())
     card = (tmp_path / "model" / "card.md").read_text()
-    assert "It also learnt from 5 recordings without labels (unlabelled speech; 1 speakers, 0.6 minutes)." in card
+    assert "It also learnt from 5 recordings without labels (unlabelled speech; 1 speaker, 0.6 minutes)." in card
     assert "Whether these weights may be used commercially, the owner of unlabelled speech must say." in card
     assert not (tmp_path / "model.training").exists()
     assert read_checkpoint(tmp_path / "model").settings["training"]["schedule"] == "decay"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from serenade.app.console import Progress, say
 from serenade.core.errors import UsageError
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.core.records import Listing
@@ -155,10 +156,11 @@ def tell(plan: "Plan", shown: "Shown") -> None:
 
     utterances, left_out = plan.listing.utterances, plan.listing.left_out
     speakers = {u.speaker for u in utterances}
+    classes = {u.emotion for u in utterances}
     shown.warn(
-        f"{len(utterances)} utterances of {len(speakers)} speakers in {len({u.emotion for u in utterances})} classes, "
-        f"{len(left_out)} left out; split {plan.split.name}: {len(plan.split.folds)} folds x "
-        f"{plan.settings.seeds} seeds"
+        f"{counted(len(utterances), 'utterance')} of {counted(len(speakers), 'speaker')} in "
+        f"{counted(len(classes), 'class')}, {len(left_out)} left out; split {plan.split.name}: "
+        f"{counted(len(plan.split.folds), 'fold')} x {counted(plan.settings.seeds, 'seed')}"
     )
     if plan.unlabelled.utterances:
         names = [corpus.name for corpus in plan.settings.unlabelled.corpora]
@@ -188,7 +190,7 @@ def tell_unlabelled(listing: "Listing", corpora: Iterable[str], shown: "Shown", 
 
     utterances, left_out = listing.utterances, listing.left_out
     minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
-    shown.warn(f"unlabelled: {len(utterances)} recordings, {minutes:.1f} minutes, {len(left_out)} left out")
+    shown.warn(f"unlabelled: {counted(len(utterances), 'recording')}, {minutes:.1f} minutes, {len(left_out)} left out")
     told = [item for item in left_out if item.reason != "other material"]
     for item in told[:_SHOWN]:
         shown.warn(f"  left out: {item.where}: {item.reason}{f' ({item.detail})' if item.detail else ''}")

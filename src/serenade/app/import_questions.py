@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from serenade.app.dialogue import Dialogue
 from serenade.core.errors import UsageError
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.corpora.importing import ImportSettings, Source
@@ -38,7 +39,7 @@ def settle_columns(data: "Source", settings: "ImportSettings", dialogue: Dialogu
     free = [name for name in data.header if name not in columns.values()]
     proposals = propose_columns(free, [row for _, row in data.rows], data.finder)
     if dialogue.asks:
-        dialogue.tell(f"{data.path} has {len(data.rows)} rows and the columns {', '.join(data.header)}.")
+        dialogue.tell(f"{data.path} has {counted(len(data.rows), 'row')} and the columns {', '.join(data.header)}.")
     for ours in COLUMNS:
         proposal = proposals.get(ours)
         if ours in columns or (proposal is None and ours not in _ASKED):
@@ -219,7 +220,7 @@ def _flag(name: str, left: str, right: str) -> str:
 
 
 def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
+    return counted(count, "row")
 
 
 def _class_text(meaning: str) -> str:

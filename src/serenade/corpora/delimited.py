@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from serenade.core.errors import CorpusError, MissingExtraError
 from serenade.core.names import nearest
+from serenade.core.wording import counted
 
 __all__ = ["Row", "TableFile", "decode", "read_any_rows", "read_rows"]
 
@@ -345,7 +346,7 @@ def _other_width(path: Path, line: int, cells: Sequence[str], columns: Sequence[
     return CorpusError(
         "a line of the table has another number of cells than the header",
         where=f"{path}, line {line}",
-        found=f"{len(cells)} cells: {' | '.join(cells)[:80]}",
+        found=f"{counted(len(cells), 'cell')}: {' | '.join(cells)[:80]}",
         expected=f"{len(columns)}: {', '.join(name for name, _ in columns)}",
         hint="If the file ends in this line, it is cut off: copy it again; else a cell is missing"
         if len(cells) < len(columns)

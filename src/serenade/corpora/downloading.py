@@ -25,6 +25,7 @@ from typing import Any
 from serenade import __version__
 from serenade.core.errors import FetchError, StorageError
 from serenade.core.files import read_json, storage_errors
+from serenade.core.wording import counted
 
 __all__ = ["Digests", "Network", "Received", "digest_file", "download", "parts_of", "require_space", "size_in_words"]
 
@@ -193,7 +194,7 @@ def download(
 def _fault(digests: Digests, size: int | None, checksum: str | None) -> tuple[str, str] | None:
     """What a file has and what it should have, where they differ."""
     if size is not None and digests.size != size:
-        return f"{digests.size} bytes", f"{size} bytes"
+        return counted(digests.size, "byte"), counted(size, "byte")
     if checksum is not None:
         algorithm, _, expected = checksum.partition(":")
         if digests.value(algorithm) != expected:
@@ -308,8 +309,8 @@ def _receive(part: _Part, size: int | None, network: Network, received: Received
             raise FetchError(
                 "the file is not the one that its home published",
                 where=part.url,
-                found=f"{total} bytes",
-                expected=f"{size} bytes",
+                found=counted(total, "byte"),
+                expected=counted(size, "byte"),
                 hint="Try again later; if it stays so, the home has changed the file: please report it",
             )
         total = size if total is None else total

@@ -42,6 +42,7 @@ from typing import Literal
 
 from serenade.core.errors import CorpusError
 from serenade.core.records import Attributes, LeftOut, Listing, Utterance, Video
+from serenade.core.wording import counted
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.label_files import index_recordings, rated, read_lines
 from serenade.corpora.layout import require_root, walk_files
@@ -191,10 +192,10 @@ def _list_session(root: Path, folder: Path, number: str) -> Listing:
     left_out += passed_over
     utterances = []
     if not turns:
-        what = f"the labels of {len(recordings)} recordings; unpack this folder too"
+        what = f"the labels of {counted(len(recordings), 'recording')}; unpack this folder too"
         return Listing((), (*left_out, LeftOut(f"{folder.name}/{_LABELS.as_posix()}", "missing", what)))
     if not recordings:
-        what = f"the recordings of {len(turns)} turns; unpack this folder too"
+        what = f"the recordings of {counted(len(turns), 'turn')}; unpack this folder too"
         return Listing((), (*left_out, LeftOut(f"{folder.name}/{_SOUND.as_posix()}", "missing", what)))
     words = _read_words(folder)
     for name, path in recordings.items():

@@ -19,6 +19,7 @@ from serenade.core.labels import canonical_emotion
 from serenade.core.names import nearest
 from serenade.core.records import LeftOut
 from serenade.core.settings import Settings, dump_toml
+from serenade.core.wording import counted
 from serenade.corpora.cells import COLUMNS, read_utterance
 from serenade.corpora.delimited import read_any_rows
 from serenade.corpora.foreign_columns import RecordingFinder
@@ -287,7 +288,7 @@ def _nothing(source: Source, left_out: Sequence[LeftOut]) -> CorpusError:
         "not selected": "Keep some labels: --label WORD=CLASS",
     }
     return CorpusError(
-        f"not one of the {len(source.rows)} rows can be used",
+        f"none of {counted(len(source.rows), 'row')} can be used",
         where=source.path,
         found=f"{first.where}: {first.reason}" + (f", {first.detail}" if first.detail else ""),
         expected=f"recordings below {source.finder.folder}" if reason == "missing" else None,

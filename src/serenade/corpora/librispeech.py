@@ -22,6 +22,7 @@ from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.records import LeftOut, Listing, Utterance
+from serenade.core.wording import counted
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.label_files import read_lines
 from serenade.corpora.layout import gather, is_sound, require_root, walk_files
@@ -145,7 +146,8 @@ def _tell_unknown(path: Path, listing: Listing, sexes: Mapping[str, str]) -> Non
 def _tell_wordless(root: Path, listing: Listing) -> None:
     wordless = [u.id for u in listing.utterances if not u.text]
     if wordless:
-        _log.warning("%s: %d recordings stand in no transcript, such as %s", root, len(wordless), wordless[0])
+        there = counted(len(wordless), "recording")
+        _log.warning("%s: %s without a transcript, such as %s", root, there, wordless[0])
 
 
 def _absent(root: Path, listing: Listing, transcripts: list[Path], words: Mapping[str, str]) -> Iterator[LeftOut]:

@@ -31,6 +31,7 @@ from pathlib import Path
 
 from serenade.core.errors import CorpusError
 from serenade.core.records import LeftOut, Listing, Utterance, Video
+from serenade.core.wording import counted
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.delimited import Row, read_rows
 from serenade.corpora.label_files import first_videos, index_recordings, is_video, windows_text
@@ -92,7 +93,7 @@ def list_files(root: Path) -> Listing:
     spellings: dict[str, str] = {}
     for part in _PARTS:
         if part not in tables:
-            what = f"the labels of {len(recordings[part])} recordings; unpack this table too"
+            what = f"the labels of {counted(len(recordings[part]), 'recording')}; unpack this table too"
             left_out.append(LeftOut(f"{part}_sent_emo.csv", "missing", what))
             continue
         listing = _list_part(root, tables[part], part, recordings[part], spellings)
@@ -160,7 +161,7 @@ def _list_part(
     utterances: dict[str, Utterance] = {}
     left_out = []
     if not recordings:
-        what = f"the recordings of {len(rows)} utterances; unpack the folder too"
+        what = f"the recordings of {counted(len(rows), 'utterance')}; unpack the folder too"
         return Listing((), (LeftOut(f"{part} recordings", "missing", what),))
     named = set()
     for row in rows:

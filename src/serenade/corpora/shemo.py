@@ -27,6 +27,7 @@ from pathlib import Path, PurePath
 from serenade.core.errors import CorpusError
 from serenade.core.labels import canonical_emotion
 from serenade.core.records import LeftOut, Listing, Utterance
+from serenade.core.wording import counted
 from serenade.corpora.completeness import refuse_pointers, with_absent
 from serenade.corpora.corpus import Corpus
 from serenade.corpora.layout import gather, require_root, walk_sounds
@@ -169,8 +170,8 @@ def _tell_other_labels(table: Path | None, utterances: Iterable[Utterance]) -> N
     other = [utterance.id for utterance in utterances if "modified_emotion" in utterance.extra]
     if other:
         _log.warning(
-            "%s has another label for %d recordings, such as %s; the label of the name is used, the other is in extra",
-            *(table, len(other), other[0]),
+            "%s has another label for %s, such as %s; the label of the name is used, the other is in extra",
+            *(table, counted(len(other), "recording"), other[0]),
         )
 
 

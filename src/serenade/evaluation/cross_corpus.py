@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from serenade.core.errors import SplitError
 from serenade.core.records import UNKNOWN_SPEAKER, Split, Utterance
 from serenade.core.seeding import derive_seed
+from serenade.core.wording import counted
 from serenade.evaluation.splits import SplitSettings, choose_validation, file_names, make_fold, speaker_of
 
 __all__ = ["leave_one_corpus_out"]
@@ -67,7 +68,7 @@ def _chosen_on_target(
             raise SplitError(
                 "the tested corpus is too small to pick the epoch on a share of it",
                 where=f"the fold that tests {corpus}",
-                found=f"{len(target)} utterances, target_dev {settings.target_dev:g}",
+                found=f"{counted(len(target), 'utterance')}, target_dev {settings.target_dev:g}",
                 hint="Leave target_dev out",
             )
         rest = [u for u in utterances if u.corpus != corpus]

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from serenade.core.errors import SplitError
 from serenade.core.records import Split, Utterance
 from serenade.core.seeding import derive_seed
+from serenade.core.wording import counted
 from serenade.evaluation.splits import (
     SplitSettings,
     choose_validation,
@@ -47,7 +48,7 @@ def few_shot(utterances: Sequence[Utterance], settings: SplitSettings) -> Split:
             raise SplitError(
                 "nothing is left to test",
                 where=f"split fewshot, fold {name}",
-                found=f"{len(spoken)} utterances, target_shots={settings.target_shots} per class",
+                found=f"{counted(len(spoken), 'utterance')}, target_shots={settings.target_shots} per class",
             )
         validation = choose_validation(rest, spoken, settings.validation_speakers)
         validated = {u.id for u in validation}
@@ -74,7 +75,7 @@ def _adaptation(count: int) -> str | None:
     if count == 0:
         return None
     return (
-        f"adaptation protocol: {count} utterances per class of the tested speaker are trained on, so the speaker is "
+        f"adaptation protocol: {counted(count, 'utterance')} per class of the tested speaker trained on, so that he is "
         "known; not to be compared with speaker-independent figures"
     )
 

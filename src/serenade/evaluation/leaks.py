@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from serenade.core.errors import LeakError, SplitError
 from serenade.core.records import UNKNOWN_SPEAKER, Fold, NearDuplicate, Split, Utterance
+from serenade.core.wording import counted
 from serenade.evaluation.giveaway import SpeakerMajority, speaker_majority
 
 __all__ = [
@@ -310,10 +311,8 @@ def finding_of(
         if severity == "error" or len(kept) < _KEPT:
             kept.append(offender)
     words = _WORDS[kind][len(names) != 1]
-    first, second = pair
-    message = (
-        f"{first} and {second} share {len(names)} {words} in {len(where)} of {folds} folds: {_some(named, len(names))}"
-    )
+    shared = f"{pair[0]} and {pair[1]} share {len(names)} {words}"
+    message = f"{shared} in {len(where)} of {counted(folds, 'fold')}: {_some(named, len(names))}"
     return Finding(kind, severity, pair, tuple(where), tuple(kept), message)
 
 
@@ -449,8 +448,8 @@ def unknown_speakers_findings(names: Sequence[str], count: int, folds: tuple[str
     """
     if count:
         message = (
-            f"of {count} utterances the speaker is not known, so it cannot be told whether the same person is "
-            f"trained on and tested: {_some(names, count)}"
+            f"of {counted(count, 'utterance')} the speaker is not known, so it cannot be told whether the same person "
+            f"is trained on and tested: {_some(names, count)}"
         )
         yield Finding("unknown_speaker", "warning", (), folds, (), message)
 
@@ -477,7 +476,7 @@ def untrained_classes_findings(classes: Mapping[str, Sequence[Mapping[str | None
     if offenders:
         where = tuple(dict.fromkeys(offender.fold for offender in offenders))
         named = _some(list(dict.fromkeys(offender.name for offender in offenders)))
-        message = f"a class is tested without being trained in {len(where)} of {len(classes)} folds: {named}"
+        message = f"a class is tested without being trained in {len(where)} of {counted(len(classes), 'fold')}: {named}"
         yield Finding("untrained_class", "warning", ("train", "test"), where, tuple(offenders), message)
 
 
@@ -487,7 +486,7 @@ def _tested_twice(parts: Mapping[str, _Parts]) -> Iterator[Finding]:
     twice = sorted(name for name, count in tested.items() if count > 1)
     if twice:
         offenders = tuple(Offender(name, "", {"test": tested[name]}) for name in twice[:_KEPT])
-        message = f"{len(twice)} utterances are tested in more than one fold: {_some(twice)}"
+        message = f"{counted(len(twice), 'utterance')} tested in more than one fold: {_some(twice)}"
         yield Finding("tested_twice", "warning", ("test",), (), offenders, message)
 
 

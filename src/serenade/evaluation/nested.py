@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from serenade.core.errors import SplitError
 from serenade.core.records import Fold, NearDuplicate, Split, Utterance
+from serenade.core.wording import counted
 from serenade.evaluation import SPLITS
 from serenade.evaluation.kfold import grouped_kfold
 from serenade.evaluation.leaks import LeakReport, check_split
@@ -78,7 +79,11 @@ def require_inside(split: Split) -> None:
         for inner in fold.inner:
             outside = sorted({*inner.train, *inner.validation, *inner.test} - side)
             if outside or inner.inner:
-                found = f"{len(outside)} utterances, such as {outside[0]}" if outside else "folds inside an inner fold"
+                found = (
+                    f"{counted(len(outside), 'utterance')}, such as {outside[0]}"
+                    if outside
+                    else "folds inside an inner fold"
+                )
                 raise SplitError(
                     "an inner fold reaches beyond the training side of its fold",
                     where=f"split {split.name}, fold {inner_name(fold, inner)}",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from serenade.core.errors import SplitError
 from serenade.core.records import Fold, NearDuplicate, Split, Utterance
+from serenade.core.wording import counted
 from serenade.evaluation.leaks import LeakReport
 from serenade.evaluation.nested import check_folds
 from serenade.evaluation.split_files import SplitDocument, check_value, read_split_file
@@ -49,9 +50,11 @@ class Differences:
             (self.changed, f"of {self.total} recordings have other bytes than those of the split file"),
             (self.relabelled, f"of {self.total} utterances have another class than in the split file"),
             (self.other_speaker, f"of {self.total} utterances have another speaker than in the split file"),
-            (self.unlisted, "utterances are here that the split file does not name; they are not used"),
         )
         found = [f"{len(ids)} {words}: {_some(ids)}" for ids, words in kinds if ids]
+        if self.unlisted:
+            there = counted(len(self.unlisted), "utterance")
+            found.append(f"{there} here that the split file does not name, not used: {_some(self.unlisted)}")
         if not self.damaging:
             found.insert(0, f"all {self.total} utterances of the split file are here and unchanged")
         return found

@@ -22,6 +22,7 @@ from serenade.core.errors import SettingsError, SplitError
 from serenade.core.files import write_text
 from serenade.core.records import Fold, Split, Utterance
 from serenade.core.settings import Settings, make_settings
+from serenade.core.wording import counted
 from serenade.evaluation.nested import flatten, require_inside
 from serenade.evaluation.splits import SplitSettings, settings_of
 
@@ -342,7 +343,7 @@ def _problems(split: Split, known: set[str]) -> Iterator[tuple[str, str]]:
         if fold.name in seen:
             yield fold.name, "two folds of this name"
         if unknown:
-            yield fold.name, f"{len(unknown)} ids that the file does not describe, such as {unknown[0]}"
+            yield fold.name, f"{counted(len(unknown), 'id')} that the file does not describe, such as {unknown[0]}"
         if len(set(named)) < len(named):
             yield fold.name, "an id that is in it twice"
         seen.add(fold.name)

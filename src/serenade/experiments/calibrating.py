@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from serenade.core.wording import counted
 from serenade.evaluation.calibration import fit_temperature
 from serenade.experiments.results import read_results
 from serenade.training.description import Calibration
@@ -59,7 +60,9 @@ def calibration_of_run(run: Path) -> Calibration | None:
         return None
     probabilities = np.concatenate([scores.probabilities for scores in by_seed])
     folds, seeds = len(results.split.folds), len(by_seed)
-    told = f"the tested parts of {folds} folds of {results.split.name}" + (f", {seeds} seeds" if seeds > 1 else "")
+    told = f"the tested parts of {counted(folds, 'fold')} of {results.split.name}" + (
+        f", {counted(seeds, 'seed')}" if seeds > 1 else ""
+    )
     return _fitted(probabilities, truth, told)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from serenade.core.label_maps import parse_label_map
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
+from serenade.core.wording import counted
 from serenade.corpora import CORPORA
 from serenade.experiments.settings import ExperimentSettings
 
@@ -44,7 +45,8 @@ def model_card(
         "",
         "## Data",
         "",
-        f"{len(utterances)} utterances, {minutes:.1f} minutes, {sum(speakers.values())} speakers ({sexes}).",
+        f"{counted(len(utterances), 'utterance')}, {minutes:.1f} minutes, "
+        f"{counted(sum(speakers.values()), 'speaker')} ({sexes}).",
         "All of them were trained on.",
         *_selection(settings),
         *([] if unlabelled is None else [unlabelled_sentence(unlabelled)]),
@@ -95,8 +97,8 @@ def unlabelled_sentence(unlabelled: Mapping[str, Any]) -> str:
     """
     titles = ", ".join(CORPORA.resolve(name).title if name in CORPORA else name for name in unlabelled["corpora"])
     return (
-        f"It also learnt from {unlabelled['recordings']} recordings without labels ({titles}; {unlabelled['speakers']} "
-        f"speakers, {unlabelled['minutes']:.1f} minutes)."
+        f"It also learnt from {counted(unlabelled['recordings'], 'recording')} without labels ({titles}; "
+        f"{counted(unlabelled['speakers'], 'speaker')}, {unlabelled['minutes']:.1f} minutes)."
     )
 
 
@@ -134,8 +136,9 @@ def _figures(summary: Mapping[str, Any] | None, labels: LabelSet) -> list[str]:
         return ["Not measured: no run under folds was given when this model was made."]
     split, pooled = summary["split"], {name: m["pooled"] for name, m in summary["metrics"].items()}
     lines = [
-        f"Measured on models of the same settings under the split `{split['name']}` ({split['folds']} folds, "
-        f"{len(summary['seeds'])} seeds), not on this model itself, which has heard every speaker of the corpus.",
+        f"Measured on models of the same settings under the split `{split['name']}` "
+        f"({counted(split['folds'], 'fold')}, {counted(len(summary['seeds']), 'seed')}), not on this model itself, "
+        "which has heard every speaker of the corpus.",
         "Mean ± standard deviation over seeds, folds pooled, per cent."
         + ("" if split["leaky"] is None else f" **LEAKY: {split['leaky']}**"),
         "",

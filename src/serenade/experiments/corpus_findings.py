@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import log
 
 from serenade.core.records import Utterance
+from serenade.core.wording import counted
 from serenade.signal.quality import Quality
 
 __all__ = ["CRITERIA", "Criterion", "Norms", "flag"]
@@ -144,7 +145,7 @@ def _rate(quality: Quality, norms: Norms) -> tuple[float, str] | None:
 
 
 def _channels(quality: Quality, norms: Norms) -> tuple[float, str] | None:
-    return (quality.channels, f"{quality.channels} channels") if quality.channels != norms.channels else None
+    return (quality.channels, counted(quality.channels, "channel")) if quality.channels != norms.channels else None
 
 
 CRITERIA: tuple[Criterion, ...] = (

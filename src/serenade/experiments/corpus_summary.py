@@ -7,6 +7,7 @@ from typing import Any
 
 from serenade import __version__
 from serenade.core.records import UNKNOWN_SPEAKER, Utterance
+from serenade.core.wording import counted
 from serenade.corpora import CORPORA
 from serenade.corpora.layout import shown_place
 from serenade.corpora.statistics import NO_LABEL, CorpusStatistics, count_utterances
@@ -44,13 +45,13 @@ def summarise_corpus(corpus: MeasuredCorpus) -> dict[str, Any]:
         ValueError: the corpus has no usable utterance.
     """
     utterances = corpus.listing.utterances
-    counted = count_utterances(utterances)
+    statistics = count_utterances(utterances)
     about = CORPORA.resolve(corpus.name)
     summary: dict[str, Any] = {
         "format": CORPUS_SUMMARY_FORMAT,
         "serenade": __version__,
         "corpus": {"name": corpus.name, "title": about.title, "licence": about.licence, "path": str(corpus.root)},
-        "statistics": counted.to_json(),
+        "statistics": statistics.to_json(),
         "sexes": _shares(utterances, [utterance.gender for utterance in utterances]),
         "languages": _shares(utterances, [utterance.language for utterance in utterances]),
         "formats": _formats(corpus),
@@ -60,7 +61,7 @@ def summarise_corpus(corpus: MeasuredCorpus) -> dict[str, Any]:
         "left_out": [{**asdict(item), "damage": item.reason in DAMAGE} for item in corpus.listing.left_out],
         "utterances": [_row(corpus, utterance) for utterance in utterances],
     }
-    summary["findings"] = _findings(summary, counted, utterances)
+    summary["findings"] = _findings(summary, statistics, utterances)
     return summary
 
 
@@ -136,10 +137,10 @@ def _majority(utterances: Sequence[Utterance]) -> dict[str, Any]:
 
 
 def _findings(
-    summary: dict[str, Any], counted: CorpusStatistics, utterances: Sequence[Utterance]
+    summary: dict[str, Any], statistics: CorpusStatistics, utterances: Sequence[Utterance]
 ) -> list[dict[str, str]]:
     """Sentences, the worst first."""
-    found = [*_faults(summary), *_balance(counted, utterances), *_giveaways(summary)]
+    found = [*_faults(summary), *_balance(statistics, utterances), *_giveaways(summary)]
     order = ("error", "warning", "note")
     return [
         {"severity": severity, "message": message}
@@ -152,23 +153,23 @@ def _faults(summary: dict[str, Any]) -> list[tuple[str, str]]:
     found = []
     if damaged:
         reasons = ", ".join(f"{count} {reason}" for reason, count in damaged.most_common())
-        found.append(("error", f"{_number(damaged.total(), 'recording')} cannot be used: {reasons}"))
+        found.append(("error", f"{counted(damaged.total(), 'recording')} cannot be used: {reasons}"))
     found += [
-        ("warning", f"{entry['title'].lower()}: {_number(entry['count'], 'recording')} ({entry['threshold']})")
+        ("warning", f"{entry['title'].lower()}: {counted(entry['count'], 'recording')} ({entry['threshold']})")
         for entry in summary["criteria"]
         if entry["count"]
     ]
     return found
 
 
-def _balance(counted: CorpusStatistics, utterances: Sequence[Utterance]) -> list[tuple[str, str]]:
+def _balance(statistics: CorpusStatistics, utterances: Sequence[Utterance]) -> list[tuple[str, str]]:
     found = []
     classes = Counter(utterance.emotion for utterance in utterances if utterance.emotion is not None)
     unlabelled = len(utterances) - classes.total()
     unknown = sum(utterance.speaker == UNKNOWN_SPEAKER for utterance in utterances)
     if unknown:
         found.append(("warning", f"{unknown} without a speaker: no split can keep people apart"))
-    elif len(counted.speakers) == 1:
+    elif len(statistics.speakers) == 1:
         found.append(("warning", "one speaker only: nothing can be said about new voices"))
     if unlabelled:
         found.append(("note", f"{unlabelled} without a label"))
@@ -182,18 +183,18 @@ def _balance(counted: CorpusStatistics, utterances: Sequence[Utterance]) -> list
         found.append(
             ("note", f"classes are not balanced: {many} {most}, {rare} {least}; read UA or macro F1 rather than WA")
         )
-    found += _holes(counted)
+    found += _holes(statistics)
     return found
 
 
-def _holes(counted: CorpusStatistics) -> list[tuple[str, str]]:
+def _holes(statistics: CorpusStatistics) -> list[tuple[str, str]]:
     """Speakers that lack classes; classes are then mixed up with voices."""
-    classes = [name for name in counted.classes if name != NO_LABEL]
-    spoken = {(count.speaker, count.emotion) for count in counted.counts}
-    lacking = [speaker for speaker in counted.speakers if any((speaker, name) not in spoken for name in classes)]
-    if not lacking or len(counted.speakers) < 2:
+    classes = [name for name in statistics.classes if name != NO_LABEL]
+    spoken = {(count.speaker, count.emotion) for count in statistics.counts}
+    lacking = [speaker for speaker in statistics.speakers if any((speaker, name) not in spoken for name in classes)]
+    if not lacking or len(statistics.speakers) < 2:
         return []
-    return [("note", f"{len(lacking)} of {len(counted.speakers)} speakers do not have every class")]
+    return [("note", f"{len(lacking)} of {len(statistics.speakers)} speakers do not have every class")]
 
 
 def _giveaways(summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -219,7 +220,3 @@ def _what_it_tells(cue: dict[str, Any]) -> str:
         return f"tells {' and '.join(cue['classes'])} from all other classes on speakers not seen"
     told = "gives the class away" if cue["strength"].startswith("gives") else "tells something of the class"
     return f"{told}: it scores UA {cue['ua']:.1%} ({cue['ua_by_chance']:.1%} by chance) on speakers not seen"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -9,6 +9,7 @@ from serenade.core.errors import CorpusError
 from serenade.core.label_maps import parse_label_map
 from serenade.core.labels import LabelSet, emotions_of
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
+from serenade.core.wording import counted
 from serenade.corpora import Selection, read_corpus
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings
 from serenade.signal.audio import examine, read_audio
@@ -58,7 +59,7 @@ def read_corpora(settings: ExperimentSettings, progress: ProgressCallback | None
         raise CorpusError(
             "there is nothing to train on",
             where=", ".join(str(corpus.root) for corpus in corpora),
-            found=f"{len(labelled)} labelled utterances of {len(present)} classes, {len(left_out)} left out",
+            found=f"{counted(len(labelled), 'labelled utterance')} of {len(present)} classes, {len(left_out)} left out",
             hint="Run `serenade corpus check` on it to see why",
         )
     return Listing(tuple(labelled), left_out)

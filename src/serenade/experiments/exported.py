@@ -8,6 +8,7 @@ import numpy as np
 
 from serenade.core.errors import AudioError, UsageError
 from serenade.core.records import Prediction
+from serenade.core.wording import counted
 from serenade.evaluation.metrics import confusion, ua, wa
 from serenade.experiments.data import read_corpora
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings
@@ -37,7 +38,7 @@ class ExportComparison:
 
     def lines(self) -> Iterator[str]:
         """As a person reads it."""
-        yield f"{self.utterances} utterances: the same answer to {100 * self.agreement:.2f} %"
+        yield f"{counted(self.utterances, 'utterance')}: the same answer to {100 * self.agreement:.2f} %"
         yield f"largest difference of a probability: {self.largest:.2g}"
         for name, (before, after) in (("WA", self.wa), ("UA", self.ua)):
             yield f"{name} {100 * before:.2f} % -> {100 * after:.2f} % ({100 * (after - before):+.2f})"

@@ -21,6 +21,7 @@ from serenade.core.files import read_json, write_json, write_json_lines, write_t
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
 from serenade.core.seeding import derive_seed
 from serenade.core.settings import Settings
+from serenade.core.wording import counted
 from serenade.corpora import CORPORA
 from serenade.evaluation.splits import SplitSettings, make_split
 from serenade.evaluation.unlabelled_leaks import heard_of
@@ -177,7 +178,7 @@ def _hold_out(
     if len(people) < 2:
         raise CorpusError(
             "pretraining needs speech of two speakers at least, or two recordings where nobody knows who speaks",
-            found=f"{len(utterances)} recordings of {len(people)}",
+            found=f"{counted(len(utterances), 'recording')} of {len(people)}",
             hint="One part is held out to tell the progress; give more speech",
         )
     generator = torch.Generator().manual_seed(derive_seed(settings.seed, "held-out speakers"))
@@ -420,10 +421,13 @@ def _card(about: Mapping[str, Any]) -> str:
                 "",
             ]
         ),
-        f"`{PRETRAINING_FILE}` names {len(heard['speakers'])} speakers and {len(heard['recordings'])} recordings by "
-        "hashes. They must not be tested with this upstream.",
+        f"`{PRETRAINING_FILE}` names {counted(len(heard['speakers']), 'speaker')} and "
+        f"{counted(len(heard['recordings']), 'recording')} by hashes. They must not be tested with this upstream.",
         *(
-            [f"Of {heard['unknown']} recordings the speaker is not known: make sure that no tested person is in them."]
+            [
+                f"Of {counted(heard['unknown'], 'recording')} the speaker is not known: make sure that no tested "
+                "person is in them."
+            ]
             if heard["unknown"]
             else []
         ),
@@ -442,10 +446,10 @@ def _card(about: Mapping[str, Any]) -> str:
 
 def _corpus_line(corpus: Mapping[str, Any]) -> str:
     use = {True: "commercial use permitted", False: "NOT for commercial use", None: "see its owner's terms"}
-    speakers = f"{corpus['speakers']} known speakers" if corpus["speakers"] else "speakers not known"
+    speakers = counted(corpus["speakers"], "known speaker") if corpus["speakers"] else "speakers not known"
     return (
-        f"* {corpus['title']}: {corpus['recordings']} recordings, {speakers}, {corpus['minutes']:.1f} minutes. "
-        f"{corpus['licence']} ({use[corpus['commercial_use']]})."
+        f"* {corpus['title']}: {counted(corpus['recordings'], 'recording')}, {speakers}, "
+        f"{corpus['minutes']:.1f} minutes. {corpus['licence']} ({use[corpus['commercial_use']]})."
     )
 
 

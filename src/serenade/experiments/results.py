@@ -13,6 +13,7 @@ from serenade.core.errors import SerenadeError, UsageError
 from serenade.core.files import read_json, read_json_lines
 from serenade.core.records import LeftOut, RunRecord, Score, Split, Utterance
 from serenade.core.settings import load_toml
+from serenade.core.wording import counted
 from serenade.evaluation.metrics import Counts, confusion
 from serenade.experiments.folder import JobKey, RunFolder
 
@@ -219,6 +220,6 @@ def _check_score(score: Score, record: RunRecord, utterances: Mapping[str, Utter
     elif score.truth and score.truth not in record.labels:
         problem = f"has the class {score.truth!r}, which is not in the label set"
     elif len(score.probabilities) != len(record.labels):
-        problem = f"has {len(score.probabilities)} probabilities for {len(record.labels)} classes"
+        problem = f"has {counted(len(score.probabilities), 'probability')} for {counted(len(record.labels), 'class')}"
     if problem is not None:
         raise SerenadeError(f"utterance {score.id} of a record {problem}", where=where)

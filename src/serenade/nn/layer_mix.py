@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from serenade.core.errors import UsageError
+from serenade.core.wording import counted
 
 __all__ = ["ChosenLayer", "LayerChoice", "WeightedLayers", "layer_mix", "layers_needed"]
 
@@ -52,8 +53,8 @@ class WeightedLayers(nn.Module):
         if len(layers) != len(self.scores):
             raise UsageError(
                 "the weighted sum was made for another upstream",
-                found=f"{len(layers)} layers",
-                expected=f"{len(self.scores)} layers",
+                found=counted(len(layers), "layer"),
+                expected=counted(len(self.scores), "layer"),
             )
         weights = self.scores.softmax(dim=0)
         mixed = weights[0] * layers[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 from serenade.core.errors import UsageError
 from serenade.core.files import write_text
+from serenade.core.wording import counted
 from serenade.reports.corpus_figures import heat_figure, ridge_figure
 from serenade.reports.figures import class_colour
 from serenade.reports.page import Badge, template_environment
@@ -121,7 +122,7 @@ def _most_heard(table: Sequence[Mapping[str, Any]]) -> list[str]:
 def _per_speaker(table: Sequence[Mapping[str, Any]]) -> str:
     """How utterances are spread over speakers, in words."""
     counts = sorted(row["utterances"] for row in table)
-    return f"{len(counts)} speakers with {counts[0]} to {counts[-1]} utterances, median {median(counts):g}."
+    return f"{counted(len(counts), 'speaker')} with {counts[0]} to {counts[-1]} utterances, median {median(counts):g}."
 
 
 def _ridges(rows: Sequence[Mapping[str, Any]], key: str, names: Sequence[str], labels: Sequence[str]) -> list[str]:

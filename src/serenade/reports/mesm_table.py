@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from serenade.core.files import write_text
+from serenade.core.wording import counted
 from serenade.reports.paper_figures import PaperFigure, write_pictures
 from serenade.reports.raster import standalone_svg
 from serenade.reports.svg import Axes, circle, drawing, path, text
@@ -93,7 +94,7 @@ def _published(document: Mapping[str, Any], row: Mapping[str, Any], labels: Sequ
 
 def _notes(done: Sequence[Mapping[str, Any]]) -> list[str]:
     first = done[0]
-    notes = [f"{first['tested']:,} test utterances, {len(first['labels'])} classes, split {first['split']}."]
+    notes = [f"{first['tested']:,} test utterances, {counted(len(first['labels']), 'class')}, split {first['split']}."]
     if first["leaky"] is not None:
         notes.append(f"LEAKY: {first['leaky']}. The figures are too high.")
     if first["synthetic"]:

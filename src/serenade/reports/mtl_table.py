@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from serenade.core.files import write_text
+from serenade.core.wording import counted
 from serenade.reports.page import template_environment
 from serenade.reports.paper_figures import PaperFigure, write_pictures
 from serenade.reports.published import unread_tables
@@ -150,9 +151,9 @@ def _sizes(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     notes = []
     for data, row in largest.items():
         speakers, labels = row["figures"]["speakers"], row["head"]["labels"]
-        people = "speakers that are not known" if speakers is None else f"{speakers} speakers"
+        people = "speakers that are not known" if speakers is None else counted(speakers, "speaker")
         notes.append(
-            f"{data}: {row['figures']['tested']:,} test utterances of {people}, {len(labels)} classes "
+            f"{data}: {row['figures']['tested']:,} test utterances of {people}, {counted(len(labels), 'class')} "
             f"({', '.join(labels)}), split {row['head']['split']}."
         )
     return notes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from serenade.core.errors import MissingExtraError, SerenadeError, UsageError
 from serenade.core.files import read_json, write_text
 from serenade.core.settings import dump_toml
+from serenade.core.wording import counted
 from serenade.reports.figures import (
     class_colour,
     confusion_figure,
@@ -153,7 +154,7 @@ def _read_summary(run: Path) -> dict[str, Any]:
 
 
 def _title(summaries: Sequence[Mapping[str, Any]]) -> str:
-    return _name_of(summaries[0]) if len(summaries) == 1 else f"{len(summaries)} runs compared"
+    return _name_of(summaries[0]) if len(summaries) == 1 else f"{counted(len(summaries), 'run')} compared"
 
 
 def _name_of(summary: Mapping[str, Any]) -> str:

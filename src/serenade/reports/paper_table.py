@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from serenade.core.files import write_text
+from serenade.core.wording import counted
 from serenade.reports.page import template_environment
 from serenade.reports.paper_figures import PaperFigure, paper_figures, write_pictures
 from serenade.reports.published import PublishedRow
@@ -130,7 +131,7 @@ def _sizes(document: Mapping[str, Any], part: str) -> str:
     summary = cell["summary"]
     return (
         f"{_our_data(document, cell)}: {summary['data']['utterances']} utterances of {summary['data']['speakers']} "
-        f"speakers, {len(summary['labels'])} classes ({', '.join(summary['labels'])})."
+        f"speakers, {counted(len(summary['labels']), 'class')} ({', '.join(summary['labels'])})."
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from serenade.core.names import NameTable
+from serenade.core.wording import counted
 
 __all__ = [
     "METRIC_TITLES",
@@ -229,9 +230,9 @@ def _comparison_notes(comparison: Mapping[str, Any]) -> tuple[str, ...]:
             f"speakers allow no p below {p_text(_smallest_p(row['speakers'], row['exact']))}."
         )
     if row["wilcoxon_p"] is not None:
-        notes.append(f"p (folds) is Wilcoxon's signed-rank test over {row['folds']} folds.")
+        notes.append(f"p (folds) is Wilcoxon's signed-rank test over {counted(row['folds'], 'fold')}.")
     notes.append(
-        f"Only A is right on {mcnemar['only_a']} utterances, only B on {mcnemar['only_b']} (McNemar's p "
+        f"Only A is right on {counted(mcnemar['only_a'], 'utterance')}, only B on {mcnemar['only_b']} (McNemar's p "
         f"{p_text(mcnemar['p'])}, which takes utterances for independent)."
     )
     return tuple(dict.fromkeys([*notes, *comparison["notes"]]))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serenade.core.errors import AudioError, MissingExtraError, UsageError
+from serenade.core.wording import counted
 from serenade.signal.decoding import RATES
 from serenade.signal.media import decode_track
 
@@ -46,7 +47,7 @@ def open_pcm(stream: BinaryIO, *, sample_rate: int, channels: int = 1, kind: Pcm
         UsageError: a rate or number of channels that cannot be.
     """
     if not RATES[0] <= sample_rate <= RATES[1] or channels < 1:
-        raise UsageError("these raw samples cannot be", found=f"{sample_rate} Hz, {channels} channels")
+        raise UsageError("these raw samples cannot be", found=f"{sample_rate} Hz, {counted(channels, 'channel')}")
     return LiveSound(sample_rate, _pcm_blocks(stream, sample_rate, channels, kind))
 
 

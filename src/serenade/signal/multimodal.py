@@ -15,6 +15,7 @@ from torch import Tensor
 from serenade.core.errors import AudioError, SerenadeError, UsageError, VideoError
 from serenade.core.records import Utterance, Video
 from serenade.core.settings import Settings
+from serenade.core.wording import counted
 from serenade.signal import SIGNAL_VERSION
 from serenade.signal.audio import SAMPLE_RATE, from_array, read_audio
 from serenade.signal.decoding import open_recording
@@ -173,7 +174,7 @@ def read_sound(utterance: Utterance) -> Tensor:
         return read_audio(path, start_s=start_s, end_s=end_s)
     with open_recording(path, start_s, end_s) as recording:
         if channel >= recording.channels:
-            found, expected = f"{recording.channels} channels", f"at least {channel + 1}"
+            found, expected = counted(recording.channels, "channel"), f"at least {channel + 1}"
             raise AudioError(
                 "the speaker's channel is not there", reason="undecodable", where=path, found=found, expected=expected
             )
@@ -230,7 +231,7 @@ def _words(text: str, settings: TextSettings, tokeniser: Tokeniser | None, notes
         raise UsageError("words must be numbered, and no tokeniser is given", hint="Give the folder of a text encoder")
     tokens, cut = tokeniser.encode(text, settings.max_tokens)
     if cut:
-        notes.append(f"of {len(text.split())} words only the first {len(tokens)} tokens are read")
+        notes.append(f"of {counted(len(text.split()), 'word')} only the first {counted(len(tokens), 'token')} are read")
     return tokens
 
 

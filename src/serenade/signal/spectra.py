@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from serenade.core.errors import SettingsError, UsageError
+from serenade.core.wording import counted
 
 __all__ = [
     "FactoredDft",
@@ -220,7 +221,7 @@ class PowerSpectrum(nn.Module):
         if self.padding == "reflect" and num_samples <= half:
             raise UsageError(
                 "the waveform is too short to be reflected at its ends",
-                found=f"{num_samples} samples",
+                found=counted(num_samples, "sample"),
                 expected=f"more than {half}",
                 hint='Use padding = "constant" or longer segments',
             )

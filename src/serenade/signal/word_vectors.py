@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from serenade.core.errors import CheckpointError
+from serenade.core.wording import counted
 from serenade.signal.hashed_words import hashed_vectors, words_of
 
 __all__ = ["WORD_WIDTH", "WordVectors"]
@@ -54,7 +55,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
                     raise CheckpointError(
                         "a line is no word with its vector",
                         where=f"{path}, line {number}",
-                        found=f"{len(numbers)} numbers",
+                        found=counted(len(numbers), "number"),
                         expected=f"a word and {WORD_WIDTH} numbers, with single spaces",
                     )
                 known[word] = torch.tensor([float(value) for value in numbers])

@@ -37,6 +37,7 @@ from serenade.core.errors import TrainingError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.settings import Settings
+from serenade.core.wording import counted
 from serenade.models.mtl_aug import CnnBlstm, CnnBlstmSettings, Decoder, SequenceClassifier, StatisticsClassifier
 from serenade.nn.center_loss import CenterLoss
 from serenade.nn.concordance import concordance_loss
@@ -134,7 +135,7 @@ class MtlAugNetwork(WindowNetwork):
 def _no_attributes(count: int) -> TrainingError:
     return TrainingError(
         "there are no attributes to learn",
-        found=f"{count} utterances without valence, arousal and dominance",
+        found=f"{counted(count, 'utterance')} without valence, arousal and dominance",
         hint="Take a corpus that states them, such as IEMOCAP, or set losses.attributes=0",
     )
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from serenade.core.errors import MissingExtraError, TrainingError
 from serenade.core.settings import Settings
+from serenade.core.wording import counted
 from serenade.evaluation.metrics import confusion, ua
 from serenade.nn.classifiers import ABSENT, SupportVectorMachine, pairs_of, vote
 
@@ -96,7 +97,9 @@ def fit_classifier(
         MissingExtraError: scikit-learn is not installed.
     """
     if len(np.unique(material.targets)) < 2:
-        raise TrainingError("there are not two classes to tell apart", found=f"{len(material.targets)} utterances")
+        raise TrainingError(
+            "there are not two classes to tell apart", found=counted(len(material.targets), "utterance")
+        )
     logistic = isinstance(classifier, nn.Linear)
     solver: _Solver = _Logistic(settings, material) if logistic else _Machines(settings, material)
     candidates = [

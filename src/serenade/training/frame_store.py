@@ -28,6 +28,7 @@ from torch import Tensor
 
 from serenade.core.errors import StorageError, TrainingError, UsageError
 from serenade.core.files import cache_folder, locked, storage_errors, write_json, write_text
+from serenade.core.wording import counted
 
 __all__ = ["NUMBERS", "FrameNumbers", "FrameStore", "FrameWriter", "StoreKind"]
 
@@ -212,7 +213,10 @@ class FrameStore:
             size = path.stat().st_size // _BYTES
             if size < least:
                 raise StorageError(
-                    "stored frames were cut short", where=path, found=f"{size} numbers", expected=f"{least} or more"
+                    "stored frames were cut short",
+                    where=path,
+                    found=counted(size, "number"),
+                    expected=f"{least} or more",
                 )
             known = torch.from_file(str(path), shared=False, size=size, dtype=_DTYPES[self.kind.numbers])
             self._maps[shard] = known

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from serenade.core.errors import TrainingError, UsageError
 from serenade.core.seeding import derive_seed
+from serenade.core.wording import counted
 from serenade.evaluation.metrics import confusion, ua, wa
 from serenade.training.answers import AnsweringSystem
 from serenade.training.averaging import BestEpochs, WeightAverage
@@ -414,7 +415,7 @@ def _require_parts(
     if unlabelled is not None or isinstance(system, SteppingSystem):
         raise UsageError(
             "this system's losses are of whole batches and cannot be had in parts",
-            found=f"training.micro_batch_size = {settings.micro_batch_size}, {ranks.size} processes",
+            found=f"training.micro_batch_size = {settings.micro_batch_size}, {counted(ranks.size, 'process')}",
             hint="Leave it out and train in one process; set training.batch_size lower if memory is short",
         )
 
@@ -430,7 +431,7 @@ def _require_thresholds(system: System, settings: TrainingSettings) -> None:
 
 def _check(training: Sequence[Example], selection: Sequence[Example], settings: TrainingSettings) -> None:
     if len(training) < 2:
-        raise TrainingError("there is too little to train on", found=f"{len(training)} utterances")
+        raise TrainingError("there is too little to train on", found=counted(len(training), "utterance"))
     needed = settings.selection == "validation" or settings.patience is not None or settings.schedule == "new_bob"
     if not selection and needed:
         raise TrainingError(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from serenade.core.errors import TrainingError
+from serenade.core.wording import counted
 from serenade.signal.spectra import cosine_transform
 
 __all__ = ["MelClusters", "cepstra", "fit_clusters", "kmeans", "nearest"]
@@ -100,7 +101,7 @@ def kmeans(points: Tensor, count: int, generator: torch.Generator, *, rounds: in
     if len(points) < count:
         raise TrainingError(
             "there is too little speech for so many clusters",
-            found=f"{len(points)} steps",
+            found=counted(len(points), "step"),
             expected=f"at least {count}",
             hint="Give more speech, or set fewer clusters",
         )

@@ -12,6 +12,7 @@ import typer
 from serenade.app.console import Progress, say
 from serenade.core.errors import AudioError, PartialFailure, SerenadeError, UsageError
 from serenade.core.files import storage_errors, write_text
+from serenade.core.wording import counted
 from serenade.signal.augmentation import AUGMENTATIONS
 
 if TYPE_CHECKING:
@@ -321,7 +322,7 @@ class _Job:
         if self.done + self.skipped == 0:
             raise UsageError("no recording was found", where=self.target.input_)
         if self.target.is_folder:
-            say(f"Written: {self.done} recordings to {self.target.out}", quiet=self.quiet)
+            say(f"Written: {counted(self.done, 'recording')} to {self.target.out}", quiet=self.quiet)
 
 
 @contextmanager

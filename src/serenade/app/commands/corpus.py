@@ -16,6 +16,7 @@ from serenade.app.commands.corpus_fetch import fetch
 from serenade.app.commands.corpus_import import import_corpus
 from serenade.app.commands.corpus_prepare import prepare_corpus
 from serenade.app.commands.corpus_report import report_corpus
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.core.records import LeftOut, Listing
@@ -139,18 +140,18 @@ def stats(
     listing = _read(name, path, _selection(labels, label_map, where), quiet)
     if not listing.utterances:
         raise CorpusError("nothing in the corpus can be used", where=path, hint=f"See: serenade corpus check {name}")
-    counted = count_utterances(listing.utterances)
+    statistics = count_utterances(listing.utterances)
     facts = {name: count_by(listing.utterances, name, path) for name in by or ()}
     agreement = rater_agreement(listing.utterances)
     if as_json:
         found = {"by": facts, "agreement": None if agreement is None else agreement.to_json()}
-        _print_json({**counted.to_json(), **found})
+        _print_json({**statistics.to_json(), **found})
     elif as_csv:
-        _print_csv(counted)
+        _print_csv(statistics)
     else:
-        _print_stats(counted, len(listing.left_out))
+        _print_stats(statistics, len(listing.left_out))
         for name, counts in facts.items():
-            _print_counts(name, counts, counted.classes)
+            _print_counts(name, counts, statistics.classes)
         if agreement is not None:
             _print_agreement(agreement)
     damage = [item for item in listing.left_out if item.reason in DAMAGE]
@@ -289,11 +290,11 @@ def _print_check(
     classes = [name for name in counts if name is not None]
     opened, seconds = next(listing.query("SELECT count(duration_s), total(duration_s) FROM utterances"))
     print(f"{corpus.title} in {path} (licence: {corpus.licence})")
-    facts = f"{speakers} speakers, {len(classes)} classes"
+    facts = f"{counted(speakers, 'speaker')}, {counted(len(classes), 'class')}"
     if not opened:
-        print(f"{len(listing)} utterances by name: {facts}; the recordings were not opened")
+        print(f"{counted(len(listing), 'utterance')} by name: {facts}; the recordings were not opened")
     else:
-        print(f"{len(listing)} utterances can be used: {seconds / 60:.1f} min, {facts}")
+        print(f"{counted(len(listing), 'utterance')} can be used: {seconds / 60:.1f} min, {facts}")
     _print_left_out(listing)
     missing = _missing(corpus, counts) if complete else {}
     if missing:
@@ -354,24 +355,25 @@ def _print_majority(majority: "SpeakerMajority") -> None:
         print(f"Speakers do not give the label away: {scores}")
 
 
-def _print_stats(counted: "CorpusStatistics", left_out: int) -> None:
-    by_pair = {(count.speaker, count.emotion): count for count in counted.counts}
-    genders = {count.speaker: count.gender for count in counted.counts}
-    rows = [["speaker", "sex", *counted.classes, "all", "minutes"]]
-    for speaker in counted.speakers:
-        found = [by_pair.get((speaker, name)) for name in counted.classes]
+def _print_stats(statistics: "CorpusStatistics", left_out: int) -> None:
+    by_pair = {(count.speaker, count.emotion): count for count in statistics.counts}
+    genders = {count.speaker: count.gender for count in statistics.counts}
+    rows = [["speaker", "sex", *statistics.classes, "all", "minutes"]]
+    for speaker in statistics.speakers:
+        found = [by_pair.get((speaker, name)) for name in statistics.classes]
         numbers = [count.utterances if count is not None else 0 for count in found]
         minutes = sum(count.minutes for count in found if count is not None)
         rows.append([speaker, (genders[speaker] or "-"), *map(str, numbers), str(sum(numbers)), f"{minutes:.1f}"])
-    per_class = [[count for count in counted.counts if count.emotion == name] for name in counted.classes]
+    per_class = [[count for count in statistics.counts if count.emotion == name] for name in statistics.classes]
     totals = [str(sum(count.utterances for count in found)) for found in per_class]
     minutes_of = [f"{sum(count.minutes for count in found):.1f}" for found in per_class]
-    rows.append(["all", "", *totals, str(counted.utterances), f"{counted.minutes:.1f}"])
-    rows.append(["minutes", "", *minutes_of, f"{counted.minutes:.1f}", ""])
+    rows.append(["all", "", *totals, str(statistics.utterances), f"{statistics.minutes:.1f}"])
+    rows.append(["minutes", "", *minutes_of, f"{statistics.minutes:.1f}", ""])
     print_table(rows)
     print(
-        f"\n{counted.utterances} utterances, {counted.minutes:.1f} min, {len(counted.speakers)} speakers; "
-        f"length {counted.shortest_s:.2f} s to {counted.longest_s:.2f} s, median {counted.median_s:.2f} s; "
+        f"\n{counted(statistics.utterances, 'utterance')}, {statistics.minutes:.1f} min, "
+        f"{counted(len(statistics.speakers), 'speaker')}; "
+        f"length {statistics.shortest_s:.2f} s to {statistics.longest_s:.2f} s, median {statistics.median_s:.2f} s; "
         f"{left_out} left out"
     )
 
@@ -386,15 +388,15 @@ def _print_counts(name: str, counts: "Mapping[str, Mapping[str, int]]", classes:
 
 def _print_agreement(agreement: "RaterAgreement") -> None:
     print(
-        f"Raters: {agreement.ratings} ratings of {agreement.utterances} utterances; "
+        f"Raters: {counted(agreement.ratings, 'rating')} of {agreement.utterances} utterances; "
         f"Fleiss' kappa {agreement.fleiss_kappa:.3f}, Krippendorff's alpha {agreement.krippendorff_alpha:.3f}"
     )
 
 
-def _print_csv(counted: "CorpusStatistics") -> None:
+def _print_csv(statistics: "CorpusStatistics") -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["speaker", "gender", "emotion", "utterances", "minutes"])
-    for count in counted.counts:
+    for count in statistics.counts:
         writer.writerow([count.speaker, count.gender or "", count.emotion, count.utterances, f"{count.minutes:.3f}"])
 
 

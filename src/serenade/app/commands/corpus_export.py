@@ -8,6 +8,7 @@ import typer
 
 from serenade.app.console import Progress, say
 from serenade.app.options import Conditions, LabelMap, Quiet
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,10 @@ def export(
         raise CorpusError("nothing in the corpus can be used", where=source.root, hint=hint)
     facts = _facts(listing)
     entry = export_corpus(CORPORA.resolve(source.name), listing.utterances, wanted, out, facts=facts, media=way)
-    print(f"{out}: {len(listing.utterances)} utterances in the format {form}; read it as {wanted.reader}={entry}")
+    print(
+        f"{out}: {counted(len(listing.utterances), 'utterance')} in the format {form}; "
+        f"read it as {wanted.reader}={entry}"
+    )
     _tell_left_out(listing)
     _raise_if_damaged(source.root, listing)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from serenade.app.options import Quiet
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -137,7 +138,7 @@ def _print_done(about: "Notice", done: "Fetched") -> None:
     from serenade.corpora.downloading import size_in_words
     from serenade.corpora.layout import FETCH_RECORD
 
-    print(f"{about.title} lies in {done.folder}: {done.files} files, {size_in_words(done.size)}.")
+    print(f"{about.title} lies in {done.folder}: {counted(done.files, 'file')}, {size_in_words(done.size)}.")
     names = ", ".join(done.unverified)
     if done.unverified:
         print(

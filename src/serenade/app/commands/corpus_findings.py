@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from serenade.core.wording import counted
+
 if TYPE_CHECKING:
     from serenade.core.records import NearDuplicate, Utterance
     from serenade.core.stored_listing import StoredListing
@@ -46,9 +48,8 @@ def print_near_duplicates(pairs: "Sequence[NearDuplicate]", listing: "StoredList
     by_id = _named(pairs, listing)
     other_label = sum(by_id[p.first].emotion != by_id[p.second].emotion for p in pairs)
     other_speaker = sum(same_speaker(by_id[p.first], by_id[p.second]) is False for p in pairs)
-    plural = "s" if len(pairs) > 1 else ""
     print(
-        f"WARNING: {len(pairs)} near-duplicate{plural}, the same take in two recordings; labels differ in "
+        f"WARNING: {counted(len(pairs), 'near-duplicate')}, the same take in two recordings; labels differ in "
         f"{other_label}, speakers in {other_speaker}:"
     )
 

@@ -12,6 +12,7 @@ from serenade.app.console import say
 from serenade.app.dialogue import Dialogue
 from serenade.app.import_questions import require_labels_known, settle_columns, settle_pattern, settle_words
 from serenade.core.errors import CorpusError, MissingExtraError, PartialFailure, SerenadeError, UsageError
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.core.records import Listing
@@ -82,7 +83,7 @@ def import_corpus(
     if not dialogue.confirm(f"Write {out}?"):
         raise UsageError("stopped; nothing was written")
     _write(manifest, settings, out)
-    say(f"Manifest: {out} ({len(manifest.rows)} rows); decisions: {_note(out)}")
+    say(f"Manifest: {out} ({counted(len(manifest.rows), 'row')}); decisions: {_note(out)}")
     failures = _failures(manifest)
     if report:
         failures += _report(out, quiet=quiet)
@@ -157,7 +158,7 @@ def _show(manifest: "Manifest", out: Path, *, quiet: bool) -> "Listing":
     classes = Counter(row["emotion"] for row in manifest.rows)
     speakers = {row.get("speaker") for row in manifest.rows} - {None, ""}
     listed = ", ".join(f"{name or 'no label'} {count}" for name, count in classes.most_common())
-    say(f"\n{len(manifest.rows)} rows, {len(speakers)} speakers; {listed}")
+    say(f"\n{counted(len(manifest.rows), 'row')}, {counted(len(speakers), 'speaker')}; {listed}")
     for line in manifest.to_csv().splitlines()[: _EXAMPLES + 1]:
         say(f"  {line}")
     for reason, count in Counter(item.reason for item in manifest.left_out).most_common():
@@ -200,7 +201,7 @@ def _warnings(classes: Mapping[str, int], speakers: Iterable[object], listing: "
         found.append(f"classes with one row: {', '.join(sorted(single)[:_SHOWN])}. A slip of the pen?")
     unknown = sum(utterance.speaker == UNKNOWN_SPEAKER for utterance in listing.utterances)
     if unknown:
-        found.append(f"{unknown} rows have no speaker: no split can keep people apart")
+        found.append(f"{counted(unknown, 'row')} without a speaker: no split can keep people apart")
     elif len(set(speakers)) == 1:
         found.append("one speaker only: nothing can be said about new voices")
     else:

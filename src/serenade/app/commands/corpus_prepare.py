@@ -7,6 +7,7 @@ import typer
 
 from serenade.app.console import Progress
 from serenade.app.options import Quiet
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.core.records import Listing
@@ -92,7 +93,7 @@ def _listing(corpus: "Corpus", root: Path, selection: "Selection", *, uncut: boo
 def _print(found: "Preparation", out: Path) -> None:
     utterances, left_out = found.listing.utterances, found.listing.left_out
     counts = ", ".join(f"{count} with {name}" for name, count in found.modalities.items())
-    print(f"{out}: {len(utterances)} utterances: {counts}")
+    print(f"{out}: {counted(len(utterances), 'utterance')}: {counts}")
     if found.pictures:
         share = found.faces / found.pictures
         print(f"A face in {found.faces} of {found.pictures} pictures ({share:.1%})")
@@ -107,6 +108,6 @@ def _print(found: "Preparation", out: Path) -> None:
         if len(items) > _SHOWN:
             print(f"    and {len(items) - _SHOWN} more (all of them in left_out.jsonl)")
     if found.notes:
-        print(f"Remarks on {len(found.notes)} utterances, such as {next(iter(found.notes))}:", end=" ")
+        print(f"Remarks on {counted(len(found.notes), 'utterance')}, such as {next(iter(found.notes))}:", end=" ")
         print(f"{'; '.join(next(iter(found.notes.values())))} (all of them in report.json)")
     print(f"Read it as: prepared={out}")

@@ -9,6 +9,7 @@ import typer
 from serenade.app.console import Progress, say
 from serenade.app.options import Quiet
 from serenade.core.errors import CorpusError, PartialFailure, SerenadeError
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.core.records import Listing
@@ -91,10 +92,11 @@ def make_corpus_report(
 
 def print_findings(summary: dict[str, Any]) -> None:
     """Print what is in a corpus and what stands out."""
-    counted = summary["statistics"]
+    statistics = summary["statistics"]
     print(
-        f"{summary['corpus']['title']} in {summary['corpus']['path']}: {counted['utterances']} utterances, "
-        f"{counted['minutes']:.1f} min, {len(counted['speakers'])} speakers; {len(summary['left_out'])} left out"
+        f"{summary['corpus']['title']} in {summary['corpus']['path']}: "
+        f"{counted(statistics['utterances'], 'utterance')}, {statistics['minutes']:.1f} min, "
+        f"{counted(len(statistics['speakers']), 'speaker')}; {len(summary['left_out'])} left out"
     )
     for finding in summary["findings"]:
         print(f"  {finding['severity']}: {finding['message']}")

@@ -7,6 +7,7 @@ import typer
 
 from serenade.app.console import say
 from serenade.core.errors import CheckpointError, UsageError
+from serenade.core.wording import counted
 
 __all__ = ["app", "pack", "show", "verify"]
 
@@ -45,7 +46,7 @@ def verify(model: _Model) -> None:
     bad = sum(finding.state == "bad" for finding in findings)
     if bad:
         raise CheckpointError(
-            "the model is not fit for use", where=model, found=f"{bad} bad of {len(findings)} findings"
+            "the model is not fit for use", where=model, found=f"{bad} bad of {counted(len(findings), 'finding')}"
         )
 
 

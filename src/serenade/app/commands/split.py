@@ -14,6 +14,7 @@ from serenade.app.console import Progress, say
 from serenade.app.experiment import experiment_settings
 from serenade.core.errors import PartialFailure, SplitError, UsageError
 from serenade.core.records import UNKNOWN_SPEAKER
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.core.records import Fold, Utterance
@@ -175,7 +176,7 @@ def export(
     files = export_split(document, kind)
     for path, text in files.items():
         write_text(out / path, text)
-    print(f"{out}: {len(files)} files in the format {kind}; {_summary(document)}")
+    print(f"{out}: {counted(len(files), 'file')} in the format {kind}; {_summary(document)}")
     if document.split.leaky is not None:
         say(f"LEAKY: {document.split.leaky}", quiet=quiet)
 
@@ -282,11 +283,12 @@ def _settings(corpora: Sequence[str], asked: _Asked) -> "ExperimentSettings":
 def _summary(document: "SplitDocument") -> str:
     inner = sum(len(fold.inner) for fold in document.split.folds)
     count = len(document.split.folds)
-    folds = f"{count} fold{'s' if count > 1 else ''}" + (f" with {inner} inner ones" if inner else "")
+    folds = counted(count, "fold") + (f" with {inner} inner ones" if inner else "")
     speakers = _known_speakers(document.utterances)
     return (
-        f"split {document.split.name} of {', '.join(document.corpora)}, {folds}, {len(document.utterances)} utterances "
-        f"of {speakers} speakers in {len(document.labels)} classes"
+        f"split {document.split.name} of {', '.join(document.corpora)}, {folds}, "
+        f"{counted(len(document.utterances), 'utterance')} "
+        f"of {counted(speakers, 'speaker')} in {counted(len(document.labels), 'class')}"
     )
 
 

@@ -24,6 +24,7 @@ from serenade.app.options import (
     Workers,
 )
 from serenade.core.errors import UsageError
+from serenade.core.wording import counted
 
 __all__ = ["app", "filter_shapes"]
 
@@ -79,7 +80,7 @@ def filter_shapes(
         with Shown(quiet) as shown:
             plans = Planner(base, shown).plan(members)
             tell(next(iter(plans.values())), shown)
-            say(f"{len(plans)} filter shapes: {', '.join(plans)}", quiet=quiet)
+            say(f"{counted(len(plans), 'filter shape')}: {', '.join(plans)}", quiet=quiet)
             if dry_run:
                 return
             begin_study(out, tall, wide)

@@ -30,6 +30,7 @@ from serenade.app.options import (
 )
 from serenade.core.errors import UsageError
 from serenade.core.names import NameTable
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.experiments.paper_tables import TableName
@@ -180,7 +181,7 @@ def _train(asked: _Asked, given: Mapping[str, Any], changes: list[str]) -> bool:
         plans = planner.plan([cell.member for cell in cells])
         for part in dict.fromkeys(cell.part for cell in cells):
             tell(next(plans[cell.member.name] for cell in cells if cell.part == part), shown)
-        say(f"{len(plans)} runs: {', '.join(plans)}", quiet=asked.quiet)
+        say(f"{counted(len(plans), 'run')}: {', '.join(plans)}", quiet=asked.quiet)
         if asked.dry_run:
             return False
         about = {"fact": parts.fact, "pipeline": _pipeline(asked, own, changes), "corpora": names}

@@ -24,6 +24,7 @@ from serenade.app.options import (
     Workers,
 )
 from serenade.core.names import NameTable
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.experiments.mesm_tables import MesmRow, MesmTable
@@ -117,7 +118,7 @@ def _train(
 
     plans = Planner(base, shown).plan(members_of(table, rows))
     tell(next(iter(plans.values())), shown)
-    say(f"{len(plans)} runs: {', '.join(plans)}", quiet=shown.quiet)
+    say(f"{counted(len(plans), 'run')}: {', '.join(plans)}", quiet=shown.quiet)
     if dry_run:
         return False
     begin_mesm_table(out, table, rows, [corpus.name for corpus in base.corpora])

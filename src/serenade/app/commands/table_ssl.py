@@ -24,6 +24,7 @@ from serenade.app.options import (
     Workers,
 )
 from serenade.core.errors import UsageError
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     from serenade.experiments.ssl_tables import SslRequest
@@ -103,7 +104,7 @@ def _train(request: "SslRequest", out: Path, workers: int | None, shown: Shown, 
     if not plans:
         raise UsageError("none of the experiments can be run", hint="The lines above say why")
     tell(next(iter(plans.values())), shown)
-    say(f"{len(plans)} runs: {', '.join(plans)}", quiet=shown.quiet)
+    say(f"{counted(len(plans), 'run')}: {', '.join(plans)}", quiet=shown.quiet)
     if dry_run:
         return False
     begin_ssl_table(out, request, cells)

@@ -11,6 +11,7 @@ from serenade.app.console import Progress, say
 from serenade.app.experiment import corpus_option
 from serenade.app.options import AutoDevice, Quiet
 from serenade.core.errors import PartialFailure, SerenadeError, StorageError, UsageError
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -142,7 +143,7 @@ def _tell_cost(
     from serenade.training.extraction import frame_key
 
     if upstream.modality == "text":
-        say(f"{len(utterances)} transcripts, to {store.folder}", quiet=quiet)
+        say(f"{counted(len(utterances), 'transcript')}, to {store.folder}", quiet=quiet)
         return 0.0
     missing = {key: u for u in utterances if (key := frame_key(u, "speech")) not in store}
     seconds = sum(u.duration_s or 0.0 for u in missing.values())
@@ -178,7 +179,7 @@ def _hours(seconds: float) -> str:
 def _report(done: "Extraction", store: "FrameStore", left_out: Sequence["LeftOut"], is_text: bool) -> None:
     unit = "transcripts" if is_text else "recordings"
     print(f"{'new':<14}{done.new} {unit}")
-    print(f"{'known':<14}{done.known} utterances, stored before or the same as another one")
+    print(f"{'known':<14}{counted(done.known, 'utterance')}, stored before or the same as another one")
     print(f"{'left out':<14}{len(done.left_out)}, and {len(left_out)} by the corpus")
     if done.new_s:
         print(f"{'speed':<14}{done.new_s / done.seconds:.1f} x real time, reading included")
