@@ -28,7 +28,6 @@ _MOST_WRONG = 0.18  # share of bits
 _SPEECH = 44  # half decibels below the loudest frame
 _LEAST_COVER = 0.6  # of the shorter recording's speech
 _TABLES = 4
-_KEY_BITS = 24
 _MOST_NEIGHBOURS = 64  # frames with one key are compared with so many that follow
 _LEAST_MEETINGS = 2
 _NEAR_BY = (0, -1, 1)  # shifts tried around that of the meetings
