@@ -58,6 +58,7 @@ from serenade.systems.upstreams.opening import OpenedUpstream, open_frozen, open
 from serenade.training.batches import target_shares
 from serenade.training.extraction import ExtractionProgress, extract_frames, frame_key, store_kind
 from serenade.training.frame_store import FrameNumbers, FrameStore
+from serenade.training.kept_frames import mark_used
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import Batch, Example, Outputs, RateGroup
 
@@ -242,6 +243,7 @@ class UpstreamDownstreamSystem:
         kind = store_kind(quick, self._layers(name), engine=engine, numbers=self.settings.stored)
         store = FrameStore.at_home(kind)
         extract_frames(quick, utterances, store, device=where, progress=progress)
+        mark_used(store.folder)
         for utterance in utterances:
             key = frame_key(utterance, upstream.modality)
             if key in store:

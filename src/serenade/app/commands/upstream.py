@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from serenade.app.commands.upstream_extract import extract
+from serenade.app.commands.upstream_stores import stores
 from serenade.app.console import say
 from serenade.app.options import AutoDevice, Quiet
+from serenade.core.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "check"]
 
-app = typer.Typer(help="Pretrained networks on this disk: check, extract.", no_args_is_help=True)
+app = typer.Typer(help="Pretrained networks on this disk: check, extract, stores.", no_args_is_help=True)
 app.command("extract")(extract)
+app.command("stores")(stores)
 
 
 @app.command("check")
@@ -120,8 +123,8 @@ def _heard(about: "Mapping[str, Any] | None") -> Iterator[tuple[str, str]]:
         return
     use = {True: "commercial use permitted", False: "NOT for commercial use", None: "see its owner's terms"}
     for corpus in about["corpora"]:
-        speakers = f"{corpus['speakers']} speakers" if corpus["speakers"] else "speakers not known"
-        told = f"{corpus['recordings']} recordings, {speakers}, {corpus['minutes']:.1f} minutes"
+        speakers = counted(corpus["speakers"], "speaker") if corpus["speakers"] else "speakers not known"
+        told = f"{counted(corpus['recordings'], 'recording')}, {speakers}, {corpus['minutes']:.1f} minutes"
         yield "pretrained on", f"{corpus['title']}: {told}"
         yield "licence", f"{corpus['title']}: {corpus['licence']} ({use[corpus['commercial_use']]})"
     if about["part"] is not None:
