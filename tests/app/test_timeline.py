@@ -84,6 +84,35 @@ def test_a_folder_gets_every_format_and_a_summary_and_goes_on(
     assert read_csv(out / "summary.csv") == summary
 
 
+def test_folders_of_one_name_inside_do_not_take_each_others_place(
+    meeting: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "others"
+    other.mkdir()
+    soundfile.write(other / "first.wav", soundfile.read(meeting)[0][: 2 * RATE], RATE)
+    arguments = [meeting.parent, other, "--format", "csv", "--out", tmp_path / "out", "--set", "detector=none"]
+    assert timeline(model_folder, *arguments) == 0
+    ends = [read_csv(tmp_path / "out" / name / "first.wav.csv")[-1]["end"] for name in ("meetings", "others")]
+    assert ends == ["8.0", "2.0"]
+
+
+@pytest.mark.slow
+def test_processes_give_what_one_gives(meeting: Path, model_folder: Path, tmp_path: Path) -> None:
+    samples, _ = soundfile.read(meeting)
+    for place in range(3):
+        soundfile.write(meeting.parent / f"more{place}.wav", samples[place * RATE :], RATE)
+    (meeting.parent / "broken.wav").write_bytes(b"RIFF")
+    arguments = [meeting.parent, "--format", "csv,srt", "--set", "detector=energy", "--out"]
+    made = []
+    for threads in (1, 2):
+        out = tmp_path / f"out{threads}"
+        command = ["timeline", "--model", model_folder, "--threads", threads, *arguments, out]
+        assert main([str(part) for part in command]) == 3
+        made.append({path.name: path.read_bytes() for path in out.iterdir() if path.suffix in (".csv", ".srt")})
+    assert made[0] == made[1]
+    assert len(made[0]) == 9
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from serenade.inference.recognizer import Recognizer
 
-__all__ = ["load_recognizer"]
+__all__ = ["load_recognizer", "named_classes"]
+
+
+def named_classes(classes: str | None) -> tuple[str, ...] | None:
+    """The classes of an option, separated by commas; None for all."""
+    return None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
 
 
 def load_recognizer(model: str, device: str, classes: str | None, threads: int | None) -> tuple["Recognizer", int]:
@@ -26,10 +31,9 @@ def load_recognizer(model: str, device: str, classes: str | None, threads: int |
     import torch
 
     from serenade.core.devices import choose_device, cpu_budget
-    from serenade.inference.recognizer import Recognizer
+    from serenade.inference.shards import load_once
 
     torch.set_num_threads(1)
     workers = cpu_budget() if threads is None else threads
-    chosen = None if classes is None else [name.strip() for name in classes.split(",") if name.strip()]
-    recognizer = Recognizer.load(model, device=device, classes=chosen)
+    recognizer = load_once(model, device, named_classes(classes))
     return recognizer, workers if choose_device(device).type == "cpu" else 1

@@ -5,19 +5,21 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serenade.core.errors import UnknownNameError, UsageError
-from serenade.core.files import write_bytes, write_text
+from serenade.core.errors import SerenadeError, UnknownNameError, UsageError
+from serenade.core.files import locked, write_bytes, write_text
 from serenade.core.names import nearest
 
 if TYPE_CHECKING:
     from serenade.core.records import Prediction
-    from serenade.core.timelines import Timeline
+    from serenade.core.timelines import SpeakerTurn, Timeline
+    from serenade.inference.division import TimelineSettings
     from serenade.inference.recognizer import Recognizer
 
-__all__ = ["Output"]
+__all__ = ["Following", "Output", "follow", "turns_of"]
 
 _STREAMED = ("csv", "jsonl", "table")
 _SUMMARY, _STATE = "summary.csv", ".summaries.jsonl"
@@ -156,8 +158,9 @@ class Output:
             "labels": list(timeline.labels),
             "summaries": [summary.to_json() for summary in timeline.summaries],
         }
-        with (self.folder / _STATE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        # Several processes write here, each a whole line.
+        with locked(self.folder / _STATE) as handle, open(handle, "ab", closefd=False) as file:
+            file.write(json.dumps(entry).encode() + b"\n")
 
     def summarise(self) -> None:
         """Write summary.csv: a row for every recording and speaker."""
@@ -169,10 +172,75 @@ class Output:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*_COLUMNS, *labels, *(f"{label}_s" for label in (*labels, "uncertain"))])
-        for entry in entries.values():
+        for _, entry in sorted(entries.items()):  # whichever was done first
             for row in _summary_rows(entry, labels):
                 writer.writerow(row)
         write_text(self.folder / _SUMMARY, text.getvalue())
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A recording to be followed, whichever process does it.
+
+    Args:
+        path: the recording.
+        below: where under the output folder its files go.
+        output: what is written.
+        settings: of the timeline.
+        speakers: who talks when: a file, or a folder of them; None for nobody.
+        model: a shipped name or a folder.
+        classes: the only classes to choose from; None for all.
+        device: auto, cpu, cuda or cuda:N.
+        threads: batches that are scored at the same time.
+    """
+
+    path: Path
+    below: Path
+    output: Output
+    settings: "TimelineSettings"
+    speakers: Path | None
+    model: str
+    classes: tuple[str, ...] | None
+    device: str
+    threads: int
+
+
+def follow(work: Following) -> None:
+    """Make the timeline of a recording and write its files.
+
+    Raises:
+        SerenadeError: it cannot be read, or its files not be written.
+    """
+    import torch
+
+    from serenade.inference.shards import load_once
+
+    torch.set_num_threads(1)
+    recognizer = load_once(work.model, work.device, work.classes)
+    try:
+        turns = turns_of(work.speakers, work.path)
+        made = recognizer.timeline(work.path, settings=work.settings, speakers=turns, threads=work.threads)
+        work.output.write_all(made, work.below)
+    except SerenadeError as error:
+        error.where = error.where if error.where is not None else work.path
+        raise
+
+
+def turns_of(speakers: Path | None, path: Path) -> "tuple[SpeakerTurn, ...]":
+    """Who talks when in a recording.
+
+    Args:
+        speakers: an RTTM file, or a folder where NAME.rttm is that of NAME.wav; None where nobody told.
+        path: the recording.
+
+    Raises:
+        UsageError: it cannot be read, or tells of other recordings only.
+    """
+    if speakers is None:
+        return ()
+    from serenade.inference.annotations.rttm import read_rttm
+
+    return read_rttm(speakers / f"{path.stem}.rttm" if speakers.is_dir() else speakers, path.stem)
 
 
 def _entries(path: Path) -> dict[str, dict[str, Any]]:

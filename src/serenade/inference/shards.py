@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from serenade.core.errors import SerenadeError, UsageError
 from serenade.core.executor import Engine, run_all
@@ -22,7 +22,10 @@ from serenade.core.files import read_json, write_bytes, write_json
 from serenade.core.records import Attributes, Prediction
 from serenade.inference.transcripts import Words
 
-__all__ = ["SHARD_FILES", "Finished", "Parts", "Shard", "Work", "predict_in_shards", "predict_shard"]
+if TYPE_CHECKING:
+    from serenade.inference.recognizer import Recognizer
+
+__all__ = ["SHARD_FILES", "Finished", "Parts", "Shard", "Work", "load_once", "predict_in_shards", "predict_shard"]
 
 SHARD_FILES = 64
 """Files of a shard: some seconds of work, so that little is done twice after a kill."""
@@ -90,7 +93,7 @@ def predict_shard(shard: Shard) -> tuple[list[Prediction], list[SerenadeError]]:
 
     torch.set_num_threads(1)
     work = shard.work
-    results = _recognizer(work.model, work.device, work.classes).predict_files(
+    results = load_once(work.model, work.device, work.classes).predict_files(
         shard.files, window_s=work.window_s, hop_s=work.hop_s, threads=work.threads, words=work.words.of
     )
     rows: list[Prediction] = []
@@ -104,8 +107,18 @@ def predict_shard(shard: Shard) -> tuple[list[Prediction], list[SerenadeError]]:
 
 
 @lru_cache(maxsize=1)
-def _recognizer(model: str, device: str, classes: tuple[str, ...] | None) -> Any:
-    """Loaded once in each worker process."""
+def load_once(model: str, device: str, classes: tuple[str, ...] | None) -> "Recognizer":
+    """A recogniser, loaded once in each worker process.
+
+    Args:
+        model: a shipped name or a folder.
+        device: auto, cpu, cuda or cuda:N.
+        classes: the only classes to choose from; None for all.
+
+    Raises:
+        CheckpointError: there is no such model, or it is damaged.
+        UsageError: there is no such device or class.
+    """
     from serenade.inference.recognizer import Recognizer
 
     return Recognizer.load(model, device=device, classes=classes)

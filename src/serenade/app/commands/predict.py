@@ -106,7 +106,7 @@ def predict(
 
     Example: serenade predict recordings/ --out emotions.csv
     """
-    from serenade.app.loading import load_recognizer
+    from serenade.app.loading import load_recognizer, named_classes
     from serenade.core.executor import choose_engine
     from serenade.inference.outputs import PARQUET, choose_format, finished_files, open_output
     from serenade.inference.shards import Work
@@ -126,7 +126,7 @@ def predict(
     if detector is not None:
         raise UsageError("this model does not look at faces", found=model, expected="a model of fe2e or mesm")
     format_name = choose_format(format_, out)
-    kept = None if classes is None else tuple(name.strip() for name in classes.split(",") if name.strip())
+    kept = named_classes(classes)
     asked = (list_, window, hop, engine, transcript, transcripts, asr)
     whole = not resume and format_name != PARQUET and all(value is None for value in asked)
     quick = whole and device in ("auto", "cpu")

@@ -1,6 +1,8 @@
 """`serenade timeline`: the emotions of recordings of any length over time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +12,7 @@ from serenade.app.console import Progress, say
 from serenade.core.errors import PartialFailure, SerenadeError, UsageError
 
 if TYPE_CHECKING:
-    from serenade.app.timelines import Output
+    from serenade.app.timelines import Following, Output
     from serenade.core.timelines import SpeakerTurn, Timeline
     from serenade.inference.division import TimelineSettings
     from serenade.inference.recognizer import Recognizer
@@ -81,37 +83,44 @@ def timeline(
 
     Example: serenade timeline meeting.wav --speakers meeting.rttm --out meeting.html
     """
-    from serenade.app.timelines import Output
+    from serenade.app.timelines import Following, Output
     from serenade.core.settings import make_settings
     from serenade.inference.division import TimelineSettings
 
     values = {name: value for name, value in (("window_s", window), ("hop_s", hop)) if value is not None}
     settings = make_settings(TimelineSettings, values, change or [], where="the options of the timeline")
     output = Output(out, format_, audio=audio, several=len(inputs) > 1 or inputs[0].is_dir(), model=model)
-    from serenade.app.loading import load_recognizer
+    from serenade.app.loading import load_recognizer, named_classes
 
     recognizer, workers = load_recognizer(model, device, classes, threads)
-    job = _Job(recognizer, settings, speakers, workers, quiet=quiet)
     if output.folder is None:
-        job.single(inputs[0], output, overwrite=overwrite)
-    else:
-        job.several(_found(inputs, recursive=recursive), output, overwrite=overwrite)
+        _Job(recognizer, settings, speakers, workers, quiet=quiet).single(inputs[0], output, overwrite=overwrite)
+        return
+
+    def work(path: Path, below: Path) -> Following:
+        return Following(path, below, output, settings, speakers, model, named_classes(classes), device, threads=1)
+
+    _Several(output, workers, overwrite=overwrite, quiet=quiet).follow(_found(inputs, recursive=recursive), work)
 
 
 def _found(inputs: Sequence[Path], *, recursive: bool) -> Iterator[tuple[Path, Path] | SerenadeError]:
     """Recordings, and where under the output folder their files go: as they lie in the folder named."""
     from serenade.inference.files import find_recordings
 
+    several = sum(named.is_dir() for named in inputs) > 1  # each then has a folder of its name there
     for named in inputs:
         for found in find_recordings([named], recursive=recursive):
             if isinstance(found, SerenadeError):
                 yield found
+            elif named.is_dir():
+                below = found.relative_to(named)
+                yield found, named.resolve().name / below if several else below
             else:
-                yield found, found.relative_to(named) if named.is_dir() else Path(found.name)
+                yield found, Path(found.name)
 
 
 class _Job:
-    """Makes timelines and writes them."""
+    """Makes the timeline of a recording and writes it."""
 
     def __init__(
         self,
@@ -127,8 +136,10 @@ class _Job:
 
     def single(self, path: Path, output: "Output", *, overwrite: bool) -> None:
         """One recording into one file, or as a table on stdout."""
+        from serenade.app.timelines import turns_of
+
         output.require_free(overwrite=overwrite)
-        turns = self._turns(path)
+        turns = turns_of(self._speakers, path)
         with _Heard(path, quiet=self._quiet) as heard:
             if output.streams:
                 rows = self._recognizer.timeline_rows(
@@ -144,52 +155,75 @@ class _Job:
         if output.path is not None:
             say(f"Timeline: {output.path}", quiet=self._quiet)
 
-    def several(self, found: Iterator[tuple[Path, Path] | SerenadeError], output: "Output", *, overwrite: bool) -> None:
-        """Many recordings into a folder; broken ones are named at the end."""
-        assert output.folder is not None
-        failures: list[SerenadeError] = []
-        done = skipped = 0
-        with Progress("Following", quiet=self._quiet, unit="recordings") as progress:
-            for item in found:
-                if isinstance(item, SerenadeError):
-                    failures.append(item)
-                    continue
-                path, below = item
-                try:
-                    if not overwrite and output.is_done(below):
-                        skipped += 1
-                        continue
-                    output.write_all(self._timeline(path, self._turns(path)), below)
-                    done += 1
-                except SerenadeError as error:
-                    error.where = error.where if error.where is not None else path
-                    failures.append(error)
-                progress.advance(detail=path.name)
-        output.summarise()
-        self._conclude(failures, done, skipped)
-
-    def _conclude(self, failures: Sequence[SerenadeError], done: int, skipped: int) -> None:
-        if skipped:
-            say(f"Skipped, because their files are there already: {skipped}.", quiet=self._quiet)
-        for failure in failures:
-            say(f"Failed: {failure}")
-        if failures:
-            raise PartialFailure("following recordings", failures=failures, done=done)
-        if done + skipped == 0:
-            raise UsageError("no recording was found", hint="Folders are searched for known suffixes")
-
     def _timeline(self, path: Path, turns: "tuple[SpeakerTurn, ...]", heard: "_Heard | None" = None) -> "Timeline":
         return self._recognizer.timeline(
             path, settings=self._settings, speakers=turns, threads=self._workers, heard=heard
         )
 
-    def _turns(self, path: Path) -> "tuple[SpeakerTurn, ...]":
-        if self._speakers is None:
-            return ()
-        from serenade.inference.annotations.rttm import read_rttm
 
-        file = self._speakers / f"{path.stem}.rttm" if self._speakers.is_dir() else self._speakers
-        return read_rttm(file, path.stem)
+class _Several:
+    """Follows recordings into a folder, as many at a time as there are processors, each in a process of its own.
+
+    Args:
+        output: what is written.
+        workers: processes.
+        overwrite: do again what is there already.
+        quiet: no progress.
+    """
+
+    def __init__(self, output: "Output", workers: int, *, overwrite: bool, quiet: bool) -> None:
+        self._output, self._workers, self._overwrite, self._quiet = output, workers, overwrite, quiet
+        self._failures: list[SerenadeError] = []
+        self._done = self._skipped = 0
+
+    def follow(
+        self, found: Iterator[tuple[Path, Path] | SerenadeError], work: "Callable[[Path, Path], Following]"
+    ) -> None:
+        """Follow all that were found and are not done; broken ones are named at the end.
+
+        Raises:
+            PartialFailure: some failed; the others are done.
+            UsageError: there was none.
+        """
+        from serenade.app.timelines import follow
+        from serenade.core.executor import run_all
+
+        with Progress("Following", quiet=self._quiet, unit="recordings") as progress:
+            waiting = (work(path, below) for path, below in self._waiting(found, progress))
+            first = list(islice(waiting, 2))
+            if len(first) == 1:  # all processors for the only one
+                first = [replace(first[0], threads=self._workers)]
+            for job, outcome in run_all(follow, chain(first, waiting), workers=self._workers):
+                if isinstance(outcome, SerenadeError):
+                    outcome.where = job.path if outcome.where is None else outcome.where
+                    self._failures.append(outcome)
+                else:
+                    self._done += 1
+                progress.advance(detail=job.path.name)
+        self._output.summarise()
+        self._conclude()
+
+    def _waiting(
+        self, found: Iterator[tuple[Path, Path] | SerenadeError], progress: Progress
+    ) -> Iterator[tuple[Path, Path]]:
+        for item in found:
+            if isinstance(item, SerenadeError):
+                self._failures.append(item)
+            elif not self._overwrite and self._output.is_done(item[1]):
+                self._skipped += 1
+                progress.advance()
+            else:
+                yield item
+
+    def _conclude(self) -> None:
+        if self._skipped:
+            say(f"Skipped, because their files are there already: {self._skipped}.", quiet=self._quiet)
+        for failure in self._failures:
+            say(f"Failed: {failure}")
+        if self._failures:
+            raise PartialFailure("following recordings", failures=self._failures, done=self._done)
+        if self._done + self._skipped == 0:
+            raise UsageError("no recording was found", hint="Folders are searched for known suffixes")
 
 
 class _Heard:

@@ -57,7 +57,7 @@
     }
   };
 
-  const ticks = (span) => [0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200].find((step) => span / step <= 9) || 14400;
+  const ticks = (span, width) => [0.1, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200].find((step) => span / step <= Math.min(9, width / 60)) || 14400;
 
   const drawWhole = () => {
     const [pen, width] = prepare(whole, 58);
@@ -118,7 +118,7 @@
     if (felt) { attributes(pen, x, width, visible, top, line, muted); top += felt + GAP; }
     sound(pen, x, width, end, top, muted);
     top += SOUND;
-    const step = ticks(shown);
+    const step = ticks(shown, width);
     pen.fillStyle = muted;
     pen.textAlign = "center";
     for (let time = Math.ceil(from / step) * step; time <= end; time += step) {
