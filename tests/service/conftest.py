@@ -111,9 +111,9 @@ def running(settings: ServiceSettings) -> Iterator[Running]:
             assert not thread.is_alive()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def service(model_folder: Path) -> Iterator[Running]:
-    """One service for the tests of a file; those that need other settings use `start`."""
+    """One service for all tests; those that need other settings use `start`."""
     with running(ServiceSettings(port=0, models=(str(model_folder),), max_upload_mb=4, max_duration_s=30)) as there:
         yield there
 

@@ -189,7 +189,7 @@ def test_too_many_requests_are_refused_with_the_time_to_wait(start: Start) -> No
 
 def test_overload_is_refused_and_the_rest_is_answered(start: Start) -> None:
     there = start(concurrent_requests=1, waiting_requests=1)
-    long = sound_file(voice(25.0))
+    long = sound_file(voice(12.0))
     answers: list[object] = []
     threads = [threading.Thread(target=lambda: answers.append(there.post(long))) for _ in range(6)]
     for thread in threads:
@@ -272,7 +272,7 @@ def test_nothing_is_left_behind(start: Start, tmp_path: Path, monkeypatch: pytes
     there.post(RECORDING)
     descriptors = process.num_fds()
     uploads = [RECORDING, RECORDING[:999], b"x", bytes(2_000_000), sound_file(voice(9.0)), sound_file(voice(9.0))[:-9]]
-    for data in uploads * 3:
+    for data in uploads * 2:
         there.post(data)
         there.lines(data, params={"division": "windows", "detector": "energy"})
     with there.client.stream(

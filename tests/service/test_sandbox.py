@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +62,8 @@ def test_decoder_that_spends_too_much_time_is_killed() -> None:
     assert done.returncode < 0
 
 
-@pytest.fixture
-def sandbox() -> Sandbox:
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
     made = Sandbox(ServiceSettings(max_duration_s=20))
     yield made
     made.close()
