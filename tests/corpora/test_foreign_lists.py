@@ -55,7 +55,7 @@ def read_or_explain(name: str, root: Path) -> None:
 
 @pytest.mark.parametrize(("name", "file", "line"), BLOCKS, ids=[file for _, file, _ in BLOCKS])
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_value_of_any_key(
     tmp_path_factory: pytest.TempPathFactory, name: str, file: str, line: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -87,7 +87,7 @@ LINES = st.text(alphabet=st.sampled_from("ab \t/.|-1:\n\r\0#é"), max_size=40)
     files=st.dictionaries(st.sampled_from(FILES), LINES),
     encoding=st.sampled_from(["utf-8", "utf-16", "latin-1"]),
 )
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_any_text_in_a_kaldi_folder(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, str], encoding: str
 ) -> None:

@@ -314,7 +314,7 @@ CELLS = st.text(max_size=8) | st.sampled_from(
     encoding=st.sampled_from(["utf-8", "utf-16", "latin-1"]),
     mark=st.sampled_from(",;\t|"),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_whatever_is_in_a_table_it_is_read_or_explained(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], encoding: str, mark: str
 ) -> None:

@@ -29,7 +29,7 @@ pairs = st.integers(2, 6).flatmap(
 )
 
 
-@settings(max_examples=60, deadline=None)  # a loaded machine is no fault
+@settings(max_examples=60)
 @given(pairs)
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 @pytest.mark.filterwarnings("ignore:A single label was found")

@@ -67,7 +67,7 @@ def test_steps_are_pairs_of_log_mel_as_computed_step_by_step() -> None:
     assert len(steps) == (2000 - 560) // 320 + 1
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(560, 9000), min_size=1, max_size=4), st.integers(0, 3000))
 def test_an_utterance_has_the_same_frames_alone_and_in_any_batch(lengths: list[int], more: int) -> None:
     upstream = tiny_upstream()

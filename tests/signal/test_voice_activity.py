@@ -57,7 +57,7 @@ def plain_turns(sure: list[float], rules: TurnRules) -> list[tuple[int, int]]:
 RULES = TurnRules(shortest_s=0.02, longest_s=60.0, pause_s=0.03, margin_s=0.01)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     sure=st.lists(st.sampled_from([0.0, 0.2, 0.4, 0.6, 1.0]), max_size=60),
     sizes=st.lists(st.integers(1, 700), min_size=1, max_size=5),
