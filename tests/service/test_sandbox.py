@@ -56,6 +56,20 @@ def test_decoder_can_open_nothing_but_its_input() -> None:
     assert written == "0"
 
 
+def test_other_systems_are_told_what_is_needed() -> None:
+    code = """
+import os, sys
+sys.modules["resource"] = None  # which Windows has not
+del os.pidfd_open  # which Linux alone has
+from serenade.app.main import main
+import serenade.app.commands.timeline, serenade.app.timelines, serenade.inference.bench
+sys.exit(main(["serve", "--port", "0"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "the service needs Linux" in done.stderr
+
+
 def test_decoder_that_spends_too_much_time_is_killed() -> None:
     code = "from serenade.service.decoder import _give_up_rights\n_give_up_rights(64, 1)\nwhile True: pass"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, timeout=60)

@@ -15,13 +15,13 @@ Frames to the service: a byte (p sound, e error, d done), the length (uint32, li
 import ctypes
 import json
 import os
-import resource
 import signal
 import socket
 import struct
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -75,6 +75,8 @@ def _warm_up() -> None:
     file = BytesIO()
     soundfile.write(file, np.zeros(1600, np.float32), 8000, format="WAV")
     list(stream_samples(file.getvalue()))
+    for name in ("fcntl", "resource"):
+        import_module(name)
     file.seek(0)
     with suppress(MissingExtraError), open_media(file, "the first breath", "") as media:
         list(media.blocks)
@@ -115,6 +117,8 @@ def _above(descriptor: int) -> int:
 
 
 def _give_up_rights(memory_mb: int, cpu_s: int) -> None:
+    import resource  # here, so that other systems can load this file and be told that it is Linux that is needed
+
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     here = pages * resource.getpagesize()
     for what, most in (
