@@ -122,6 +122,7 @@ def test_trained_model_predicts(corpus: Path, tmp_path: Path, capsys: pytest.Cap
     assert run("predict", recording, "--model", model, "--format", "csv") == 0
     assert capsys.readouterr().out.splitlines()[0].endswith("angry,sad")
     assert "Not measured" in (model / "card.md").read_text()
+    assert "not calibrated" in (model / "card.md").read_text()
 
 
 @pytest.mark.slow

@@ -7,8 +7,10 @@ import pytest
 import serenade
 from serenade.corpora.emodb import list_files
 from serenade.corpora.synthetic import long_recording
+from serenade.experiments.card import calibration_sentence
 from serenade.inference.quick import QuickRecognizer
 from serenade.inference.shipped import card_summary, read_card, shipped_models
+from serenade.training.description import read_calibration
 
 LIMIT_BYTES = 4_000_000  # of the weights; the export beside them adds the matrices of its front end
 
@@ -27,6 +29,8 @@ def test_it_is_small_and_its_card_gives_honest_figures() -> None:
     assert "never heard" in card_summary(card)
     assert "`loso`" in card
     assert "CC0" in card
+    assert "temperature of 1.15" in card
+    assert calibration_sentence(read_calibration(folder)) in card
     for label in ("angry", "bored", "fearful", "happy", "neutral", "sad"):
         assert f"| {label} |" in card
 

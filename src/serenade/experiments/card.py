@@ -10,8 +10,9 @@ from serenade.core.records import Utterance
 from serenade.core.wording import counted
 from serenade.corpora import CORPORA
 from serenade.experiments.settings import ExperimentSettings
+from serenade.training.description import Calibration
 
-__all__ = ["model_card", "unlabelled_sentence"]
+__all__ = ["calibration_sentence", "model_card", "unlabelled_sentence"]
 
 
 def model_card(
@@ -22,6 +23,7 @@ def model_card(
     note: str | None = None,
     limits: Sequence[str] = (),
     unlabelled: Mapping[str, Any] | None = None,
+    calibration: Calibration | None = None,
 ) -> str:
     """Markdown.
 
@@ -33,6 +35,7 @@ def model_card(
         note: what a reader of the figures should know besides, such as how the recipe was found.
         limits: what the system itself says against some uses, such as a licence.
         unlabelled: the unlabelled speech it learnt from, as `describe_unlabelled` tells; None where there was none.
+        calibration: of the model's probabilities; None where it was not fitted.
     """
     names = ", ".join(CORPORA.resolve(corpus.name).title for corpus in settings.corpora)
     minutes = sum(u.duration_s or 0.0 for u in utterances) / 60
@@ -58,6 +61,8 @@ def model_card(
         "## What it is worth",
         "",
         *_figures(summary, labels),
+        "",
+        calibration_sentence(calibration),
         *(["", note] if note is not None else []),
         "",
         "## What it is not for",
@@ -99,6 +104,17 @@ def unlabelled_sentence(unlabelled: Mapping[str, Any]) -> str:
     return (
         f"It also learnt from {counted(unlabelled['recordings'], 'recording')} without labels ({titles}; "
         f"{counted(unlabelled['speakers'], 'speaker')}, {unlabelled['minutes']:.1f} minutes)."
+    )
+
+
+def calibration_sentence(calibration: Calibration | None) -> str:
+    """Whether probabilities mean what they say, and what made them so."""
+    if calibration is None:
+        return "Its probabilities are not calibrated: they may promise more than they keep."
+    return (
+        f"Its probabilities are calibrated: scores are divided by a temperature of {calibration.temperature:.2f}, fitted "
+        f"on {counted(calibration.predictions, 'prediction')} ({calibration.fitted_on}). An answer less probable than "
+        f"{calibration.uncertain_below:.2f} is marked uncertain. Calibration errors above are those before that."
     )
 
 

@@ -88,7 +88,7 @@ def train_final(
     if calibration is not None:
         write_calibration(out, calibration)
     limits = system.notes if isinstance(system, DeclaringSystem) else ()
-    write_text(out / "card.md", model_card(resolved, utterances, labels, summary, note, limits, beside))
+    write_text(out / "card.md", model_card(resolved, utterances, labels, summary, note, limits, beside, calibration))
     shutil.rmtree(_state_folder(out), ignore_errors=True)
 
 
