@@ -43,6 +43,14 @@ def test_models_of_both_stages_predict_from_any_folder(
         rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [list(row["scores"]) for row in rows] == [["angry", "sad"]] * 2
 
+    (home / "tiny").rename(home / "moved")
+    assert main(["predict", str(home / "voices" / "s01"), "--model", str(home / "first"), "-q"]) == 2
+    assert "change branches.NAME.upstream in its model.toml" in capsys.readouterr().err
+    description = home / "first" / "model.toml"
+    description.write_text(description.read_text().replace(str(home / "tiny"), str(home / "moved")))
+    assert main(["predict", str(home / "voices" / "s01"), "--model", str(home / "first"), "-q", "-f", "jsonl"]) == 0
+    capsys.readouterr()
+
 
 def test_a_model_of_every_fold_is_none_for_use(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train("ssl-mean", "second", "--set", "branches.speech.fine_tuned=run/jobs/{job}/model") == 2

@@ -33,11 +33,10 @@ def named_upstream(name: str | Path) -> Upstream:
     if model is not None:
         return trained_upstream(model)
     if not folder.exists():
-        close = nearest(str(name), UPSTREAMS)
         raise UnknownNameError(
             f"there is no upstream called {str(name)!r}, and no such folder",
             expected=f"a folder, or one of {', '.join(UPSTREAMS)}",
-            hint=f"Did you mean {close!r}?" if close else None,
+            hint=_way_out(folder),
         )
     return open_upstream(folder)
 
@@ -46,3 +45,12 @@ def model_folder(name: str | Path) -> Path | None:
     """The model that was trained here in a folder, or in ``model/`` of a job's folder; None where there is none."""
     folder = Path(name)
     return next((place for place in (folder, folder / "model") if (place / "model.toml").is_file()), None)
+
+
+def _way_out(missing: Path) -> str | None:
+    if missing.is_absolute():  # as models name them
+        return (
+            "Put the folder there; of a model that is used elsewhere, change branches.NAME.upstream in its model.toml"
+        )
+    close = nearest(str(missing), UPSTREAMS)
+    return f"Did you mean {close!r}?" if close else None
