@@ -148,13 +148,91 @@ def test_file_becomes_a_timeline_a_table_and_a_download(opened: Opened, recordin
     assert page.locator("#legend li").count() == 5
     page.locator("summary").click()
     assert 5 <= page.locator("#table tbody tr").count() <= 8  # windows of 2 s, every second, of 9 s with pauses
-    for name, suffix in (("csv", ".csv"), ("textgrid", ".TextGrid")):
+    for name, suffix in (("csv", ".csv"), ("textgrid", ".TextGrid"), ("html", ".html")):
         page.select_option("#format", name)
         with page.expect_download() as download:
             page.click("#download")
         assert download.value.suggested_filename == f"talk{suffix}"
         download.value.save_as(tmp_path / name)
         assert (tmp_path / name).stat().st_size > 100
+
+
+@pytest.fixture(scope="module")
+def timeline_file(browser: Any, two_models: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of nine seconds of two voices, as anybody might be sent it."""
+    folder = tmp_path_factory.mktemp("page")
+    long_recording(folder / "talk.wav", 9.0)
+    wishes = {"division": "windows", "window_s": 1, "hop_s": 0.5, "format": "html", "name": "talk.wav"}
+    answer = two_models.post((folder / "talk.wav").read_bytes(), params=wishes)
+    (folder / "talk.html").write_bytes(answer.content)
+    return folder / "talk.html"
+
+
+class File:
+    """A page that is a file, opened without any network."""
+
+    def __init__(self, browser: Any, path: Path, **options: Any) -> None:
+        self.page = browser.new_context(offline=True, **options).new_page()
+        self.wrong: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("console", lambda said: said.type == "error" and self.wrong.append(said.text))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(path.as_uri())
+        self.page.wait_for_function("document.querySelector('audio').readyState >= 2")
+
+    def close(self) -> None:
+        self.page.context.close()
+        assert self.wrong == []
+        assert [url for url in self.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.mark.slow
+def test_timeline_file_plays_zooms_and_lists_its_rows(browser: Any, timeline_file: Path) -> None:
+    opened = File(browser, timeline_file, viewport={"width": 1100, "height": 900})
+    page = opened.page
+    slider = page.get_by_role("slider", name=re.compile("Position in the recording"))
+    slider.focus()
+    said = []
+    for key in ("ArrowRight", "ArrowRight", "Shift+ArrowRight", "ArrowLeft", "End", "Home"):
+        page.keyboard.press(key)
+        said.append(float(slider.get_attribute("aria-valuenow") or "nan"))
+    assert said[1] == said[0] + 1
+    assert said[2] > said[1]
+    assert said[4:] == [pytest.approx(9.0, abs=0.1), 0.0]
+    drawn = page.evaluate("document.querySelector('#near').toDataURL()")
+    page.keyboard.press("+")
+    page.wait_for_timeout(300)
+    assert page.evaluate("document.querySelector('#near').toDataURL()") != drawn
+    page.keyboard.press("Space")
+    page.wait_for_function("document.querySelector('audio').currentTime > 0.2")
+    page.keyboard.press("Space")
+    assert page.evaluate("document.querySelector('audio').paused")
+    page.get_by_text("All stretches as a table").click()
+    rows = page.locator("#body tr")
+    assert rows.count() >= 8
+    label = rows.first.locator("td").nth(3).inner_text()
+    page.select_option("#by-label", label)
+    assert 1 <= rows.count() <= 18
+    assert set(page.locator("#body tr td:nth-child(4)").all_inner_texts()) == {label}
+    opened.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 1440])
+def test_in_a_timeline_file_nothing_sticks_out_and_words_stand_out(
+    browser: Any, timeline_file: Path, width: int, scheme: str
+) -> None:
+    opened = File(browser, timeline_file, viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for name in (".lead", ".card .small", "#clock", "#said", "header .small", "footer", "#play", "#all"):
+        for element in page.locator(name).all():
+            assert contrast(element) >= 4.5, name
+    if folder := os.environ.get("SERENADE_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"timeline-{scheme}-{width}.png", full_page=True)
+    opened.close()
 
 
 @pytest.mark.slow
@@ -253,6 +331,8 @@ def test_nothing_sticks_out_and_words_stand_out(
     for name in ("#verdict", "#detail", "#keys", "#choose", ".lead", "footer p"):
         if page.page.locator(name).is_visible():
             assert contrast(page.page.locator(name)) >= 4.5, name
+    if folder := os.environ.get("SERENADE_SCREENSHOTS"):
+        page.page.screenshot(path=Path(folder) / f"page-{scheme}-{width}.png", full_page=True)
     page.close()
 
 
