@@ -52,6 +52,7 @@ def test_a_wrong_call_is_told(clips, capsys):
     call = ["corpus", "prepare", f"ravdess={clips}", "--out", str(clips.parent / "out"), "-q"]
     assert main([*call, "--detector", "eyes"]) == 2
     assert main([*call, "--require", "smell"]) == 2
+    assert main([*call, "--device", "tpu"]) == 2
     assert main([*call, "--uncut"]) == 2
     assert "no recordings of whole dialogues" in capsys.readouterr().err
 

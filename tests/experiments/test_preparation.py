@@ -38,7 +38,7 @@ class Bright:
 @pytest.fixture(autouse=True)
 def _bright(monkeypatch):
     Bright.asked = 0
-    monkeypatch.setattr(preparation, "_detector", lambda name: Bright())
+    monkeypatch.setattr(preparation, "_detector", lambda name, device: Bright())
 
 
 def one(path: Path | None, name: str, text: str | None = "some words", **facts) -> Utterance:
@@ -178,6 +178,7 @@ def test_other_settings_and_other_folders_are_refused(corpus, tmp_path):
         list_files(tmp_path / "full")
 
 
+@pytest.mark.slow  # the processes; what is cut is tested above
 def test_two_processes_cut_the_same(tmp_path):
     soundfile.write(tmp_path / "a.wav", TONE, 16_000)
     items = tuple(Utterance(name, tmp_path / "a.wav", "own", "anna", None, text="yes") for name in "abc")

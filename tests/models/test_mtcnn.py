@@ -37,6 +37,15 @@ def test_the_published_test_picture_has_the_published_box(detector):
     assert face.probability == pytest.approx(0.999998, abs=1e-6)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_finds_the_same_box():
+    data = pytest.importorskip("skimage.data", reason="needs the astronaut of scikit-image")
+    if mtcnn_weights() is None:
+        pytest.skip("needs the weights: pip install --no-deps facenet-pytorch==2.6.0")
+    (face,) = open_mtcnn().to("cuda").find(data.astronaut())
+    assert (face.left, face.top, face.right, face.bottom) == pytest.approx(ASTRONAUT, abs=1.0)
+
+
 def plain_nms(boxes, scores, groups, most):
     """What torchvision does, box by box; torchvision itself does not run here."""
     kept = []

@@ -105,6 +105,7 @@ class _Task:
     utterance: Utterance
     folder: Path
     settings: PreparationSettings
+    device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,7 @@ def prepare(
     settings: PreparationSettings | None = None,
     *,
     workers: int = 1,
+    device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
 ) -> Preparation:
     """Cut the utterances of a corpus into a folder; what an earlier call has done there stays.
@@ -137,22 +139,23 @@ def prepare(
         folder: new, or of an interrupted preparation with the same settings.
         settings: the published ones if not given.
         workers: processes.
+        device: where faces are found: auto, cpu, cuda or cuda:N; all processes share it.
         progress: called with the number of utterances done so far and in all.
 
     Raises:
-        UsageError: the folder holds something else, or was prepared with other settings.
+        UsageError: the folder holds something else, or was prepared with other settings; there is no such device.
         StorageError: the disk is full or refuses.
         MissingExtraError: PyAV or OpenCV is needed and not installed.
         MissingWeightsError: a face detector is needed and none is installed.
     """
     settings = settings if settings is not None else PreparationSettings()
     if any(u.video is not None for u in listing.utterances):
-        _detector(settings.detector)  # what is not installed is told before hours of work
+        _detector(settings.detector, device)  # what is not installed is told before hours of work
     outcomes = _begin(folder, settings)
     wanted = {u.id: _source(u) for u in listing.utterances}
     outcomes = {name: outcome for name, outcome in outcomes.items() if outcome.source == wanted.get(name)}
     done_before, total = len(outcomes), len(listing.utterances)
-    tasks = (_Task(u, folder, settings) for u in listing.utterances if u.id not in outcomes)
+    tasks = (_Task(u, folder, settings, device) for u in listing.utterances if u.id not in outcomes)
     for outcome in _work(folder, tasks, workers):
         outcomes[outcome.id] = outcome
         if progress is not None:
@@ -218,8 +221,8 @@ def _work(folder: Path, tasks: Iterable[_Task], workers: int) -> Iterator[_Outco
 
 
 @cache
-def _detector(name: DetectorName) -> FaceDetector:
-    return open_detector(name)
+def _detector(name: DetectorName, device: str) -> FaceDetector:
+    return open_detector(name, device)
 
 
 def _cut(task: _Task) -> _Outcome:
@@ -237,7 +240,7 @@ def _cut(task: _Task) -> _Outcome:
         missing["audio"] = (error.reason, _told(error))
     crops = no_faces(settings.faces)
     try:
-        crops = _faces(utterance, settings)
+        crops = _faces(utterance, settings, task.device)
     except VideoError as error:
         missing["face"] = (error.reason, _told(error))
     notes = compare_lengths(crops, duration_s, settings.frames.interval_ms / 1000)
@@ -254,8 +257,8 @@ def _cut(task: _Task) -> _Outcome:
     return _Outcome(utterance.id, source, sound, faces, duration_s, crops.pictures, found, missing, tuple(notes))
 
 
-def _faces(utterance: Utterance, settings: PreparationSettings) -> FaceCrops:
-    detector = None if utterance.video is None else _detector(settings.detector)
+def _faces(utterance: Utterance, settings: PreparationSettings, device: str) -> FaceCrops:
+    detector = None if utterance.video is None else _detector(settings.detector, device)
     return find_faces(utterance, MultimodalSettings(frames=settings.frames, faces=settings.faces), detector=detector)
 
 

@@ -36,6 +36,7 @@ def prepare_corpus(
         list[str] | None, typer.Option("--set", help="A setting, such as faces.which=tracked; repeat.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    device: Annotated[str, typer.Option(help="Where MTCNN finds faces: auto, cpu, cuda or cuda:N.")] = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Cut the sound, faces and words of every utterance into a folder; read it as prepared=FOLDER.
@@ -61,7 +62,7 @@ def prepare_corpus(
         def show(done: int, total: int) -> None:
             progress.advance(done - progress.done)
 
-        found = prepare(listing, out, chosen, workers=workers, progress=show)
+        found = prepare(listing, out, chosen, workers=workers, device=device, progress=show)
     _print(found, out)
 
 
