@@ -192,7 +192,7 @@ def require_labels_known(words: Iterable[str], data: "Source", settings: "Import
     Raises:
         UsageError: one does not; the nearest that does is named.
     """
-    from serenade.core.names import nearest
+    from serenade.core.names import did_you_mean
     from serenade.corpora.importing import cell_reader
 
     if settings.columns.get("file", "") not in data.header:
@@ -202,12 +202,11 @@ def require_labels_known(words: Iterable[str], data: "Source", settings: "Import
     there = {found.get("emotion", "") for found in cells if found is not None}
     for word in words:
         if word not in there:
-            close = nearest(word, there)
             raise UsageError(
                 f"no row has the label {word!r}",
                 where=data.path,
                 found=", ".join(sorted(filter(None, there))[:_SHOWN]) or "no labels",
-                hint=f"Did you mean {close!r}?" if close else None,
+                hint=did_you_mean(word, there),
             )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from serenade.core.errors import SerenadeError, UnknownNameError, UsageError
 from serenade.core.files import locked, write_bytes, write_text
-from serenade.core.names import nearest
+from serenade.core.names import did_you_mean
 
 if TYPE_CHECKING:
     from serenade.core.records import Prediction
@@ -60,11 +60,10 @@ class Output:
     def _require_known(self, name: str) -> None:
         known = [*self._suffixes, "table"]
         if name not in known:
-            close = nearest(name, known)
             raise UnknownNameError(
                 f"there is no timeline format called {name!r}",
                 expected=f"one of {', '.join(known)}",
-                hint=f"Did you mean {close!r}?" if close else None,
+                hint=did_you_mean(name, known),
             )
 
     def _by_suffix(self, out: Path | None) -> str:

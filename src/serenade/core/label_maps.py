@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from serenade.core.errors import UsageError
 from serenade.core.labels import canonical_emotion
-from serenade.core.names import nearest
+from serenade.core.names import did_you_mean
 
 __all__ = ["LABEL_MAPS", "LabelMap", "parse_label_map"]
 
@@ -59,12 +59,11 @@ class LabelMap:
         there = sorted(set(present))
         for name in self.changes:
             if name not in there and canonical_emotion(name) is None:
-                close = nearest(name, there)
                 raise UsageError(
                     f"the label map changes the class {name!r}, which is not there",
                     where=where,
                     expected=f"some of {', '.join(there)}",
-                    hint=f"Did you mean {close!r}?" if close else None,
+                    hint=did_you_mean(name, there),
                 )
 
 
@@ -104,12 +103,11 @@ def parse_label_map(text: str) -> LabelMap:
     for pair in text.split(","):
         old, equals, new = (part.strip() for part in pair.partition("="))
         if not (old and equals and new):
-            close = nearest(text, LABEL_MAPS)
             raise UsageError(
                 "a label map is a name or pairs OLD=NEW",
                 found=repr(text),
                 expected=f"{', '.join(LABEL_MAPS)}, or such as excited=happy,frustrated={_DROP}",
-                hint=f"Did you mean {close!r}?" if close else None,
+                hint=did_you_mean(text, LABEL_MAPS),
             )
         name = canonical_emotion(old) or old
         if name in changes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from serenade.core.errors import UsageError
-from serenade.core.names import nearest
+from serenade.core.names import did_you_mean
 from serenade.core.records import Utterance
 
 __all__ = ["EMOTIONS", "LabelSet", "canonical_emotion", "emotions_of"]
@@ -177,11 +177,10 @@ class LabelSet:
             UsageError: the set does not hold the name.
         """
         if name not in self.names:
-            close = nearest(name, self.names)
             raise UsageError(
                 f"the label set has no class {name!r}",
                 expected=f"one of {', '.join(self.names)}",
-                hint=f"Did you mean {close!r}?" if close else None,
+                hint=did_you_mean(name, self.names),
             )
         return self.names.index(name)
 

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar, cast
 
 from serenade.core.errors import UnknownNameError
 
-__all__ = ["NameTable", "nearest"]
+__all__ = ["NameTable", "did_you_mean", "nearest"]
 
 T = TypeVar("T")
 
@@ -17,6 +17,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     spellings = {candidate.lower(): candidate for candidate in known}
     matches = difflib.get_close_matches(name.lower(), spellings, n=1, cutoff=0.5)
     return spellings[matches[0]] if matches else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """The hint of an error about an unknown name, where a known one is close."""
+    close = nearest(name, known)
+    return f"Did you mean {close!r}?" if close else None
 
 
 class NameTable(Generic[T]):
@@ -51,11 +57,10 @@ class NameTable(Generic[T]):
             UnknownNameError: the table does not hold the name.
         """
         if name not in self._targets:
-            close = nearest(name, self._targets)
             raise UnknownNameError(
                 f"there is no {self.kind} called {name!r}",
                 expected=f"one of {', '.join(self._targets)}",
-                hint=f"Did you mean {close!r}?" if close else None,
+                hint=did_you_mean(name, self._targets),
             )
         return self._targets[name]
 

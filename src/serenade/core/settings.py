@@ -9,7 +9,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from serenade.core.errors import SettingsError
-from serenade.core.names import nearest
+from serenade.core.names import did_you_mean
 
 __all__ = ["Settings", "dump_toml", "load_toml", "make_settings", "merge", "parse_override"]
 
@@ -121,12 +121,11 @@ def _explain(cls: type[Settings], error: ValidationError, where: str) -> Setting
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         known = _known_keys(cls, first["loc"][:-1])
-        close = nearest(str(first["loc"][-1]), known)
         return SettingsError(
             f"unknown key {key!r}{more}",
             where=where,
             expected=f"one of {', '.join(sorted(known))}" if known else None,
-            hint=f"Did you mean {close!r}?" if close else None,
+            hint=did_you_mean(str(first["loc"][-1]), known),
         )
     return SettingsError(f"{key or 'settings'}: {first['msg']}{more}", where=where, found=repr(first["input"]))
 

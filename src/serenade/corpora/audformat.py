@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from serenade.core.errors import CorpusError, UsageError
-from serenade.core.names import nearest
+from serenade.core.names import did_you_mean
 from serenade.core.records import LeftOut, Listing
 from serenade.corpora.audformat_tables import HEADER, Database, two_letters
 from serenade.corpora.cells import COLUMNS, MEANINGS, read_utterance
@@ -130,12 +130,11 @@ def _chosen_columns(database: Database, choices: Mapping[str, str]) -> dict[str,
 def _require_known(kind: str, names: Sequence[str], known: Sequence[str], folder: Path) -> None:
     for name in names:
         if name not in known:
-            close = nearest(name, known)
             raise UsageError(
                 f"the database has no {kind} {name!r}",
                 where=folder,
                 expected=f"one of {', '.join(sorted(set(known)))}",
-                hint=f"Did you mean {close!r}?" if close else None,
+                hint=did_you_mean(name, known),
             )
 
 

@@ -76,7 +76,7 @@ class Database:
         _copy_text(folder / HEADER, scratch / HEADER)
         try:
             header = audformat.Database.load(str(scratch), load_data=False)
-        except Exception as error:
+        except Exception as error:  # the package raises classes of many kinds
             raise CorpusError(
                 "the header of the database cannot be read",
                 where=folder / HEADER,
@@ -107,7 +107,7 @@ class Database:
                 table.load(str(self.scratch / f"db.{name}"))
         except CorpusError:
             raise
-        except Exception as error:
+        except Exception as error:  # the package raises classes of many kinds
             raise CorpusError(
                 "the table cannot be read",
                 where=path,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from serenade.core.errors import CorpusError
-from serenade.core.names import nearest
+from serenade.core.names import did_you_mean
 from serenade.core.records import UNKNOWN_SPEAKER, Attributes, LeftOut, Utterance
 from serenade.corpora.naming import plain_words
 
@@ -233,13 +233,12 @@ def _part(cells: Mapping[str, str], place: str) -> str | None:
         return None
     part = _SPLITS.get(word.lower())
     if part is None:
-        close = nearest(word.lower(), _SPLITS)
         raise CorpusError(
             "unknown word in the column split",
             where=place,
             found=repr(word),
             expected="train, validation (or dev), test, or nothing",
-            hint=f"Did you mean {close!r}?" if close else None,
+            hint=did_you_mean(word.lower(), _SPLITS),
         )
     return part
 

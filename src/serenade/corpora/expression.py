@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serenade.core.errors import UnknownNameError
-from serenade.core.names import nearest
+from serenade.core.names import did_you_mean
 from serenade.core.seeding import derive_seed
 from serenade.corpora.voices import Delivery
 
@@ -128,11 +128,10 @@ def draw_delivery(speaker: Speaker, emotion: str, take: int, seed: int) -> tuple
         UnknownNameError: there is no profile for the emotion.
     """
     if emotion not in PROFILES:
-        close = nearest(emotion, PROFILES)
         raise UnknownNameError(
             f"the synthetic voices have no emotion {emotion!r}",
             expected=f"one of {', '.join(PROFILES)}",
-            hint=f"Did you mean {close!r}?" if close else None,
+            hint=did_you_mean(emotion, PROFILES),
         )
     generator = random_stream(seed, "utterance", speaker.name, emotion, take)
     style = random_stream(seed, "style", speaker.name, emotion).normal(size=len(fields(Profile))).clip(-2.0, 2.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from serenade.core.errors import UsageError
 from serenade.core.label_maps import LabelMap
 from serenade.core.labels import LabelSet, canonical_emotion
-from serenade.core.names import nearest
+from serenade.core.names import did_you_mean, nearest
 from serenade.core.records import LeftOut, Listing, Utterance
 from serenade.core.stored_listing import StoredListing
 from serenade.corpora.layout import place_below, shown_base
@@ -137,12 +137,11 @@ def _select_where(listing: Listing, name: str, value: str, root: Path) -> Listin
     wanted = value.split(_OR)
     for one in wanted:
         if one not in present and listing.utterances:
-            close = nearest(one, present)
             raise UsageError(
                 f"no utterance has {name} {one!r}",
                 where=root,
                 expected=f"some of {', '.join(present[:20])}",
-                hint=f"Did you mean {close!r}?" if close else None,
+                hint=did_you_mean(one, present),
             )
     base = shown_base(root)
     kept = [u for u in listing.utterances if facts[u.id] in wanted]
@@ -168,12 +167,11 @@ def fact_of(utterance: Utterance, name: str) -> str | None:
 def _raise_no_fact(utterances: Sequence[Utterance], name: str, root: Path) -> None:
     there = {key for u in utterances for key in u.extra}
     there |= {key for key in _TEXT_FIELDS for u in utterances if getattr(u, key) is not None}
-    close = nearest(name, there)
     raise UsageError(
         f"the corpus does not know the {name} of its utterances",
         where=root,
         expected=f"one of {', '.join(sorted(there))}",
-        hint=f"Did you mean {close!r}?" if close else None,
+        hint=did_you_mean(name, there),
     )
 
 

@@ -8,7 +8,7 @@ is hashed and noted beside the data. Corpora that one must ask for are listed to
 from dataclasses import dataclass
 
 from serenade.core.errors import FetchError, UnknownNameError, UsageError
-from serenade.core.names import nearest
+from serenade.core.names import did_you_mean, nearest
 
 __all__ = ["SOURCES", "Archive", "Notice", "Source", "choose", "find_source", "notice"]
 
@@ -146,11 +146,10 @@ def choose(source: Source, parts: tuple[str, ...] = ()) -> tuple[Archive, ...]:
         )
     unknown = [part for part in parts if part not in source.parts]
     if unknown:
-        close = nearest(unknown[0], source.parts)
         raise UsageError(
             f"{source.name} has no part {unknown[0]!r}",
             expected=f"one of {', '.join(source.parts)}" if source.parts else "no part: it is fetched whole",
-            hint=f"Did you mean {close!r}?" if close else None,
+            hint=did_you_mean(unknown[0], source.parts),
         )
     if source.must_choose and not parts:
         raise UsageError(

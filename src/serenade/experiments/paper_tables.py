@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from serenade.core.errors import MissingExtraError, SerenadeError, UsageError
 from serenade.core.files import read_json, write_json
-from serenade.core.names import NameTable, nearest
+from serenade.core.names import NameTable, did_you_mean
 from serenade.corpora.selection import values_of
 from serenade.evaluation.splits import parse_split
 from serenade.experiments.projection import project
@@ -299,12 +299,11 @@ def _values(planner: Planner, parts: Parts, preset: str) -> list[str]:
     there = values_of(data.listing.utterances, parts.fact, root)
     for value in parts.values:
         if value != ALL and value not in there:
-            close = nearest(value, there)
             raise UsageError(
                 f"no utterance has {parts.fact} {value!r}",
                 where=root,
                 expected=f"some of {', '.join((*there, ALL))}",
-                hint=f"Did you mean {close!r}?" if close else None,
+                hint=did_you_mean(value, there),
             )
     return list(parts.values) if parts.values else [*there, ALL]
 

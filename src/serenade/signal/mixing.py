@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from serenade.core.errors import AudioError, UsageError
-from serenade.core.names import nearest
+from serenade.core.names import did_you_mean
 from serenade.core.records import Utterance
 from serenade.core.seeding import derive_seed
 from serenade.signal.audio import SAMPLE_RATE, stream_audio
@@ -158,11 +158,10 @@ class NoiseBank:
             raise UsageError("there are no recordings of noise")
         for name in environments:
             if name not in by_environment:
-                close = nearest(name, by_environment)
                 raise UsageError(
                     f"there is no noise of the environment {name!r}",
                     expected=f"one of {', '.join(sorted(by_environment))}",
-                    hint=f"Did you mean {close!r}?" if close else None,
+                    hint=did_you_mean(name, by_environment),
                 )
         chosen = sorted(set(environments) or by_environment)
         self._recordings = {name: tuple(by_environment[name]) for name in chosen}
