@@ -24,7 +24,7 @@ from serenade.corpora.expression import Speaker, draw_delivery, draw_speaker, ra
 from serenade.corpora.layout import require_root
 from serenade.corpora.voices import SAMPLE_RATE, Delivery, synthesise
 
-__all__ = ["CORPUS", "DEFAULT_CLASSES", "SENTENCES", "generate", "list_files", "long_recording"]
+__all__ = ["CORPUS", "DEFAULT_CLASSES", "SENTENCES", "generate", "list_files", "list_generated", "long_recording"]
 
 _MARK, _TABLE = "synthetic.json", "synthetic.csv"
 _COLUMNS = ("file", "speaker", "gender", "emotion", "text")
@@ -242,20 +242,34 @@ def list_files(root: Path) -> Listing:
             hint="Generate it again with the same settings; what is there is kept",
         )
     require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
+    return list_generated(root / _TABLE, _COLUMNS, _utterance)
+
+
+def list_generated(table: Path, columns: Sequence[str], make: Callable[[Path, Row], Utterance]) -> Listing:
+    """What the table of a generated corpus names and what lies beside it.
+
+    Args:
+        table: with a column ``file``.
+        columns: that every row has.
+        make: an utterance from the corpus's folder and a row.
+
+    Raises:
+        CorpusError: the table cannot be read, or a row lacks a cell.
+    """
     utterances, left_out = [], []
-    for row in read_rows(root / _TABLE, {name: name for name in _COLUMNS}, needed="file"):
-        missing = [name for name in _COLUMNS if name not in row.cells]
+    for row in read_rows(table, {name: name for name in columns}, needed="file"):
+        missing = [name for name in columns if name not in row.cells]
         if missing:
             raise CorpusError(
-                "the table of the synthetic corpus is damaged",
-                where=f"{root / _TABLE}, line {row.line}",
+                "the table of the generated corpus is damaged",
+                where=f"{table}, line {row.line}",
                 found=f"no {', '.join(missing)}",
-                hint=f"Remove {_TABLE} and generate the corpus again with the same settings",
+                hint=f"Remove {table.name} and generate the corpus again with the same settings",
             )
-        if (root / row.cells["file"]).is_file():
-            utterances.append(_utterance(root, row))
+        if (table.parent / row.cells["file"]).is_file():
+            utterances.append(make(table.parent, row))
         else:
-            left_out.append(LeftOut(row.cells["file"], "missing", f"named in {_TABLE}"))
+            left_out.append(LeftOut(row.cells["file"], "missing", f"named in {table.name}"))
     return Listing(tuple(sorted(utterances, key=lambda utterance: utterance.id)), tuple(left_out))
 
 

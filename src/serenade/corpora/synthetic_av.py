@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from serenade.core.errors import CorpusError, MissingExtraError, UsageError
 from serenade.core.files import read_json, storage_errors, write_json, write_text
-from serenade.core.records import LeftOut, Listing, Utterance, Video
+from serenade.core.records import Listing, Utterance, Video
 from serenade.corpora.corpus import Corpus
-from serenade.corpora.delimited import Row, read_rows
+from serenade.corpora.delimited import Row
 from serenade.corpora.drawn_faces import PICTURE_SIDE, draw_expression, draw_face, draw_looks
 from serenade.corpora.expression import draw_delivery, draw_speaker, random_stream
 from serenade.corpora.layout import require_root
+from serenade.corpora.synthetic import list_generated
 from serenade.corpora.voices import SAMPLE_RATE, synthesise
 
 __all__ = ["CORPUS", "WORDS", "generate_clips", "list_files"]
@@ -219,6 +220,7 @@ def _mux(path: Path, sound: NDArray[np.float32], pictures: Sequence[NDArray[np.u
         seen = container.add_stream("mpeg4", rate=_RATE, bit_rate=_BIT_RATE)
         seen.width = seen.height = PICTURE_SIDE
         seen.pix_fmt = "yuv420p"
+        seen.codec_context.thread_count = 1  # of so small pictures more would wait for each other
         heard = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono", bit_rate=96_000)
         for number, pixels in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
@@ -249,20 +251,7 @@ def list_files(root: Path) -> Listing:
         CorpusError: there is no finished corpus of generated clips.
     """
     require_root(root, _looks_right, title=CORPUS.title, expected=CORPUS.layout)
-    utterances, left_out = list[Utterance](), list[LeftOut]()
-    for row in read_rows(root / _TABLE, {name: name for name in _COLUMNS}, needed="file"):
-        missing = [name for name in _COLUMNS if name not in row.cells]
-        if missing:
-            raise CorpusError(
-                "the table of the generated clips is damaged",
-                where=f"{root / _TABLE}, line {row.line}",
-                found=f"no {', '.join(missing)}",
-            )
-        if (root / row.cells["file"]).is_file():
-            utterances.append(_utterance(root, row))
-        else:
-            left_out.append(LeftOut(row.cells["file"], "missing", f"named in {_TABLE}"))
-    return Listing(tuple(sorted(utterances, key=lambda utterance: utterance.id)), tuple(left_out))
+    return list_generated(root / _TABLE, _COLUMNS, _utterance)
 
 
 def _looks_right(root: Path) -> bool:
