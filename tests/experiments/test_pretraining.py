@@ -76,6 +76,7 @@ def fold_of(voices: Path, **changes: object) -> PretrainSettings:
     )
 
 
+@pytest.mark.slow  # tests/training/test_pretraining.py shows the same of drawn frames
 @pytest.mark.usefixtures("shared_cache")
 def test_it_learns_from_synthetic_speech(voices: Path, tmp_path: Path) -> None:
     training = {"steps": 200, "batch_size": 6, "report_every": 200, "learning_rate": 4e-3, "mask_span": 4}
