@@ -5,11 +5,13 @@ import json
 import threading
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
+from serenade.inference.annotations.rttm import read_rttm
 from serenade.inference.division import TimelineSettings
 from serenade.inference.formats import to_row
 from serenade.inference.recognizer import Recognizer
@@ -138,6 +140,30 @@ def test_recording_becomes_a_file_of_any_format_at_once(service: Running, recogn
     assert soundfile.info(BytesIO(sound)).duration == pytest.approx(3.0, abs=0.1)  # MP3 fills frames up
     assert service.post(RECORDING, params={"format": "nonsense"}).json()["kind"] == "not-found"
     assert service.post(b"nothing", params={"format": "html"}).json()["kind"] == "not-media"
+
+
+RTTM = "SPEAKER a 1 0.0 1.5 <NA> <NA> ada <NA> <NA>\nSPEAKER a 1 1.0 2.0 <NA> <NA> bob <NA> <NA>\n"
+
+
+def test_speakers_have_rows_of_their_own(service: Running, recognizer: Recognizer, tmp_path: Path) -> None:
+    def told(text: str, **wishes: object) -> Any:
+        files = {"file": ("a.wav", RECORDING), "speakers": ("a.rttm", text.encode())}
+        return service.client.post("/v1/recognize", files=files, params={"division": "turns"} | wishes)
+
+    (tmp_path / "a.rttm").write_text(RTTM)
+    expected = recognizer.timeline(RECORDING, speakers=read_rttm(tmp_path / "a.rttm", "a"))
+    found = told(RTTM).json()
+    assert [row["speaker"] for row in found["rows"]] == [row.speaker for row in expected.rows]
+    assert {row["speaker"] for row in found["rows"]} == {"ada", "bob"}
+    assert [summary["speaker"] for summary in found["summaries"]] == [None, "ada", "bob"]
+    assert b" bob " in told(RTTM, format="rttm").content
+    assert "division=turns" in told(RTTM, division="whole").json()["detail"]
+    assert "line 1" in told("SPEAKER a 1 x 1.5 <NA> <NA> ada <NA> <NA>\n").json()["detail"]
+    crowd = "".join(f"SPEAKER a 1 0.0 1.5 <NA> <NA> p{place} <NA> <NA>\n" for place in range(40))
+    assert "too many people" in told(crowd).json()["detail"]
+    assert told(" " * 1_100_000).json()["kind"] == "too-large"
+    explained = service.client.post("/v1/explain", files={"file": RECORDING, "speakers": RTTM.encode()})
+    assert explained.json()["kind"] == "bad-request"
 
 
 def test_what_cannot_be_converted_is_said(service: Running) -> None:

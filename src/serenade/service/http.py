@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from pydantic import Field
 from serenade import __version__
 from serenade.core.errors import SerenadeError
 from serenade.core.settings import Settings
+from serenade.core.timelines import SpeakerTurn
 from serenade.service.conversion import convert, timeline_schema
 from serenade.service.explaining import Explainers
 from serenade.service.gate import Gate, Keys, RateLimit
@@ -22,11 +23,11 @@ from serenade.service.guard import Guard
 from serenade.service.metrics import Metrics
 from serenade.service.pages import all_formats, make_file
 from serenade.service.problems import MEDIA_TYPE, STATUS, Problem, ProblemKind, problem_of
-from serenade.service.recognition import Listener, Model, Models, Wishes
+from serenade.service.recognition import Listener, Model, Models, Wishes, speakers_of
 from serenade.service.sandbox import Sandbox
 from serenade.service.settings import ServiceSettings
 from serenade.service.streams import follow
-from serenade.service.uploads import FIELD, receive_upload
+from serenade.service.uploads import FIELD, SPEAKERS, receive_upload
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -55,7 +56,10 @@ _BODY = {
             "schema": {
                 "type": "object",
                 "required": [FIELD],
-                "properties": {FIELD: {"type": "string", "format": "binary"}},
+                "properties": {
+                    FIELD: {"type": "string", "format": "binary"},
+                    SPEAKERS: {"type": "string", "description": "who talks when (RTTM), for recognize"},
+                },
             }
         },
         "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
@@ -286,19 +290,22 @@ def _add_recognition(app: "FastAPI", service: Service) -> None:
 
         Send the file as the form's field `file`, or as the body. With `Accept: application/x-ndjson` the answer comes
         line by line while the recording is still being heard: `start`, `row`s, `end`, or `problem` where it goes wrong.
+        With who talks when (RTTM) in the form's field `speakers` everyone has rows and a summary of their own.
         """
         service.admit(request)
         model = service.models.find(wishes.model)
         with ExitStack() as held:
             held.enter_context(service.gate.request())
-            file = held.enter_context(await receive_upload(request, service.settings))
+            told = bytearray()
+            file = held.enter_context(await receive_upload(request, service.settings, told))
+            turns = speakers_of(bytes(told), wishes.name)
             if wishes.format is not None:
                 async with service.gate.work:
-                    return _attached(*await run_in_threadpool(_made_file, service, file, model, wishes))
+                    return _attached(*await run_in_threadpool(_made_file, service, file, model, wishes, turns))
             if JSON_LINES in request.headers.get("accept", ""):
-                return Told(service.listener.lines(file, model, wishes), held.pop_all())
+                return Told(service.listener.lines(file, model, wishes, turns), held.pop_all())
             async with service.gate.work:
-                return JSONResponse(await run_in_threadpool(service.listener.whole, file, model, wishes))
+                return JSONResponse(await run_in_threadpool(service.listener.whole, file, model, wishes, turns))
 
 
 def _add_explanation(app: "FastAPI", service: Service) -> None:
@@ -347,11 +354,13 @@ def _add_conversion(app: "FastAPI", service: Service) -> None:
         return _attached(data, name)
 
 
-def _made_file(service: Service, file: IO[bytes], model: Model, wishes: RecordingWishes) -> tuple[bytes, str]:
+def _made_file(
+    service: Service, file: IO[bytes], model: Model, wishes: RecordingWishes, speakers: Sequence[SpeakerTurn]
+) -> tuple[bytes, str]:
     """The bytes of a file, and what to call it."""
     explainers = service.explainers if service.settings.explanations else None
     assert wishes.format is not None
-    return make_file(file, model, wishes, wishes.format, wishes.name, service.listener, explainers)
+    return make_file(file, model, wishes, wishes.format, wishes.name, speakers, service.listener, explainers)
 
 
 def _attached(data: bytes, name: str) -> "Response":

@@ -1,6 +1,6 @@
 """A recording that was uploaded as a file of any format, the page with its sound among them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import IO
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from serenade.core.timelines import Timeline
+from serenade.core.timelines import SpeakerTurn, Timeline
 from serenade.inference.annotations import SUFFIXES, TIMELINE_FORMATS
 from serenade.reports.page import Clip
 from serenade.reports.timeline_page import TimelineView, timeline_page
@@ -35,6 +35,7 @@ def make_file(
     wishes: Wishes,
     format_name: str,
     name: str | None,
+    speakers: Sequence[SpeakerTurn],
     listener: Listener,
     explainers: Explainers | None,
 ) -> tuple[bytes, str]:
@@ -46,6 +47,7 @@ def make_file(
         wishes: how it is divided.
         format_name: of `all_formats`.
         name: what the recording is called in the file.
+        speakers: who talks when.
         listener: answers.
         explainers: tell what the model attends to; None leaves that out of the page.
 
@@ -59,9 +61,9 @@ def make_file(
     called = f"emotions{SUFFIXES.get(format_name, '')}"
     if format_name != PAGE:
         write = TIMELINE_FORMATS.resolve(format_name)
-        return write(listener.timeline(media, model, wishes, name)), called
+        return write(listener.timeline(media, model, wishes, name, speakers)), called
     drawn = _Drawn()
-    timeline = listener.timeline(media, model, wishes, name, drawn.watch)
+    timeline = listener.timeline(media, model, wishes, name, speakers, drawn.watch)
     return _page(timeline, drawn, media, model, listener, explainers).encode(), called
 
 

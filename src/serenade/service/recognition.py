@@ -4,6 +4,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import PurePath
 from threading import Event
 from typing import IO, Any, Literal
 
@@ -16,7 +18,8 @@ from torch import Tensor
 from serenade.core.errors import UnknownNameError, UsageError
 from serenade.core.names import nearest
 from serenade.core.records import Prediction
-from serenade.core.timelines import Summariser, Timeline
+from serenade.core.timelines import SpeakerTurn, Summariser, Timeline
+from serenade.inference.annotations.rttm import parse_rttm
 from serenade.inference.division import TimelineSettings
 from serenade.inference.formats import to_row
 from serenade.inference.recognizer import Recognizer
@@ -29,7 +32,18 @@ from serenade.service.sandbox import Sandbox
 from serenade.service.settings import ServiceSettings
 from serenade.signal.audio import SAMPLE_RATE
 
-__all__ = ["LEVEL_S", "Division", "Listener", "Model", "Models", "Watch", "Wishes", "row_of", "summaries_of"]
+__all__ = [
+    "LEVEL_S",
+    "Division",
+    "Listener",
+    "Model",
+    "Models",
+    "Watch",
+    "Wishes",
+    "row_of",
+    "speakers_of",
+    "summaries_of",
+]
 
 Division = Literal["whole", "turns", "windows"]
 """One row for everything, for every turn of speech, or for every window."""
@@ -39,6 +53,7 @@ LEVEL_S = 0.05
 
 _Samples = NDArray[np.float32]
 _WINDOW_S = 2.0
+_MOST_AT_ONCE = 16  # people
 
 Watch = Callable[[Iterator[_Samples]], Iterator[_Samples]]
 """Hands on blocks of sound, (n,) at 16 kHz, and looks at them."""
@@ -62,6 +77,28 @@ class Wishes(TimelineSettings):
         elif self.window_s is not None:
             raise UsageError("window_s goes with division=windows", found=f"division={self.division}")
         return TimelineSettings.model_validate(values)
+
+
+def speakers_of(data: bytes, name: str | None) -> tuple[SpeakerTurn, ...]:
+    """Who talks when, as a client told it.
+
+    Args:
+        data: RTTM; nothing where nobody was told of.
+        name: what the recording is called.
+
+    Raises:
+        UsageError: it cannot be read, or more people talk at once than will be followed.
+    """
+    if not data:
+        return ()
+    turns = parse_rttm(data, PurePath(name or "recording").stem, "the field speakers")
+    edges = sorted([(turn.start_s, 1) for turn in turns] + [(turn.end_s, -1) for turn in turns])
+    most = max(accumulate(step for _, step in edges))  # each is scored by itself: this is how much more work it is
+    if most > _MOST_AT_ONCE:
+        raise UsageError(
+            "too many people talk at once", where="the field speakers", found=str(most), expected=f"{_MOST_AT_ONCE}"
+        )
+    return turns
 
 
 def row_of(prediction: Prediction) -> dict[str, Any]:
@@ -190,8 +227,16 @@ class Listener:
         """End what is under way with a problem."""
         self._stopped.set()
 
-    def lines(self, file: IO[bytes], model: Model, wishes: Wishes) -> Iterator[dict[str, Any]]:
+    def lines(
+        self, file: IO[bytes], model: Model, wishes: Wishes, speakers: Sequence[SpeakerTurn] = ()
+    ) -> Iterator[dict[str, Any]]:
         """An answer, line by line: a `start`, `row`s with `levels` among them if they are wished, an `end`.
+
+        Args:
+            file: the recording.
+            model: that hears it.
+            wishes: how it is divided.
+            speakers: who talks when; each has rows of their own.
 
         Raises:
             AudioError: the recording cannot be decoded, or holds nothing to hear.
@@ -203,7 +248,7 @@ class Listener:
         yield {"kind": "start", "model": model.name, "labels": list(model.recognizer.labels), "about": about}
         sound = _Sound(self.decoded(file), levels=wishes.levels)
         summariser = Summariser()
-        for row in self._rows(sound.blocks(), model, wishes.division, timeline):
+        for row in self._rows(sound.blocks(), model, wishes.division, timeline, speakers):
             summariser.add([row])
             yield from sound.told()
             yield {"kind": "row", **row_of(row)}
@@ -212,7 +257,13 @@ class Listener:
         yield {"kind": "end", "duration_s": round(sound.duration_s, 3), "summaries": summaries_of(summariser)}
 
     def timeline(
-        self, file: IO[bytes], model: Model, wishes: Wishes, name: str | None, watch: Watch | None = None
+        self,
+        file: IO[bytes],
+        model: Model,
+        wishes: Wishes,
+        name: str | None,
+        speakers: Sequence[SpeakerTurn] = (),
+        watch: Watch | None = None,
     ) -> Timeline:
         """A recording over time as a whole.
 
@@ -221,6 +272,7 @@ class Listener:
             model: that hears it.
             wishes: how it is divided.
             name: what the recording is called in the rows.
+            speakers: who talks when.
             watch: sees the sound go by.
 
         Raises:
@@ -231,7 +283,7 @@ class Listener:
         settings = wishes.timeline
         decoded = self.decoded(file)
         sound = _Sound(decoded if watch is None else watch(decoded), levels=False)
-        found = self._rows(sound.blocks(), model, wishes.division, settings)
+        found = self._rows(sound.blocks(), model, wishes.division, settings, speakers)
         rows = tuple(replace(row, file=name) for row in found)
         self._metrics.heard(sound.duration_s)
         summariser = Summariser()
@@ -239,10 +291,12 @@ class Listener:
         about = model.recognizer.about(settings) | {"division": wishes.division}
         return Timeline(name, sound.duration_s, model.recognizer.labels, rows, summariser.summaries(), about)
 
-    def whole(self, file: IO[bytes], model: Model, wishes: Wishes) -> dict[str, Any]:
+    def whole(
+        self, file: IO[bytes], model: Model, wishes: Wishes, speakers: Sequence[SpeakerTurn] = ()
+    ) -> dict[str, Any]:
         """The same as one object, with `rows` and, if they are wished, `levels`."""
         answer: dict[str, Any] = {"rows": []} | ({"levels": []} if wishes.levels else {})
-        for line in self.lines(file, model, wishes):
+        for line in self.lines(file, model, wishes, speakers):
             kind = line.pop("kind")
             if kind == "row":
                 answer["rows"].append(line)
@@ -274,19 +328,34 @@ class Listener:
         """
         end_s = time.monotonic() + self._settings.request_s
         for block in self._sandbox.decode(file.fileno()):
-            if time.monotonic() > end_s:
-                raise Problem("took-too-long", f"An answer may take {self._settings.request_s:g} s.")
-            if self._stopped.is_set():
-                raise Problem("draining", "The service is stopping.", retry_after_s=5)
+            self._require_time(end_s)
             yield block
 
+    def _require_time(self, end_s: float) -> None:
+        if time.monotonic() > end_s:
+            raise Problem("took-too-long", f"An answer may take {self._settings.request_s:g} s.")
+        if self._stopped.is_set():
+            raise Problem("draining", "The service is stopping.", retry_after_s=5)
+
     def _rows(
-        self, blocks: Iterator[Tensor], model: Model, division: Division, timeline: TimelineSettings
+        self,
+        blocks: Iterator[Tensor],
+        model: Model,
+        division: Division,
+        timeline: TimelineSettings,
+        speakers: Sequence[SpeakerTurn],
     ) -> Iterator[Prediction]:
         if division == "whole":
+            if speakers:
+                raise UsageError("who talks when goes with division=turns or division=windows", found="division=whole")
             yield model.recognizer(blocks)
-        else:
-            yield from model.recognizer.timeline_rows(blocks, settings=timeline, threads=self._settings.threads)
+            return
+        end_s = time.monotonic() + self._settings.request_s
+        for row in model.recognizer.timeline_rows(
+            blocks, settings=timeline, speakers=speakers, threads=self._settings.threads
+        ):
+            self._require_time(end_s)
+            yield row
 
 
 class _Sound:

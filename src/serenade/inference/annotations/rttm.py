@@ -5,14 +5,13 @@ The ten fields of a row: SPEAKER, file, channel, start, duration, <ortho>, <styp
 Reference: NIST, "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix A.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from serenade.core.errors import UsageError
 from serenade.core.records import UNKNOWN_SPEAKER
 from serenade.core.timelines import SpeakerTurn, Timeline, shown_label
 
-__all__ = ["read_rttm", "to_rttm"]
+__all__ = ["parse_rttm", "read_rttm", "to_rttm"]
 
 _FIELDS = 9  # older files leave the last one out
 _MISSING = "<NA>"
@@ -46,29 +45,43 @@ def read_rttm(path: Path, recording: str) -> tuple[SpeakerTurn, ...]:
     Raises:
         UsageError: it cannot be read, a line is not valid, or none is of this recording.
     """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError("the list of speakers cannot be read", where=path, found=error.strerror) from error
+    return parse_rttm(data, recording, path)
+
+
+def parse_rttm(data: bytes, recording: str, where: object) -> tuple[SpeakerTurn, ...]:
+    """What `read_rttm` gives, of the bytes of such a file.
+
+    Args:
+        data: of the file.
+        recording: as for `read_rttm`.
+        where: what to call the file in messages.
+
+    Raises:
+        UsageError: as `read_rttm`.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError("the list of speakers cannot be read", where=where, found="it is not text") from error
     turns: dict[str, list[SpeakerTurn]] = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         fields = line.split()
         if fields and fields[0] == "SPEAKER":
-            turns.setdefault(fields[1] if len(fields) > 1 else "", []).append(_turn(fields, f"{path}, line {number}"))
+            turns.setdefault(fields[1] if len(fields) > 1 else "", []).append(_turn(fields, f"{where}, line {number}"))
     only = next(iter(turns.values())) if len(turns) == 1 else None
     chosen = turns.get(recording) or turns.get(_word(recording)) or only
     if chosen is None:
         raise UsageError(
             "this list of speakers has no turn of the recording",
-            where=path,
+            where=where,
             found=", ".join(sorted(turns)[:5]) or "no SPEAKER line",
             expected=f"lines SPEAKER {recording} ...",
         )
     return tuple(sorted(chosen, key=lambda turn: (turn.start_s, turn.end_s)))
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        yield from path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        found = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UsageError("the list of speakers cannot be read", where=path, found=found) from error
 
 
 def _turn(fields: list[str], where: str) -> SpeakerTurn:
