@@ -61,11 +61,12 @@ _COVERAGES = np.linspace(0.05, 1.0, 20)
 _EVEN_ODDS = 0.5
 
 
-def summarise(run: Path) -> dict[str, Any]:
+def summarise(run: Path, *, maps: bool = True) -> dict[str, Any]:
     """Compute the summary of a run, finished or not, and write it to summary.json.
 
     Args:
         run: the run folder.
+        maps: whether the maps of embeddings are made, which takes longer than all the rest.
 
     Returns:
         What was written.
@@ -75,7 +76,7 @@ def summarise(run: Path) -> dict[str, Any]:
         SerenadeError: a file of it is damaged.
         StorageError: the summary cannot be written.
     """
-    summary = summary_of(read_results(run))
+    summary = summary_of(read_results(run), maps=maps)
     write_json(run / "summary.json", summary)
     return summary
 

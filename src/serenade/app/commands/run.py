@@ -108,7 +108,7 @@ def _show_result(path: Path, quiet: bool) -> None:
     from serenade.experiments.summary import summarise
     from serenade.reports.tables import result_table
 
-    summary = summarise(path)
+    summary = summarise(path, maps=False)  # seconds for every fold, and only the page shows them
     print(result_table([summary]))
     for fold, choice in RunFolder(path).read_choices().items():
         scores = ", ".join(f"{name}: {value:.1%}" for name, value in choice["inner_ua"].items())
