@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from tests.models.checkpoints import write_text_checkpoint
 
 from serenade.core.errors import AudioError, SettingsError, UnknownNameError, UsageError
 from serenade.corpora import read_corpus
@@ -102,6 +103,24 @@ def test_noise_is_the_fixed_mixture_of_repeat_utterance_and_ratio(run: Path, noi
 def test_a_chain_is_the_augmentation_of_that_text(run: Path) -> None:
     evaluate_run(run, bench_of("gain:-20"))
     assert_alike(stored(run, "gain--20"), by_hand(run, lambda x, name: x * 10 ** (-20 / 20)))
+
+
+def test_words_stay_as_they_were_said(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of words alone says under noise what it said in its run."""
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("SERENADE_CACHE", str(tmp_path / "cache"))
+    write_text_checkpoint(tmp_path / "text", "bert")
+    settings = ExperimentSettings(
+        preset="ssl-text-finetune",
+        corpora=(CorpusSettings(name="synthetic", root=corpus),),
+        system={"branches": {"text": {"upstream": str(tmp_path / "text")}}, "training": {"epochs": 1}},
+    )
+    out = run_experiment(prepare(settings), tmp_path / "run", workers=1).path
+    evaluate_run(out, bench_of("gain:-20"))
+    records = [json.loads(path.read_text()) for path in (out / "jobs").glob("*/record.json")]
+    assert_alike(
+        stored(out, "gain--20"), {score["id"]: score["probabilities"] for r in records for score in r["scores"]}
+    )
 
 
 def test_features_are_attacked_in_the_unit_of_the_training_part(run: Path) -> None:

@@ -34,7 +34,7 @@ from serenade.signal.speech_level import is_silent
 from serenade.systems import load_system
 from serenade.training.batches import num_segments
 from serenade.training.cache import FeatureCache
-from serenade.training.system import DeclaringSystem, Example, System
+from serenade.training.system import DeclaringSystem, Example, ReadingSystem, System
 
 __all__ = ["FOLDER", "Bench", "evaluate_run", "hear", "tested_before"]
 
@@ -387,4 +387,6 @@ class _Tester:
 
     def _example(self, utterance: Utterance, waveform: Tensor) -> Example:
         inputs = self.system.extract(waveform, training=False)
+        if isinstance(self.system, ReadingSystem) and self.system.reads_words:
+            inputs = {**inputs, **self.system.extract_text(utterance.text or "")}  # words are as they were said
         return Example(utterance, inputs, self.system.labels.index(str(utterance.emotion)))
