@@ -66,6 +66,9 @@ def test_the_merit_is_what_the_settings_say() -> None:
     entry = {"selection": {"ua": 0.5, "wa": 0.7, "loss": 1.5}}
     assert merit(entry, PAPER) == (0.5,)
     assert merit(entry, TrainingSettings()) == (0.6, -1.5)
+    by_f1, answered = TrainingSettings(criterion="f1"), {"selection": {"f1": 1.0, "loss": 1.5}}
+    assert merit({"selection": {"f1": 1.0, "loss": 0.4}}, by_f1) > merit(answered, by_f1)
+    assert merit({"selection": {"f1": 0.9, "loss": 0.1}}, by_f1) < merit(answered, by_f1)
 
 
 @pytest.mark.parametrize("clash", ["selection = 'last'", "patience = 3", "weight_average = 0.9"])

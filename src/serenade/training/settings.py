@@ -71,7 +71,8 @@ class TrainingSettings(Settings):
     criterion: Literal["mean", "ua", "wa", "f1"] = Field(
         "mean",
         description="best validation epoch: mean of WA and UA, then the lower loss; or UA, then the earlier one; or "
-        "WA, then the lower loss, then the later one; f1, of systems with thresholds: mean F1 of the emotions",
+        "WA, then the lower loss, then the later one; f1, of systems with thresholds: mean F1 of the emotions, then "
+        "the lower loss",
     )
     average_best: int = Field(
         1,
