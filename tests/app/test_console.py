@@ -21,6 +21,19 @@ def test_line_says_what_is_done_spent_and_left(clock: list[float], capsys: pytes
     assert capsys.readouterr().err == "Training: 10 of 40 epochs, 30 s spent, about 1:30 min left, loss 0.5\n"
 
 
+@pytest.mark.parametrize(
+    ("spent_s", "told"),
+    [(59.4, "59 s"), (59.7, "1:00 min"), (119.7, "2:00 min"), (3599.8, "1:00 h"), (7379.0, "2:02 h")],
+)
+def test_times_are_those_of_a_clock(
+    clock: list[float], capsys: pytest.CaptureFixture[str], spent_s: float, told: str
+) -> None:
+    with Progress("Training", unit="epochs") as progress:
+        clock[0] += spent_s
+        progress.advance()
+    assert capsys.readouterr().err == f"Training: 1 epochs, {told} spent\n"
+
+
 def test_before_the_first_step_nothing_is_said_of_the_time_left(
     clock: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:

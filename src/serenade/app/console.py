@@ -119,10 +119,11 @@ class Progress:
         self._bar.start()
 
 
-def _clock(seconds: float) -> str:
+def _clock(duration_s: float) -> str:
     """Seconds as people say them: 42 s, 3:05 min, 2:03 h."""
+    seconds = round(duration_s)
     if seconds < 60:
-        return f"{seconds:.0f} s"
+        return f"{seconds} s"
     if seconds < 3600:
-        return f"{seconds // 60:.0f}:{seconds % 60:02.0f} min"
-    return f"{seconds // 3600:.0f}:{seconds % 3600 // 60:02.0f} h"
+        return f"{seconds // 60}:{seconds % 60:02} min"
+    return f"{seconds // 3600}:{seconds % 3600 // 60:02} h"
