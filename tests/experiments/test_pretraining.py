@@ -92,6 +92,9 @@ def test_it_learns_from_synthetic_speech(voices: Path, tmp_path: Path) -> None:
 def test_the_folder_tells_what_was_heard(voices: Path, tmp_path: Path) -> None:
     watcher = Quiet()
     out = tmp_path / "up"
+    left = out.with_name("up.training") / ".writing-0123"  # as a process leaves it that was killed while it wrote
+    left.parent.mkdir()
+    left.write_bytes(b"part of a state")
     pretrain_upstream(settings_of(("synthetic", voices)), out, watcher=watcher)
     assert sorted(path.name for path in out.iterdir()) == [
         "card.md", "config.json", "log.jsonl", "model.safetensors", "pretraining.json",

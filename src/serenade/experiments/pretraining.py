@@ -5,6 +5,7 @@ are not looked at. What was heard is written into the folder as hashes, so that 
 """
 
 import json
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from serenade.core.devices import choose_device
 from serenade.core.errors import CorpusError, UsageError
-from serenade.core.files import read_json, write_json, write_json_lines, write_text
+from serenade.core.files import read_json, storage_errors, write_json, write_json_lines, write_text
 from serenade.core.records import UNKNOWN_SPEAKER, LeftOut, Listing, Utterance
 from serenade.core.seeding import derive_seed
 from serenade.core.settings import Settings
@@ -282,8 +283,8 @@ def pretrain_upstream(settings: PretrainSettings, speech: Speech, out: Path, *, 
     write_json_lines(out / "log.jsonl", log)
     write_text(out / "card.md", _card(about))
     write_json(out / PRETRAINING_FILE, about)  # last: it says that the folder is finished
-    (_state_folder(out) / "state.safetensors").unlink(missing_ok=True)
-    _state_folder(out).rmdir()
+    with storage_errors(_state_folder(out)):
+        shutil.rmtree(_state_folder(out))  # beside the state may lie the part of one whose writing was killed
 
 
 def _state_folder(out: Path) -> Path:
