@@ -7,8 +7,9 @@ RAVDESS: sound (mean and deviation of MFCC per 0.40 s) and OpenFace's action uni
 folds. The Korean corpus, part emotional-to-emotional: sound and transcripts, folds by speaker; its sentences tell the
 class and are the same for all speakers, so what the words reach there is memory of sentences.
 
-Every row is a run below OUT; finished ones are kept. Shown: WA and UA of the most probable class, then accuracy, WAcc
-and F1 of the answer yes or no to each emotion, and those of "no" to everything. One thread, one process.
+Every row is a run below OUT; finished ones are kept, and with --finished nothing is trained. Shown: WA and UA of the
+most probable class with 95 % intervals over speakers, then accuracy, WAcc and F1 of the answer yes or no to each
+emotion, and those of "no" to everything. One thread, one process.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from serenade.experiments.series import Member, Planner, run_series, summaries_o
 from serenade.experiments.settings import CorpusSettings, ExperimentSettings
 
 FACE_AND_VOICE = (("face",), ("audio",), ("audio", "face"))
+KOREAN_PART = "emotional-to-emotional"
 VOICE_AND_WORDS = (("audio",), ("text",), ("text", "audio"))
 
 
@@ -34,15 +36,23 @@ def members(prefix: str, presets: list[str], subsets: tuple[tuple[str, ...], ...
 
 
 def show(out: Path, names: list[str]) -> None:
-    print(f"{'run':<36}{'WA':>7}{'UA':>7}{'acc.':>8}{'WAcc':>7}{'F1':>7}")
+    print(f"{'run':<36}{'WA':>6}{'interval':>15}{'UA':>7}{'interval':>15}{'acc.':>8}{'WAcc':>7}{'F1':>7}  seeds")
     summaries = summaries_of(out, names)
     for name in names:
         summary = summaries[name]
         if summary is None:
             continue
-        wa, ua = (100 * summary["metrics"][metric]["pooled"]["mean"] for metric in ("wa", "ua"))
-        print(f"{name:<36}{wa:>7.1f}{ua:>7.1f}{answers(figures_of_run(out / name)['figures'])}")
-    print(f"{'no to everything':<50}{answers(figures_of_run(out / names[0])['always_no'])}")
+        figures = figures_of_run(out / name)
+        both = " ".join(with_interval(summary["metrics"][metric]["pooled"]) for metric in ("wa", "ua"))
+        whole = "" if figures["complete"] else "  (unfinished)"
+        print(f"{name:<36}{both}{answers(figures['figures'])}  {figures['seeds']}{whole}")
+    first = next(name for name in names if summaries[name] is not None)
+    print(f"{'no to everything':<79}{answers(figures_of_run(out / first)['always_no'])}")
+
+
+def with_interval(pooled: dict[str, Any]) -> str:
+    mean, low, high = (100 * pooled[name] for name in ("mean", "low", "high"))
+    return f"{mean:>6.1f}{f'{low:.1f} to {high:.1f}':>15}"
 
 
 def answers(figures: dict[str, Any]) -> str:
@@ -59,30 +69,36 @@ def main() -> None:
     parser.add_argument("--emotiontts", type=Path)
     parser.add_argument("--presets", default="lf-lstm,lf-trans")
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--finished", action="store_true")
     given = parser.parse_args()
     presets, training = given.presets.split(","), {"training": {"epochs": given.epochs}}
     if given.ravdess is not None:
-        base = settings("ravdess", given.ravdess, f"emobox:{given.splits.absolute()}", training)
+        base = settings("ravdess", given.ravdess, f"emobox:{given.splits.absolute()}", training, given.seeds)
         units = str(given.units.absolute())
-        do(given.out, base, members("ravdess", presets, FACE_AND_VOICE, face_units=units))
+        do(given, base, members("ravdess", presets, FACE_AND_VOICE, face_units=units))
     if given.emotiontts is not None:
-        base = settings("emotiontts-ko", given.emotiontts, "kfold:5", training, part="emotional-to-emotional")
-        do(given.out, base, members("emotiontts", presets, VOICE_AND_WORDS))
+        base = settings("emotiontts-ko", given.emotiontts, "kfold:5", training, given.seeds, part=KOREAN_PART)
+        do(given, base, members("emotiontts", presets, VOICE_AND_WORDS))
 
 
-def settings(corpus: str, root: Path, split: str, system: dict[str, Any], **where: str) -> ExperimentSettings:
+def settings(
+    corpus: str, root: Path, split: str, system: dict[str, Any], seeds: int, **where: str
+) -> ExperimentSettings:
     return ExperimentSettings(
         corpora=(CorpusSettings(name=corpus, root=root.absolute()),),
         split=parse_split(split),
         where=where,
         system=system,
+        seeds=seeds,
         device="cpu",
     )
 
 
-def do(out: Path, base: ExperimentSettings, wanted: list[Member]) -> None:
-    run_series(Planner(base).plan(wanted), out, workers=1)
-    show(out, [member.name for member in wanted])
+def do(given: argparse.Namespace, base: ExperimentSettings, wanted: list[Member]) -> None:
+    if not given.finished:
+        run_series(Planner(base).plan(wanted), given.out, workers=1)
+    show(given.out, [member.name for member in wanted])
 
 
 if __name__ == "__main__":
