@@ -106,9 +106,9 @@ def predict(
 
     Example: serenade predict recordings/ --out emotions.csv
     """
-    from serenade.app.loading import load_recognizer, named_classes
+    from serenade.app.loading import named_classes
     from serenade.core.executor import choose_engine
-    from serenade.inference.outputs import PARQUET, choose_format, finished_files, open_output
+    from serenade.inference.outputs import PARQUET, choose_format
     from serenade.inference.shards import Work
     from serenade.inference.transcripts import Words
 
@@ -134,19 +134,34 @@ def predict(
         return
     if transcript is not None:
         words.require_one(len(list(find_clips(named, list_, recursive=recursive))))
-    job = _Job(named, list_, recursive)
-    if engine is not None or format_name == PARQUET:
-        if out is None:
-            raise UsageError("rows of shards are joined into a file", hint="Name it with --out")
-        work = Work(model, kept, window, hop, device, words=words)
-        sharded = _Sharded(work, format_name, out, resume=resume, overwrite=overwrite)
-        sharded.run(job, choose_engine(engine or "processes"), threads, shard, quiet=quiet)
+    job, work = _Job(named, list_, recursive), Work(model, kept, window, hop, device, words=words)
+    if engine is None and format_name != PARQUET:
+        _predict_here(job, work, format_name, out, threads, resume=resume, overwrite=overwrite, quiet=quiet)
         return
-    recognizer, workers = load_recognizer(model, device, classes, threads)
-    _require_reader(recognizer, words, model)
+    if out is None:
+        raise UsageError("rows of shards are joined into a file", hint="Name it with --out")
+    sharded = _Sharded(work, format_name, out, resume=resume, overwrite=overwrite)
+    sharded.run(job, choose_engine(engine or "processes"), threads, shard, quiet=quiet)
+
+
+def _predict_here(
+    job: "_Job",
+    work: "Work",
+    format_name: str,
+    out: Path | None,
+    threads: int | None,
+    *,
+    resume: bool,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Predict in this process, each row written as soon as it is known."""
+    from serenade.inference.outputs import finished_files, open_output
+
+    recognizer, workers = _load(work, work.device, threads)
     finished = finished_files(format_name, out, recognizer.labels) if resume and out is not None else set()
     results = recognizer.predict_files(
-        job.recordings(finished), window_s=window, hop_s=hop, threads=workers, words=words.of
+        job.recordings(finished), window_s=work.window_s, hop_s=work.hop_s, threads=workers, words=work.words.of
     )
     with (
         open_output(
@@ -162,6 +177,16 @@ def predict(
         job.count_for(progress, len(finished))
         job.write(results, writer, progress)
     job.conclude(quiet=quiet)
+
+
+def _load(work: "Work", device: str, threads: int | None) -> "tuple[Recognizer, int]":
+    """The recogniser of some work, and how many of its batches may be scored at the same time."""
+    from serenade.app.loading import load_recognizer
+
+    classes = None if work.classes is None else ",".join(work.classes)
+    recognizer, workers = load_recognizer(work.model, device, classes, threads)
+    _require_reader(recognizer, work.words, work.model)
+    return recognizer, workers
 
 
 def _require_reader(recognizer: "Recognizer", words: "Words", model: str) -> None:
@@ -278,13 +303,10 @@ class _Sharded:
             PartialFailure: some recordings failed; the others are in the output.
             UsageError: there was nothing to do.
         """
-        from serenade.app.loading import load_recognizer
         from serenade.inference.outputs import write_all
         from serenade.inference.shards import predict_in_shards
 
-        classes = None if self._work.classes is None else ",".join(self._work.classes)
-        recognizer, _ = load_recognizer(self._work.model, "cpu", classes, 1)
-        _require_reader(recognizer, self._work.words, self._work.model)
+        recognizer, _ = _load(self._work, "cpu", 1)
         finished = self._parts.finished()
         with Progress("Predicting", quiet=quiet) as progress:
             job.count_for(progress, len(finished))
