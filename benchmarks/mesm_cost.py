@@ -1,6 +1,7 @@
 """What MESM costs beside FE2E at the published sizes: time by p, and the memory of a long clip.
 
     python benchmarks/mesm_cost.py --frames 6 --passes 3
+    python benchmarks/mesm_cost.py --small --frames 40    # the sizes of fe2e-cpu and mesm-cpu
     python benchmarks/mesm_cost.py --memory
 
 Times are of one processor, the least of several passes taken in turns, so that what else the machine does hits all
@@ -21,16 +22,17 @@ import torch
 from torch import Tensor
 
 from serenade.models.mesm import Fe2e, Fe2eSettings, Frames, Mesm, MesmSettings
+from serenade.systems import system_settings
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 CLIP_FACES, CLIP_PIECES = 120, 150  # of 60 s
 MOST_FRAMES = 32
 
 
-def inputs(faces: int, pieces: int) -> dict[str, Any]:
+def inputs(faces: int, pieces: int, text_dim: int = 768) -> dict[str, Any]:
     torch.manual_seed(0)
     return {
-        "text": torch.randn(1, 768),
+        "text": torch.randn(1, text_dim),
         "face": Frames(torch.randn(faces, 3, 48, 48), torch.tensor([faces])),
         "audio": Frames(torch.rand(pieces, 1, 128, 32), torch.tensor([pieces])),
     }
@@ -55,10 +57,13 @@ def taken(run: Callable[[], Tensor], *, backward: bool) -> float:
     return time.process_time() - began
 
 
-def times(frames: int, passes: int) -> None:
-    given = inputs(frames, frames)
-    networks: dict[str, Any] = {"FE2E": Fe2e(6, Fe2eSettings(dropout=0))}
-    networks |= {f"{p:.1f}": Mesm(6, MesmSettings(top_p=p, shared=Fe2eSettings(dropout=0))) for p in SHARES}
+def times(frames: int, passes: int, preset: str | None) -> None:
+    sizes = Fe2eSettings(dropout=0)
+    if preset is not None:
+        sizes = system_settings(preset, {"network": {"dropout": 0.0}}).network  # type: ignore[attr-defined]
+    given = inputs(frames, frames, sizes.text_dim)
+    networks: dict[str, Any] = {"FE2E": Fe2e(6, sizes)}
+    networks |= {f"{p:.1f}": Mesm(6, MesmSettings(top_p=p, shared=sizes)) for p in SHARES}
     least: dict[tuple[str, str], float] = {}
     flops = {}
     for number in range(passes + 1):
@@ -112,6 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--passes", type=int, default=5)
+    parser.add_argument("--small", action="store_true")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -121,7 +127,7 @@ def main() -> None:
         memory()
     else:
         torch.set_num_threads(1)
-        times(options.frames, options.passes)
+        times(options.frames, options.passes, "fe2e-cpu" if options.small else None)
 
 
 if __name__ == "__main__":
