@@ -18,7 +18,7 @@ Section to code:
     4.3 two rates, new-bob                                `rate_groups`, `training.schedule`
     5 averaging                                           `training.averaging`
     6.1, 6.2 aggregators                                  `nn.aggregators`, `nn.ecapa`
-    7 fusion                                              `nn.frame_fusion`, `models.upstream_downstream`
+    7 fusion                                              `nn.frame_fusion`, `models.upstreams.downstream`
     11 SUPERB                                             preset ``ssl-superb``
 
 Target numbers: docs/ssl.md and `serenade table ssl`.
@@ -41,7 +41,7 @@ from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.settings import Settings
 from serenade.evaluation.unlabelled_leaks import Heard
-from serenade.models.upstream_downstream import (
+from serenade.models.upstreams.downstream import (
     BranchSettings,
     DownstreamSettings,
     UpstreamDownstreamNetwork,

@@ -48,9 +48,10 @@ def model_folder(name: str | Path) -> Path | None:
 
 
 def _way_out(missing: Path) -> str | None:
-    if missing.is_absolute():  # as models name them
-        return (
-            "Put the folder there; of a model that is used elsewhere, change branches.NAME.upstream in its model.toml"
-        )
-    close = nearest(str(missing), UPSTREAMS)
-    return f"Did you mean {close!r}?" if close else None
+    close = nearest(missing.name, UPSTREAMS)
+    if close:
+        return f"Did you mean {close!r}?"
+    if not missing.is_absolute():
+        return None
+    # as models name them
+    return "Put the folder there; of a model that is used elsewhere, change branches.NAME.upstream in its model.toml"
