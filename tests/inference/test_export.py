@@ -11,14 +11,16 @@ import torch
 from serenade.core.errors import CheckpointError, UsageError
 from serenade.core.labels import LabelSet
 from serenade.inference.division import TimelineSettings
+from serenade.inference.packing import verify
 from serenade.inference.recognizer import Recognizer
-from serenade.systems import PRESETS, make_system, save_checkpoint, system_settings
+from serenade.models.upstreams.masked_mel import MaskedMelSettings, MelEncoder, save_masked_mel
+from serenade.systems import PRESETS, SYSTEMS, make_system, save_checkpoint, system_settings
 from serenade.training.description import Calibration, write_calibration
 from serenade.training.system import System
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
-from serenade.inference.export import export_onnx
+from serenade.inference.export import _WHY_NOT, export_onnx, exportable
 from serenade.inference.onnx_session import export_beside, make_session, open_export
 from serenade.inference.quantise import quantise
 from serenade.inference.quick import QuickRecognizer
@@ -100,6 +102,9 @@ def test_an_export_of_other_weights_is_left_alone(
     assert export_beside(exported) is not None
     assert export_beside(other) is None
     assert "made of other weights" in caplog.text
+    told = {finding.what: finding.state for finding in (*verify(exported), *verify(other))}
+    assert told["model.onnx answers as the weights do"] == "good"
+    assert "warning" in {state for what, state in told.items() if what.startswith("model.onnx is of other weights")}
 
 
 def test_short_recordings_are_answered_without_torch(exported: Path, tmp_path: Path) -> None:
@@ -158,6 +163,56 @@ def test_every_audio_system_is_exported_as_it_is(preset: str, tmp_path: Path) ->
         probabilities = session.run(["probabilities"], {"waveform": waveform})[0]
         assert probabilities.shape == (2, 3)
         np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-5)
+
+
+def upstreams(**changes: object) -> System:
+    """A system of upstreams with drawn weights and a small aggregator."""
+    torch.manual_seed(0)
+    small = {"channels": 16, "squeeze_channels": 8, "attention_channels": 8, "embedding_dim": 6}
+    system = make_system("upstream_downstream", {"ecapa": small} | changes, LABELS)
+    system.network.eval().requires_grad_(False)
+    return system
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("upstream", ["filter-bank", "masked-mel", "wav2vec2-base", "hubert-large", "early"])
+def test_upstreams_that_take_samples_are_exported(upstream: str, tmp_path: Path) -> None:
+    if upstream == "filter-bank":
+        system = upstreams(branches={"fbank": {"upstream": upstream}})
+    elif upstream == "masked-mel":
+        torch.manual_seed(0)
+        sizes = MaskedMelSettings(num_bands=16, width=16, num_blocks=2, num_heads=2, feed_forward=32, position_kernel=5)
+        (tmp_path / "own").mkdir()
+        save_masked_mel(tmp_path / "own", MelEncoder(sizes), sizes)
+        system = upstreams(branches={"own": {"upstream": str(tmp_path / "own"), "layers": "weighted"}})
+    else:
+        pytest.importorskip("transformers")
+        from tests.models.checkpoints import write_checkpoint
+
+        write_checkpoint(tmp_path / "one", "hubert-base" if upstream == "early" else upstream)
+        one = {"upstream": str(tmp_path / "one"), "layers": "weighted", "fine_tune": upstream == "hubert-large"}
+        if upstream == "early":
+            write_checkpoint(tmp_path / "two", "wavlm-base")
+            two = {"upstream": str(tmp_path / "two")}
+            system = upstreams(branches={"a": one, "b": two}, fusion="early", projection=5, aggregator="attention")
+        else:
+            system = upstreams(branches={"a": one}, aggregator="statistics")
+    made = export_onnx(system, tmp_path / "model.onnx", calibration=Calibration(1.3, "validation", 50))
+    assert made.deviation < 2e-4  # frames are kept in half precision, and a rounding may fall the other way
+    recognizer, export = Recognizer(system), Recognizer.load(tmp_path / "model.onnx")
+    samples = np.random.default_rng(0).uniform(-0.2, 0.2, 9_999).astype(np.float32)
+    found = export(samples, 16_000).scores
+    assert recognizer.labels == export.labels
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_upstreams_that_no_graph_can_hold_are_named() -> None:
+    with pytest.raises(UsageError, match="the upstream filter-bank-superb"):
+        exportable(upstreams(branches={"a": {"upstream": "filter-bank-superb"}}))
+    with pytest.raises(UsageError, match="BLSTM"):
+        exportable(upstreams(branches={"a": {"upstream": "filter-bank"}}, aggregator="blstm"))
+    for name in _WHY_NOT:  # each is the name of a class that there is
+        assert any(SYSTEMS.target(system).endswith(f":{name}") for system in SYSTEMS)
 
 
 @pytest.mark.slow

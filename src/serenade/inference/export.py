@@ -5,6 +5,7 @@
 | segments (GLAM, its rivals, attention pooling) | cutting, features, normaliser, network, mean of the scores |
 | windows (MTL-AUG and its kin, SS-AAE) | features, cutting into windows, normaliser, network, mean of probabilities |
 | statistics (baseline) | features, ten statistics of each band, standardisation, linear classifier |
+| upstreams (ssl-fbank, ssl-mean, ...) | front ends or networks that take samples, fusion, aggregators, classifier |
 | mixtures (MFCC-GMM) | features, derivatives, standardisation, likelihood of every frame under each class |
 
 All rows of a batch are of one length. The transform is computed by matrix products (`signal.spectra.FactoredDft`), so
@@ -30,6 +31,7 @@ from serenade.core.errors import CheckpointError, UsageError
 from serenade.core.files import write_bytes
 from serenade.core.records import UNKNOWN_SPEAKER, Utterance
 from serenade.inference.engines import AttributeSystem
+from serenade.inference.export_upstreams import UpstreamExport
 from serenade.inference.onnx_session import EXPORT_FORMAT, digest_of, make_session, require
 from serenade.signal.audio import SAMPLE_RATE
 from serenade.signal.features import build_front_end
@@ -37,6 +39,7 @@ from serenade.signal.segments import SegmentSettings
 from serenade.signal.spectra import overlapping
 from serenade.systems.baseline import BaselineSystem
 from serenade.systems.mfcc_gmm import MIN_SAMPLES, MfccGmmSystem, deltas
+from serenade.systems.upstream_downstream import UpstreamDownstreamSystem
 from serenade.training.description import Calibration
 from serenade.training.segment_system import SegmentClassifierSystem
 from serenade.training.system import Example, Outputs, System
@@ -54,7 +57,6 @@ _least: Any = torch.sym_min
 _WHY_NOT = {
     "BaselineSystem": "kernels of support vectors and forests are scored by scikit-learn",
     "FunctionalsSystem": "openSMILE computes its features outside of the graph",
-    "UpstreamDownstreamSystem": "its upstreams are networks of other libraries, with weights of their own",
     "MesmSystem": "it looks at faces and words, which no waveform holds",
     "HandCraftedSystem": "its features of faces, voice and words come from corpora",
 }
@@ -117,9 +119,11 @@ def export_onnx(
 def _traced(module: nn.Module, attributes: bool) -> bytes:
     """The graph of a module."""
     length = torch.export.Dim("length", min=_LEAST)
-    shapes = ({0: torch.export.Dim("batch"), 1: length},)
+    shapes: Any = ({0: torch.export.Dim("batch"), 1: length},)
+    if isinstance(module, UpstreamExport):  # the library's networks state bounds of their own
+        shapes = ({0: torch.export.Dim.AUTO, 1: torch.export.Dim.AUTO},)
     example = torch.randn(2, 3 * SAMPLE_RATE + 5, generator=torch.Generator().manual_seed(0)) * 0.1
-    with quietly():
+    with quietly(), _plain_attention():
         program = torch.onnx.export(
             module,
             (example,),
@@ -138,6 +142,17 @@ def _traced(module: nn.Module, attributes: bool) -> bytes:
     del graph.graph.value_info[:]  # shapes within, which quantisation trips over
     written: bytes = graph.SerializeToString()
     return written
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Without the fused block of a transformer, which no graph has."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 @contextmanager
@@ -227,11 +242,13 @@ def exportable(system: System, temperature: float = 1.0) -> nn.Module:
         return _Statistics(system, temperature)
     if isinstance(system, MfccGmmSystem):
         return _Mixtures(system, temperature)
+    if isinstance(system, UpstreamDownstreamSystem):
+        return UpstreamExport(system, temperature)
     raise UsageError(
         "this kind of system cannot be exported",
         found=f"{type(system).__name__}: {_WHY_NOT.get(type(system).__name__, 'nothing here traces it')}",
         expected="one whose features and scores are tensors throughout: a network of segments or windows, the baseline "
-        "with its linear classifier, or mixtures of MFCC",
+        "with its linear classifier, mixtures of MFCC, or upstreams that take samples",
         hint="Use it from its model folder, in Python or over HTTP: serenade serve",
     )
 

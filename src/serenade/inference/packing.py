@@ -13,10 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import numpy as np
+from numpy.typing import NDArray
+
 from serenade.core.errors import CheckpointError, SerenadeError, UsageError
 from serenade.core.files import cache_folder, read_json, storage_errors
+from serenade.core.labels import LabelSet
 from serenade.corpora.downloading import digest_file, download
 from serenade.corpora.unpacking import unpack
+from serenade.signal.audio import SAMPLE_RATE
 
 __all__ = ["Finding", "describe", "fetch", "is_address", "open_packed", "pack", "verify"]
 
@@ -220,7 +225,6 @@ def _verify_network(folder: Path) -> Iterator[Finding]:
     import torch
 
     from serenade.inference.recognizer import Recognizer
-    from serenade.signal.audio import SAMPLE_RATE
     from serenade.training.checkpoints import read_checkpoint
 
     checkpoint = read_checkpoint(folder)
@@ -235,10 +239,32 @@ def _verify_network(folder: Path) -> Iterator[Finding]:
         yield Finding("good", f"probabilities of {len(scores)} classes that sum to 1")
     else:
         yield Finding("bad", f"probabilities sum to {sum(scores.values())}")
+    yield from _verify_export(folder, noise.astype(np.float32), scores)
     if checkpoint.calibration is None:
         yield Finding("warning", "not calibrated: its probabilities may be too sure")
     else:
         yield Finding("good", f"calibrated on {checkpoint.calibration.fitted_on}")
+
+
+def _verify_export(folder: Path, noise: NDArray[np.float32], scores: Mapping[str, float]) -> Iterator[Finding]:
+    """Whether the export beside the weights, where there is one, answers as they do."""
+    from serenade.inference.answers import Answers
+    from serenade.inference.onnx_session import EXPORT_FILE, export_beside
+    from serenade.training.description import read_calibration
+
+    if not (folder / EXPORT_FILE).is_file():
+        return
+    export = export_beside(folder)
+    if export is None:
+        yield Finding("warning", f"{EXPORT_FILE} is of other weights, or ONNX Runtime is not installed to look at it")
+        return
+    answers = Answers(LabelSet(tuple(export.facts["labels"])), None, read_calibration(folder))
+    logits = export.logits(noise[None])[0].tolist()
+    found = answers.prediction(None, 0.0, len(noise) / SAMPLE_RATE, logits).scores
+    if found.keys() == scores.keys() and max(abs(found[name] - scores[name]) for name in scores) < 1e-3:
+        yield Finding("good", f"{EXPORT_FILE} answers as the weights do")
+    else:
+        yield Finding("bad", f"{EXPORT_FILE} answers otherwise than the weights do")
 
 
 def describe(folder: Path) -> dict[str, str]:

@@ -83,13 +83,14 @@ class LogMelPairs(nn.Module):
 
     Args:
         num_bands: F.
+        exportable: made of operations that ONNX has.
     """
 
     filters: Tensor
     hop_length = _PAIR * _MEL_HOP
     least_samples = _WINDOW + (_PAIR - 1) * _MEL_HOP
 
-    def __init__(self, num_bands: int) -> None:
+    def __init__(self, num_bands: int, *, exportable: bool = False) -> None:
         super().__init__()
         self.spectrum = PowerSpectrum(
             window="hann",
@@ -97,7 +98,7 @@ class LogMelPairs(nn.Module):
             hop_length=_MEL_HOP,
             fft_length=_FFT,
             padding=None,
-            exportable=False,
+            exportable=exportable,
         )
         filters = slaney_filters(num_bands, _FFT, SAMPLE_RATE, 0.0, SAMPLE_RATE / 2)
         self.register_buffer("filters", filters.float(), persistent=False)
@@ -115,11 +116,11 @@ class LogMelPairs(nn.Module):
         Returns:
             (B, L, 2 F), the earlier frame first.
         """
-        steps = int(self.num_steps(torch.tensor(waveforms.shape[1])))
         with torch.autocast(waveforms.device.type, enabled=False):
             mels = torch.matmul(self.filters, self.spectrum(waveforms.float()))  # (B, F, frames)
+            steps = mels.shape[2] // _PAIR  # as many as `num_steps` says
             logs = (mels + _LEAST_POWER).log()[:, :, : _PAIR * steps]
-        return logs.transpose(1, 2).reshape(len(waveforms), steps, -1)
+        return logs.transpose(1, 2).reshape(waveforms.shape[0], steps, -1)
 
 
 class MelEncoder(nn.Module):
@@ -164,23 +165,24 @@ class MelEncoder(nn.Module):
         return (mels - self.mean.repeat(_PAIR)) / self.deviation.repeat(_PAIR)
 
     def forward(
-        self, steps: Tensor, lengths: Tensor, masked: Tensor | None = None, mask_vector: Tensor | None = None
+        self, steps: Tensor, lengths: Tensor | None, masked: Tensor | None = None, mask_vector: Tensor | None = None
     ) -> list[Tensor]:
         """The input of every block and the output, each (B, L, D); what stands in the padding has no meaning.
 
         Args:
             steps: (B, L, 2 F), standardised.
-            lengths: (B,) int64 valid steps, at least 1.
+            lengths: (B,) int64 valid steps, at least 1; None where all are valid.
             masked: (B, L) bool, steps that `mask_vector` takes the place of; None for none.
             mask_vector: (D,); needed where some are masked.
         """
-        valid = valid_steps(lengths, steps.shape[1])
+        valid = None if lengths is None else valid_steps(lengths, steps.shape[1])
         x = self.input(steps)
         if masked is not None and mask_vector is not None:
             x = torch.where(masked[:, :, None], mask_vector.to(x.dtype), x)
-        x = x.masked_fill(~valid[:, :, None], 0)
+        if valid is not None:
+            x = x.masked_fill(~valid[:, :, None], 0)
         x = x + functional.gelu(self.positions(x.transpose(1, 2)).transpose(1, 2))
-        padding = None if bool(valid.all()) else ~valid
+        padding = None if valid is None or bool(valid.all()) else ~valid
         layers = [x]
         for block in self.blocks:
             layers.append(block(layers[-1], src_key_padding_mask=padding))

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from serenade.models.upstreams.upstream import Frames, Upstream, plain_config
 from serenade.nn.masking import valid_steps
 
-__all__ = ["PaddingRule", "WaveformUpstream"]
+__all__ = ["PaddingRule", "WaveformUpstream", "normalise_rows"]
 
 _LEAST_VARIANCE = 1e-7  # added to the variance of a waveform, as the library does
 
@@ -93,7 +93,7 @@ class WaveformUpstream(Upstream):
     def _normalise(self, waveform: Tensor) -> Tensor:
         if not self.normalise:
             return waveform
-        return (waveform - waveform.mean()) / (waveform.var(correction=0) + _LEAST_VARIANCE).sqrt()
+        return normalise_rows(waveform)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Frames:
         """Frames of a batch.
@@ -129,6 +129,12 @@ class WaveformUpstream(Upstream):
     def _has_group_norm(self) -> bool:
         network: Any = self.network
         return getattr(network.config, "feat_extract_norm", None) == "group"  # data2vec has no choice
+
+
+def normalise_rows(waveforms: Tensor) -> Tensor:
+    """Waveforms (..., T) with zero mean and unit variance each."""
+    means, variances = waveforms.mean(-1, keepdim=True), waveforms.var(-1, correction=0, keepdim=True)
+    return (waveforms - means) / (variances + _LEAST_VARIANCE).sqrt()
 
 
 def _after(lengths: Tensor, kernel: int, stride: int) -> Tensor:

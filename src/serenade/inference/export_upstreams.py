@@ -1,0 +1,162 @@
+"""Systems of upstreams as modules fit for `torch.export`: waveform in, probabilities out.
+
+All rows of a batch have one length, so nothing is padded and nothing masked. Front ends and networks of the library
+that take samples can be traced, and upstreams of `serenade pretrain`; text, Whisper and openSMILE cannot.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from serenade.core.errors import UsageError
+from serenade.models.upstreams.acoustic import SpectralUpstream
+from serenade.models.upstreams.downstream import UpstreamDownstreamNetwork
+from serenade.models.upstreams.masked_mel import LogMelPairs, MaskedMelUpstream
+from serenade.models.upstreams.upstream import Upstream
+from serenade.models.upstreams.waveform import WaveformUpstream, normalise_rows
+from serenade.nn.aggregators import BlstmPooling
+from serenade.nn.layer_mix import WeightedLayers, layers_needed
+from serenade.signal.audio import SAMPLE_RATE
+from serenade.signal.features import build_front_end
+from serenade.systems.upstream_downstream import UpstreamDownstreamSystem
+
+__all__ = ["UpstreamExport"]
+
+_most: Any = torch.sym_max  # of lengths that are symbols while a graph is made; untyped in torch
+_least: Any = torch.sym_min
+
+
+class UpstreamExport(nn.Module):
+    """Upstreams, fusion, aggregators and the classifier.
+
+    Args:
+        system: a trained system, on the CPU.
+        temperature: of the probabilities.
+
+    Raises:
+        UsageError: an upstream or the aggregator cannot be traced.
+    """
+
+    def __init__(self, system: UpstreamDownstreamSystem, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = system.network, temperature
+        settings = system.settings
+        if any(isinstance(module, BlstmPooling) for module in self.network.aggregators.values()):
+            raise _cannot("a BLSTM over packed frames")
+        if self.network.early and (settings.frame_rates == "resample" or len(set(self.network.rates)) > 1):
+            raise _cannot("frames of different rates side by side")
+        self.branches = nn.ModuleDict(
+            {name: _branch(system, name, upstream) for name, upstream in system.upstreams.items()}
+        )
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) at 16 kHz to (B, K) probabilities and (B, K) logits."""
+        network: UpstreamDownstreamNetwork = self.network
+        frames = {name: branch(waveform) for name, branch in self.branches.items()}
+        frames = {n: network.projections[n](each) if n in network.projections else each for n, each in frames.items()}
+        if network.early:
+            shortest = reduce(_least, (each.shape[1] for each in frames.values()))
+            frames = {"fused": torch.cat([each[:, :shortest] for each in frames.values()], dim=2)}
+        vectors = [network.aggregators[name](each, _full(each)) for name, each in frames.items()]
+        logits = network.classifier(torch.cat(vectors, dim=1))
+        return (logits / self.temperature).softmax(1), logits
+
+
+def _full(frames: Tensor) -> Tensor:
+    """(B,) lengths of sequences that have no padding."""
+    return torch.ones_like(frames[:, 0, 0], dtype=torch.int64) * frames.shape[1]
+
+
+def _cannot(found: str) -> UsageError:
+    return UsageError(
+        "this system of upstreams cannot be exported",
+        found=found,
+        expected="front ends or networks that take samples at 16 kHz",
+        hint="Use it from its model folder, in Python or over HTTP: serenade serve",
+    )
+
+
+def _branch(system: UpstreamDownstreamSystem, name: str, upstream: Upstream) -> nn.Module:
+    settings = system.settings.branches[name]
+    if system.settings.short != "pad":
+        raise _cannot("recordings below one frame are refused, which no graph can")
+    if upstream.sample_rate != SAMPLE_RATE:
+        raise _cannot(f"an upstream for {upstream.sample_rate} Hz")
+    if isinstance(upstream, SpectralUpstream):
+        heard: nn.Module = _Spectral(upstream)
+    elif isinstance(upstream, WaveformUpstream):
+        heard = _Waveform(upstream)
+    elif isinstance(upstream, MaskedMelUpstream):
+        heard = _MaskedMel(upstream)
+    else:
+        raise _cannot(f"the upstream {upstream.kind}")
+    kept = None if settings.fine_tune else cast(torch.dtype, getattr(torch, system.settings.stored))
+    mix = cast(nn.Module, system.network.branches[name].mix)
+    return _Branch(heard, mix, layers_needed(settings.layers, upstream.num_layers), kept)
+
+
+class _Branch(nn.Module):
+    """The layers of an upstream as they are kept, mixed."""
+
+    def __init__(self, heard: nn.Module, mix: nn.Module, layers: Sequence[int], kept: torch.dtype | None) -> None:
+        super().__init__()
+        self.heard, self.mix, self.layers, self.kept = heard, mix, list(layers), kept
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        found: Sequence[Tensor] = self.heard(waveform)
+        chosen = [found[place] for place in self.layers]
+        if self.kept is not None:
+            chosen = [layer.to(self.kept).float() for layer in chosen]
+        mixed: Tensor = self.mix(chosen) if isinstance(self.mix, WeightedLayers) else chosen[0]
+        return mixed
+
+
+class _Spectral(nn.Module):
+    """(B, T) to the one layer (B, L, F) of a front end."""
+
+    def __init__(self, upstream: SpectralUpstream) -> None:
+        super().__init__()
+        self.front_end = build_front_end(upstream.settings, exportable=True)
+        self.subtract_mean = upstream.subtract_mean
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        frames = self.front_end(waveform).transpose(1, 2)
+        return (frames - frames.mean(dim=1, keepdim=True) if self.subtract_mean else frames,)
+
+
+class _Waveform(nn.Module):
+    """(B, T) to all layers (B, L, D) of a network of the library."""
+
+    def __init__(self, upstream: WaveformUpstream) -> None:
+        super().__init__()
+        upstream.forget_batch()
+        self.network, self.normalise, self.least = upstream.network, upstream.normalise, upstream.least_samples
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        filled = _filled(waveform, self.least)
+        if self.normalise:
+            filled = normalise_rows(filled)
+        found = self.network(filled, output_hidden_states=True)
+        return (*found.hidden_states[:-1], found.last_hidden_state)
+
+
+class _MaskedMel(nn.Module):
+    """(B, T) to all layers (B, L, D) of an upstream of `serenade pretrain`."""
+
+    def __init__(self, upstream: MaskedMelUpstream) -> None:
+        super().__init__()
+        self.mels = LogMelPairs(upstream.settings.num_bands, exportable=True)
+        self.encoder, self.least = upstream.encoder, upstream.least_samples
+
+    def forward(self, waveform: Tensor) -> list[Tensor]:
+        layers: list[Tensor] = self.encoder(self.encoder.standardise(self.mels(_filled(waveform, self.least))), None)
+        return layers
+
+
+def _filled(waveform: Tensor, least: int) -> Tensor:
+    """(B, T) waveforms with silence behind them where they are shorter than a frame."""
+    return functional.pad(waveform, (0, least))[:, : _most(waveform.shape[1], least)]
