@@ -6,9 +6,10 @@ UP: a folder of `serenade pretrain` that has heard none of these corpora. Every 
 `serenade table ssl` below `--out`: one with filter banks, one with the upstream, frozen, in their place; the text
 encoder (`text_encoder.py`: two blocks of 64 over characters, drawn weights) is fine-tuned once per fold and seed and
 serves both. Everything is small, so that it takes minutes per corpus on one thread; nEMO is taken with every ninth of
-its 90 sentences. What is left out of the command is left out. Started again it goes on where it stopped; at the end `ssl-experiments.md` is written.
+its 90 sentences. A corpus that is not named is left out. Started again it goes on where it stopped; at the end
+`ssl-experiments.md` is written.
 
-Last results (2026-11-21, EMO-DB with filter banks, one seed): in docs/ssl.md; 9 minutes of processor time.
+Last results (2026-11-21, EMO-DB with filter banks, one seed): in docs/ssl.md; about 11 minutes of processor time.
 """
 
 import argparse
@@ -33,8 +34,10 @@ from serenade.reports.tables import Bounds, Figure, Table, p_text, to_markdown
 
 SETTINGS = (
     "--set", "ecapa.channels=32", "--set", "ecapa.attention_channels=32", "--set", "ecapa.squeeze_channels=32",
-    "--set", "ecapa.embedding_dim=64", "--set-first", "training.epochs=10", "--set-first", "training.learning_rate=1e-3",
-    "--set-first", "fine_tuning.learning_rate=1e-3", "--set-second", "training.epochs=8",
+    "--set", "ecapa.embedding_dim=64",
+    "--set-first", "training.epochs=10", "--set-first", "training.learning_rate=1e-3",
+    "--set-first", "fine_tuning.learning_rate=1e-3",
+    "--set-second", "training.epochs=8",
     "--set-second", "training.batch_size=16", "--set-second", "training.learning_rate=1e-3",
     "--set-second", "training.half_cycle_epochs=2",
 )  # fmt: skip
