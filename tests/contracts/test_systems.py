@@ -31,8 +31,8 @@ DURATIONS_S = (0.4, 1.8, 2.0, 3.1, 5.0, 1.0)
 BATCH_TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 # As published, read at the last step also on the way back, which begins there and has no state before it.
 AT_LAST = {"lf-lstm", "emoembs"}
-# Whether a cell on the border is looked at may hang on the last bit.
-CHOICE_TOLERANCE = {"rtol": 1e-3, "atol": 1e-3}
+# Whether a cell on the border is looked at may hang on the last bit; of the few cells of these examples each counts.
+CHOICE_TOLERANCE = {"rtol": 1e-2, "atol": 1e-2}
 # A convolution on the GPU adds in another order.
 GPU_TOLERANCE = {"rtol": 1e-2, "atol": 1e-3}
 
