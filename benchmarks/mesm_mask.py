@@ -168,11 +168,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--top-p", type=float)
+    parser.add_argument("--rows", help="some of none,straight_through,scaled and, with --network, FE2E")
     given = parser.parse_args()
+    rows = given.rows.split(",") if given.rows else [*MASKS, *(["FE2E"] if given.network else [])]
     torch.set_num_threads(1)
     measure, share = (of_network, 0.3) if given.network else (of_block, 0.5)
     print(f"{'mask':<18}{'acc.':>6}{'named':>7}{'other':>7}   accuracy by seed")
-    for row in (*MASKS, "FE2E") if given.network else MASKS:
+    for row in rows:
         began = time.process_time()
         found = [measure(row, seed, given.steps, given.top_p or share) for seed in range(given.seeds)]
         accuracy, named, other = (sum(values) / len(found) for values in zip(*found, strict=True))
