@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,7 +64,7 @@ class Recognizer:
     ) -> None:
         self.card, self.name = card, name
         self._engine = system if isinstance(system, LabelledEngine) else torch_engine(system)
-        self._live: Engine | None = None
+        self._live: Callable[[], Engine | None] = _none
         self._answers = Answers.among(system.labels, classes, calibration)
 
     @classmethod
@@ -93,7 +93,7 @@ class Recognizer:
         system = load_system(folder, choose_device(device))
         calibration, name = read_calibration(folder), Path(model).name
         made = cls(system, classes=classes, card=read_card(folder), calibration=calibration, name=name)
-        made._live = _exported_beside(folder, choose_device(device))
+        made._live = lru_cache(partial(_exported_beside, folder, choose_device(device)))  # opened by the first stream
         return made
 
     def with_engine(self, wrap: Callable[[Engine], Engine]) -> Self:
@@ -103,7 +103,7 @@ class Recognizer:
             wrap: makes it of the present one.
         """
         other = copy(self)
-        other._engine, other._live = wrap(self._engine), None
+        other._engine, other._live = wrap(self._engine), _none
         return other
 
     @property
@@ -272,7 +272,7 @@ class Recognizer:
         """
         chosen = TimelineSettings() if settings is None else settings
         return TimelineStream(
-            self._engine if self._live is None else self._live,
+            self._live() or self._engine,
             partial(self._row, file),
             chosen,
             self._smoother(chosen),
@@ -385,6 +385,10 @@ class Recognizer:
         self, file: str | None, start_s: float, end_s: float, logits: Tensor, speaker: str | None = None
     ) -> Prediction:
         return self._answers.prediction(file, start_s, end_s, logits.tolist(), speaker)
+
+
+def _none() -> None:
+    """No engine of live streams: they take the one of recordings."""
 
 
 def _exported_beside(folder: Path, device: torch.device) -> Engine | None:
