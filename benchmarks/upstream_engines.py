@@ -1,12 +1,16 @@
 """What the extraction of an upstream of base size costs: every engine, 1 and 2 threads, clips of 5 s.
 
     python benchmarks/upstream_engines.py [--folder CHECKPOINT] [--threads 1 2] [--runs 8]
+    python benchmarks/upstream_engines.py --ratios
 
 The network has the sizes of wav2vec 2.0 base (94 M parameters) and drawn weights, which cost as much as trained ones;
 a folder takes a real one. Each engine runs in a process of its own, several times; the quickest run counts, as the
 machine may be shared. `wall` is seconds of sound per second, `CPU` per second of processor time of all threads: on a
 busy machine only that says what one free processor would do. Frames are compared with those of torch in float32 (norm
 of the difference by the norm, last layer), and memory is the most that the process held, weights included.
+
+`--ratios` compares what engines take on a machine that is busy: all in one process on one thread, one after the other
+in every round, so that what else runs disturbs all alike; a ratio is of processor time to float32's of the same round.
 
 Last results (2026-11-21, torch 2.13.0, two cores of an Intel Xeon with AMX, load 8 to 12):
 
@@ -21,12 +25,15 @@ Last results (2026-11-21, torch 2.13.0, two cores of an Intel Xeon with AMX, loa
     onnxruntime            2     6.1     7.4           0.000 %    1562 MiB
     openvino               2     5.8     9.5           0.000 %    1963 MiB
     openvino-bf16          2    11.9    25.5           0.912 %    1766 MiB
+
+With --ratios --engines float32 bfloat16 --runs 5 (load 15): bfloat16 1.54, 1.44 at least, 1.58 at most.
 """
 
 import argparse
 import json
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -73,6 +80,25 @@ def measure(upstream: Upstream, engine: str, runs: int) -> dict[str, float]:
     }
 
 
+def compare(upstream: Upstream, engines: list[str], rounds: int) -> dict[str, list[float]]:
+    """Of every engine, in every round, how many times less processor time than float32 it takes."""
+    made = {name: with_engine(upstream, name) for name in ENGINES if name in {"float32", *engines}}
+    noise = torch.randn(round(CLIP_S * upstream.sample_rate), generator=torch.Generator().manual_seed(0))
+    clip = upstream.prepare(noise, upstream.sample_rate)[None]
+    lengths = torch.tensor([clip.shape[1]])
+    ratios: dict[str, list[float]] = {name: [] for name in made}
+    with torch.inference_mode():
+        for number in range(rounds + 1):
+            spent = {}
+            for name, engine in made.items():
+                began = time.process_time()
+                engine(clip, lengths)
+                spent[name] = time.process_time() - began
+            for name in made if number else ():  # the first round warms up
+                ratios[name].append(spent["float32"] / spent[name])
+    return ratios
+
+
 def one(folder: str, engine: str, threads: int, runs: int) -> None:
     """What a child process does."""
     torch.set_num_threads(threads)
@@ -85,6 +111,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("--engines", nargs="+", default=list(ENGINES))
+    parser.add_argument("--ratios", action="store_true", help="processor time against float32, round by round")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.one:
@@ -95,6 +122,12 @@ def main() -> None:
         if chosen.folder is None:
             make_base(folder)
         print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, clips of {CLIP_S:g} s")
+        if chosen.ratios:
+            torch.set_num_threads(1)
+            print(f"{'engine':<16}{'ratio':>8}{'least':>8}{'most':>8}")
+            for name, found in compare(named_upstream(folder), chosen.engines, chosen.runs).items():
+                print(f"{name:<16}{statistics.median(found):>8.2f}{min(found):>8.2f}{max(found):>8.2f}")
+            return
         print(f"{'engine':<16}{'threads':>8}{'wall':>8}{'CPU':>8}{'frames differ by':>18}{'memory':>12}")
         for threads in chosen.threads:
             for engine in chosen.engines:
