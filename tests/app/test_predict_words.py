@@ -12,6 +12,7 @@ from tests.models.checkpoints import write_text_checkpoint
 
 import serenade
 from serenade.app.main import main
+from serenade.core.errors import UsageError
 from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.systems import load_system, make_system, save_checkpoint, system_settings
@@ -125,3 +126,16 @@ def test_what_cannot_be_is_said(
     assert "words are of a whole recording" in capsys.readouterr().err
     assert predict(model_folder, folder, "--asr", "os.path:basename") == 2
     assert "does not look at words" in capsys.readouterr().err
+
+
+def test_nothing_but_whole_recordings_with_such_a_model(model: Path, folder: Path) -> None:
+    recognizer = serenade.load(str(model))
+    sound = folder / "a.wav"
+    for use in (
+        lambda: recognizer.predict_windows(sound, window_s=0.2),
+        recognizer.stream,
+        lambda: recognizer.timeline(sound),
+        lambda: recognizer.with_engine(lambda engine: engine),  # as the service does when it starts
+    ):
+        with pytest.raises(UsageError, match="words are of a whole recording"):
+            use()

@@ -101,7 +101,11 @@ class Recognizer:
 
         Args:
             wrap: makes it of the present one.
+
+        Raises:
+            UsageError: the model reads words.
         """
+        self._require_sound_alone()
         other = copy(self)
         other._engine, other._live = wrap(self._engine), _none
         return other
@@ -135,6 +139,19 @@ class Recognizer:
     def _reader(self) -> TorchUtterances | None:
         engine = self._engine
         return engine if isinstance(engine, TorchUtterances) and engine.reads_words else None
+
+    def _require_sound_alone(self) -> None:
+        """Pass unless the model reads words, which are of a whole recording.
+
+        Raises:
+            UsageError: it does.
+        """
+        if self.reads_words:
+            raise UsageError(
+                "this model looks at what is said too, and words are of a whole recording",
+                found=self.name or "a model with a text branch",
+                hint="Predict whole recordings with their words: no windows, timelines, live sound or service",
+            )
 
     def __call__(self, source: Source, sample_rate: int | None = None, *, words: str = "") -> Prediction:
         """The emotion of a recording as a whole.
@@ -173,6 +190,7 @@ class Recognizer:
             MissingExtraError: its format needs PyAV.
             UsageError: a window or hop that is not positive, an array without its rate.
         """
+        self._require_sound_alone()
         return self._one(source, sample_rate, Windows(window_s, hop_s))
 
     def predict_files(
@@ -207,10 +225,7 @@ class Recognizer:
         windows = None if window_s is None else Windows(window_s, hop_s)
         if self._reader is not None:
             if windows is not None:
-                raise UsageError(
-                    "this model looks at what is said too, and words are of a whole recording",
-                    hint="Leave out the window",
-                )
+                self._require_sound_alone()
             return self._predict_read(self._reader, paths, Words().of if words is None else words)
         return self._predict_files(paths, windows, threads)
 
@@ -269,7 +284,9 @@ class Recognizer:
 
         Raises:
             MissingExtraError: the detector is not installed.
+            UsageError: the model reads words.
         """
+        self._require_sound_alone()
         chosen = TimelineSettings() if settings is None else settings
         return TimelineStream(
             self._live() or self._engine,
@@ -303,8 +320,9 @@ class Recognizer:
         Raises:
             AudioError: it cannot be read.
             MissingExtraError: its format or the detector needs a package.
-            UsageError: an array without its rate, or speakers of another recording.
+            UsageError: an array without its rate, or speakers of another recording; or the model reads words.
         """
+        self._require_sound_alone()
         chosen = TimelineSettings() if settings is None else settings
         file = str(source) if isinstance(source, str | Path) else None
         return rows_of_blocks(
