@@ -122,6 +122,9 @@ def test_short_recordings_are_answered_without_torch(exported: Path, tmp_path: P
             assert row.scores == pytest.approx(expected.scores, abs=1e-5)
             assert (row.file, row.start_s, row.label) == (expected.file, 0.0, expected.label)
             assert (row.end_s, row.uncertain) == (pytest.approx(expected.end_s), expected.uncertain)
+    alone = QuickRecognizer.of(str(exported / "model.onnx"), classes)
+    assert alone is not None
+    assert alone.predict(paths) == found
     soundfile.write(tmp_path / "silent.wav", np.zeros(16_000), 16_000)
     soundfile.write(tmp_path / "long.wav", generator.uniform(-0.2, 0.2, 31 * 8_000), 8_000)
     for left in ("silent.wav", "long.wav", "missing.wav"):

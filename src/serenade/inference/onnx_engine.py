@@ -6,7 +6,6 @@ from torch import Tensor
 from serenade.core.labels import LabelSet
 from serenade.inference.onnx_session import OpenExport
 from serenade.signal.segments import SegmentSettings
-from serenade.training.description import Calibration
 
 __all__ = ["OnnxEngine"]
 
@@ -26,11 +25,7 @@ class OnnxEngine:
         self.attributes: bool = facts["attributes"]
         self.labels = LabelSet(tuple(facts["labels"]))
         self.name: str = facts["name"]
-        self.calibration = (
-            Calibration(facts["temperature"], "as stated in the model", 0, facts["uncertain_below"])
-            if facts["calibrated"]
-            else None
-        )
+        self.calibration = export.calibration
 
     def logits(self, waveforms: Tensor) -> Tensor:
         """(N, K) float64 scores of (N, T) segments or pieces, and attributes where the model tells them."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serenade.core.errors import CheckpointError, MissingExtraError
-from serenade.training.description import WEIGHTS_FILE
+from serenade.training.description import WEIGHTS_FILE, Calibration
 
 __all__ = [
     "EXPORT_FILE",
@@ -82,6 +82,13 @@ class OpenExport:
 
     session: Any
     facts: Mapping[str, Any]
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Of its probabilities, as it states it; None where it was not fitted."""
+        if not self.facts["calibrated"]:
+            return None
+        return Calibration(self.facts["temperature"], "as stated in the model", 0, self.facts["uncertain_below"])
 
     def logits(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, K) scores of (B, T) waveforms, then valence, arousal and dominance where it tells them."""

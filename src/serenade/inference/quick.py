@@ -4,6 +4,7 @@ The answers are those of the model within rounding (1e-5 of a probability). What
 `serenade.inference.recognizer.Recognizer`.
 """
 
+import importlib.util
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from serenade.core.labels import LabelSet
 from serenade.core.records import Prediction
 from serenade.inference.answers import Answers
 from serenade.inference.levels import Level
-from serenade.inference.onnx_session import OpenExport, export_beside
+from serenade.inference.onnx_session import OpenExport, export_beside, open_export
 from serenade.inference.shipped import shipped_models
 from serenade.signal.audio import SAMPLE_RATE, stream_samples
 from serenade.signal.decoding import Samples
@@ -40,10 +41,10 @@ class QuickRecognizer:
 
     @classmethod
     def of(cls, model: str, classes: Sequence[str] | None = None) -> Self | None:
-        """One for a model; None where there is no export beside it, or nothing to run it by.
+        """One for a model; None where there is no export of it, or nothing to run it by.
 
         Args:
-            model: a shipped name or a model folder.
+            model: a shipped name, a model folder, or an exported model.
             classes: the only classes to choose from; None for all.
 
         Raises:
@@ -51,11 +52,14 @@ class QuickRecognizer:
             UsageError: the model does not know one of the classes.
         """
         folder = shipped_models().get(model, Path(model))
-        export = export_beside(folder)
+        if folder.suffix == ".onnx":
+            export = open_export(folder) if importlib.util.find_spec("onnxruntime") is not None else None
+        else:
+            export = export_beside(folder)
         if export is None:
             return None
-        labels = LabelSet(tuple(export.facts["labels"]))
-        return cls(export, Answers.among(labels, classes, read_calibration(folder)))
+        calibration = export.calibration if folder.suffix == ".onnx" else read_calibration(folder)
+        return cls(export, Answers.among(LabelSet(tuple(export.facts["labels"])), classes, calibration))
 
     @property
     def labels(self) -> tuple[str, ...]:
