@@ -78,6 +78,17 @@ def test_intervals_draw_speakers_as_a_plain_bootstrap_does() -> None:
     assert speaker_intervals([Answers(("a",), truth[:1], decided[:1] * 1.0, decided[:1])], {"a": "unknown"}) == {}
 
 
+def test_branches_are_judged_where_their_modality_is_there() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.uniform(size=(50, 2)) < 0.5
+    scores = generator.normal(size=(50, 2)).astype(np.float32)
+    scores[:10] = 0
+    nothing = np.zeros_like(scores)
+    answers = Answers(("",) * 50, truth, scores * 1.0, scores > 0, {"face": scores, "audio": nothing})
+    expected = np.mean([roc_auc_score(truth[10:, k], scores[10:, k]) for k in range(2)])
+    assert answers.branch_areas() == {"face": pytest.approx(expected), "audio": None}
+
+
 def test_the_published_answer_no_is_what_the_counts_give() -> None:
     """IEMOCAP's test part: 84.2, 85.6, 74.9, 90.9, 78.3, 86.0, mean 83.3."""
     counts = (234, 213, 371, 135, 321, 207)
@@ -144,6 +155,7 @@ def test_the_study_of_p_is_made_by_one_command(
     results = read_results(out / "top-p" / "fe2e")
     answers = answers_of_seed(results, 0)
     assert set(answers.ids) == set(results.split.folds[0].test)
+    assert set(answers.branches) == {"text", "face", "audio"}
     labels = LabelSet(results.labels)
     assert [labels.names[int(row.argmax())] for row in answers.truth] == [
         str(results.utterances[name].emotion) for name in answers.ids
@@ -157,7 +169,7 @@ def test_published_rows_and_no_stand_beside_ours(tmp_path: Path) -> None:
     figures = dict.fromkeys(("accuracy", "weighted_accuracy", "f1", "auc"), of_all)
     found = {"labels": classes, "figures": figures, "always_no": figures, "complete": True, "tested": 1481}
     found |= {"split": "mesm", "leaky": "random over utterances", "synthetic": False}
-    found["intervals"] = {"accuracy": (0.45, 0.55)}
+    found |= {"intervals": {"accuracy": (0.45, 0.55)}, "branches": {"text": 0.9, "face": None}}
     rows = [{"name": "mesm", "title": "MESM", "changes": {}, "found": found}]
     document = {"table": "main", "corpora": ["iemocap"], "rows": rows}
     table = mesm_table(document)
@@ -165,6 +177,7 @@ def test_published_rows_and_no_stand_beside_ours(tmp_path: Path) -> None:
     assert [cell.text() for cell in table.rows[2][2:6]] == ["45.0 to 55.0", "", "", ""]  # type: ignore[union-attr]
     assert table.rows[3][-1] == "88.6/62.2"
     assert any("LEAKY" in note for note in table.notes)
+    assert "MESM: AUC of its branches alone: text 90.0, face –." in table.notes
     assert {path.suffix for path in write_mesm_table(document, tmp_path)} == {".md", ".tex", ".csv"}
     with pytest.raises(UsageError, match="not begun"):
         read_mesm_table(tmp_path, "main")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,15 @@ from serenade.systems.mesm import MesmSystem
 from serenade.training.answers import answers_of
 from serenade.training.cache import FeatureCache
 
-__all__ = ["METRICS", "Answers", "Cost", "answers_of_seed", "cost_of_run", "figures_of_run", "speaker_intervals"]
+__all__ = [
+    "METRICS",
+    "Answers",
+    "Cost",
+    "answers_of_seed",
+    "cost_of_run",
+    "figures_of_run",
+    "speaker_intervals",
+]
 
 METRICS = ("accuracy", "weighted_accuracy", "f1", "auc")
 _COSTED = 8  # test utterances that FLOPs and time are counted on
@@ -50,12 +58,23 @@ class Answers:
         truth: (N, K) bool.
         probabilities: (N, K) of yes.
         decided: (N, K) bool, by the thresholds of each fold's model.
+        branches: (N, K) scores of each branch by itself, 0 where its modality is missing; empty of a network without.
     """
 
     ids: tuple[str, ...]
     truth: NDArray[np.bool_]
     probabilities: NDArray[np.float64]
     decided: NDArray[np.bool_]
+    branches: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def branch_areas(self) -> dict[str, float | None]:
+        """The mean area under the curve of each branch by itself, over the utterances that have its modality."""
+        areas = {}
+        for name, scores in self.branches.items():
+            there = scores.any(axis=1)
+            area = mean_of_defined(area_under_curve(self.truth[there], scores[there])) if there.any() else np.nan
+            areas[name] = _plain(area)
+        return areas
 
     def figures(self) -> dict[str, Any]:
         """Every metric by emotion and as their mean, None where it is not defined; matches of whole answers."""
@@ -86,6 +105,7 @@ def answers_of_seed(results: Results, seed: int) -> Answers:
     """
     labels = LabelSet(results.labels)
     ids, truth, probabilities, decided = list[str](), list[Any](), list[Any](), list[Any]()
+    branches: dict[str, list[NDArray[np.float32]]] = {}
     for (fold, of_seed), record in results.records.items():
         if of_seed != seed:
             continue
@@ -93,14 +113,24 @@ def answers_of_seed(results: Results, seed: int) -> Answers:
         if not isinstance(fusion, Mapping):  # of other systems the word means something else
             raise UsageError("this run is of a system without thresholds", where=results.run, found=record.system)
         folder = results.folders[(fold, seed)]
-        scores = torch.from_numpy(np.load(folder / str(record.embeddings))[:, : len(labels)]).double()
+        every = np.load(folder / str(record.embeddings))
+        scores = torch.from_numpy(every[:, : len(labels)]).double()
+        for place, name in enumerate(_branches(record.settings, every.shape[1] // len(labels)), start=1):
+            branches.setdefault(name, []).append(every[:, place * len(labels) : (place + 1) * len(labels)])
         values = (scores.sigmoid() if fusion["loss"] == "bce" else scores.softmax(dim=1)).numpy()
         names = [score.id for score in record.scores]
         ids += names
         truth += [answers_of(results.utterances[name], labels, fusion["answers"]).numpy() > 0 for name in names]
         probabilities.append(values)
         decided.append(decide(values, _thresholds(folder / "model")))
-    return Answers(tuple(ids), np.array(truth), np.concatenate(probabilities), np.concatenate(decided))
+    joined = {name: np.concatenate(parts) for name, parts in branches.items()}
+    return Answers(tuple(ids), np.array(truth), np.concatenate(probabilities), np.concatenate(decided), joined)
+
+
+def _branches(settings: Mapping[str, Any], blocks: int) -> Sequence[str]:
+    """The modalities whose scores stand behind the fused ones, in their order; none of a network of one branch."""
+    names: Sequence[str] = settings.get("modalities") or settings["network"]["modalities"]
+    return names if blocks == 1 + len(names) > 2 else ()
 
 
 def _thresholds(model: Path) -> NDArray[np.float64]:
@@ -124,6 +154,7 @@ def figures_of_run(run: Path) -> dict[str, Any]:
         "seeds": len(by_seed),
         "tested": by_seed[0]["tested"],
         "figures": _mean(by_seed),
+        "branches": _mean([found.branch_areas() for found in of_seeds]),
         "intervals": speaker_intervals(of_seeds, {name: results.speaker(name) for name in answers.ids}),
         "always_no": Answers(
             answers.ids, answers.truth, np.zeros_like(answers.probabilities), np.zeros_like(answers.decided)

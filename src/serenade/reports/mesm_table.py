@@ -55,7 +55,19 @@ def mesm_table(document: Mapping[str, Any]) -> Table:
             rows.append((row["title"], "interval", *_bounds(bounds), *("" for _ in labels)))
         rows += _published(document, row, labels)
     columns = ("model", "figures", *_METRICS.values(), *(f"{label} acc./F1" for label in labels))
-    return Table(columns, tuple(rows), (_MEANING, *([_NO] if document["table"] == "main" else []), *_notes(done)))
+    first = [_NO] if document["table"] == "main" else []
+    return Table(columns, tuple(rows), (_MEANING, *first, *_branches(document["rows"]), *_notes(done)))
+
+
+def _branches(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the branches of a network reach by themselves."""
+    told = []
+    for row in rows:
+        areas = {} if row["found"] is None else row["found"]["branches"]
+        if areas:
+            each = ", ".join(f"{name} {_percent(area).text()}" for name, area in areas.items())
+            told.append(f"{row['title']}: AUC of its branches alone: {each}.")
+    return told
 
 
 def _means(figures: Mapping[str, Any]) -> list[Figure]:
