@@ -97,7 +97,10 @@ def test_folders_of_one_name_inside_do_not_take_each_others_place(
 
 
 @pytest.mark.slow
-def test_processes_give_what_one_gives(meeting: Path, model_folder: Path, tmp_path: Path) -> None:
+def test_processes_give_what_one_gives(
+    meeting: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serenade.app.commands.timeline._LITTLE_S", 0.0)
     samples, _ = soundfile.read(meeting)
     for place in range(3):
         soundfile.write(meeting.parent / f"more{place}.wav", samples[place * RATE :], RATE)

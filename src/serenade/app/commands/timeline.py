@@ -1,5 +1,6 @@
 """`serenade timeline`: the emotions of recordings of any length over time."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from serenade.inference.recognizer import Recognizer
 
 __all__ = ["timeline"]
+
+
+_FEW, _LITTLE_S = 16, 600.0  # fewer recordings of less sound are followed before other processes would have started
 
 
 def timeline(
@@ -190,10 +194,10 @@ class _Several:
 
         with Progress("Following", quiet=self._quiet, unit="recordings") as progress:
             waiting = (work(path, below) for path, below in self._waiting(found, progress))
-            first = list(islice(waiting, 2))
-            if len(first) == 1:  # all processors for the only one
-                first = [replace(first[0], threads=self._workers)]
-            for job, outcome in run_all(follow, chain(first, waiting), workers=self._workers):
+            first, workers = list(islice(waiting, _FEW)), self._workers
+            if len(first) == 1 or (len(first) < _FEW and sum(_seconds(job.path) for job in first) < _LITTLE_S):
+                first, workers = [replace(job, threads=workers) for job in first], 1
+            for job, outcome in run_all(follow, chain(first, waiting), workers=workers):
                 if isinstance(outcome, SerenadeError):
                     outcome.where = job.path if outcome.where is None else outcome.where
                     self._failures.append(outcome)
@@ -250,9 +254,15 @@ class _Heard:
 
 def _minutes(path: Path) -> int | None:
     """Length of a recording where its header says it; None where it does not."""
+    seconds = _seconds(path)
+    return None if math.isinf(seconds) else int(seconds // 60)
+
+
+def _seconds(path: Path) -> float:
+    """Length of a recording where its header says it; infinite where it does not."""
     import soundfile
 
     try:
-        return int(soundfile.info(path).duration // 60)
+        return float(soundfile.info(path).duration)
     except (soundfile.SoundFileError, OSError, TypeError, ValueError):
-        return None
+        return math.inf
