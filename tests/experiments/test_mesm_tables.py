@@ -177,7 +177,7 @@ def test_published_rows_and_no_stand_beside_ours(tmp_path: Path) -> None:
     assert [cell.text() for cell in table.rows[2][2:6]] == ["45.0 to 55.0", "", "", ""]  # type: ignore[union-attr]
     assert table.rows[3][-1] == "88.6/62.2"
     assert any("LEAKY" in note for note in table.notes)
-    assert "MESM: AUC of its branches alone: text 90.0, face –." in table.notes
+    assert "MESM: AUC of its branches alone: text 90.0." in table.notes
     assert {path.suffix for path in write_mesm_table(document, tmp_path)} == {".md", ".tex", ".csv"}
     with pytest.raises(UsageError, match="not begun"):
         read_mesm_table(tmp_path, "main")

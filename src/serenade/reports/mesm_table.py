@@ -65,7 +65,7 @@ def _branches(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         areas = {} if row["found"] is None else row["found"]["branches"]
         if areas:
-            each = ", ".join(f"{name} {_percent(area).text()}" for name, area in areas.items())
+            each = ", ".join(f"{name} {_percent(area).text()}" for name, area in areas.items() if area is not None)
             told.append(f"{row['title']}: AUC of its branches alone: {each}.")
     return told
 
