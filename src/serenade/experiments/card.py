@@ -114,7 +114,8 @@ def calibration_sentence(calibration: Calibration | None) -> str:
     return (
         f"Its probabilities are calibrated: scores are divided by a temperature of {calibration.temperature:.2f}, "
         f"fitted on {counted(calibration.predictions, 'prediction')} ({calibration.fitted_on}). An answer less "
-        f"probable than {calibration.uncertain_below:.2f} is marked uncertain. Calibration errors above are those before that."
+        f"probable than {calibration.uncertain_below:.2f} is marked uncertain. "
+        "Calibration errors above are those before that."
     )
 
 
