@@ -1,5 +1,6 @@
 """Serenade: emotion recognition from speech, with honest protocols."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -8,6 +9,9 @@ if TYPE_CHECKING:
 __all__ = ["Recognizer", "__version__", "load"]
 
 __version__ = "0.1.0"
+
+# ONNX Runtime counts its users from its import on, if nobody objects; Serenade sends nothing that nobody asked for.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def load(model: str = "glam-emodb", *, device: str = "auto") -> "Recognizer":
