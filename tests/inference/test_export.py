@@ -10,13 +10,14 @@ import torch
 
 from serenade.core.errors import CheckpointError, UsageError
 from serenade.core.labels import LabelSet
+from serenade.core.records import Utterance
 from serenade.inference.division import TimelineSettings
 from serenade.inference.packing import verify
 from serenade.inference.recognizer import Recognizer
 from serenade.models.upstreams.masked_mel import MaskedMelSettings, MelEncoder, save_masked_mel
 from serenade.systems import PRESETS, SYSTEMS, make_system, save_checkpoint, system_settings
 from serenade.training.description import Calibration, write_calibration
-from serenade.training.system import System
+from serenade.training.system import Example, FittedSystem, System
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
@@ -252,3 +253,28 @@ def test_eight_bits_answer_nearly_alike(tmp_path: Path) -> None:
     for path in recordings:
         found, expected = (np.array(list(r(path).scores.values())) for r in (small, full))
         np.testing.assert_allclose(found, expected, atol=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("classifier", ["linear_svm", "rbf_svm"])
+def test_support_vector_machines_are_exported_too(classifier: str, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    settings = system_settings("baseline", {"classifier": classifier, "inverse_regularisation": [1.0]})
+    system = make_system(PRESETS["baseline"], settings.model_dump(), LABELS)
+    generator = torch.Generator().manual_seed(0)
+    examples = []
+    for place in range(24):  # noise that is louder and darker from class to class
+        noise = torch.randn(16_000, generator=generator) * 0.02 * (1 + place % 3)
+        waveform = noise.cumsum(0) * 0.01 if place % 3 == 2 else noise
+        utterance = Utterance(str(place), Path(), "a", f"speaker {place % 4}", LABELS.names[place % 3])
+        examples.append(Example(utterance, system.extract(waveform, training=True), place % 3))
+    assert isinstance(system, FittedSystem)
+    system.fit_inputs(examples)
+    system.fit(examples, [], 0)
+    export_onnx(system, tmp_path / "model.onnx")
+    export, model = Recognizer.load(tmp_path / "model.onnx"), Recognizer(system)
+    for seed, seconds in enumerate((0.3, 1.0, 4.2)):
+        samples = np.random.default_rng(seed).normal(0, 0.03, round(seconds * 16_000)).astype(np.float32)
+        expected = list(model(samples, 16_000).scores.values())
+        assert list(export(samples, 16_000).scores.values()) == pytest.approx(expected, abs=1e-5)
+        assert max(expected) > min(expected) + 0.01

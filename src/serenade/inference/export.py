@@ -55,7 +55,6 @@ _LEAST = 400  # samples that a graph is promised
 _most: Any = torch.sym_max  # of lengths that are symbols while a graph is made; untyped in torch
 _least: Any = torch.sym_min
 _WHY_NOT = {
-    "BaselineSystem": "kernels of support vectors and forests are scored by scikit-learn",
     "FunctionalsSystem": "openSMILE computes its features outside of the graph",
     "MesmSystem": "it looks at faces and words, which no waveform holds",
     "HandCraftedSystem": "its features of faces, voice and words come from corpora",
@@ -238,7 +237,7 @@ def exportable(system: System, temperature: float = 1.0) -> nn.Module:
         return _Segments(system, temperature)
     if isinstance(system, WindowSystem) and hasattr(system.network.body, "scores_of_cells"):
         return _Windows(system, temperature)
-    if isinstance(system, BaselineSystem) and isinstance(system.network.classifier, nn.Linear):
+    if isinstance(system, BaselineSystem):
         return _Statistics(system, temperature)
     if isinstance(system, MfccGmmSystem):
         return _Mixtures(system, temperature)
@@ -247,8 +246,8 @@ def exportable(system: System, temperature: float = 1.0) -> nn.Module:
     raise UsageError(
         "this kind of system cannot be exported",
         found=f"{type(system).__name__}: {_WHY_NOT.get(type(system).__name__, 'nothing here traces it')}",
-        expected="one whose features and scores are tensors throughout: a network of segments or windows, the baseline "
-        "with its linear classifier, mixtures of MFCC, or upstreams that take samples",
+        expected="one whose features and scores are tensors throughout: a network of segments or windows, the baseline, "
+        "mixtures of MFCC, or upstreams that take samples",
         hint="Use it from its model folder, in Python or over HTTP: serenade serve",
     )
 
@@ -322,7 +321,7 @@ class _Windows(nn.Module):
 
 
 class _Statistics(nn.Module):
-    """Statistics over time of each band, and a linear classifier."""
+    """Statistics over time of each band, and a classifier."""
 
     def __init__(self, system: BaselineSystem, temperature: float) -> None:
         super().__init__()

@@ -93,12 +93,11 @@ class SupportVectorMachine(nn.Module):
         """(N, P) decision values of the pairs in the order of `pairs_of`; positive for the first class of a pair."""
         if self.kernel == "linear":
             return inputs @ self.normals.T + self.offsets
-        squares = torch.cdist(inputs, self.support_vectors, compute_mode="donot_use_mm_for_euclid_dist").square()
-        return torch.exp(-self.gamma * squares) @ self.weights.T + self.offsets
+        return torch.exp(-self.gamma * _squared_distances(inputs, self.support_vectors)) @ self.weights.T + self.offsets
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, D) to (N, K) logits."""
-        logits = inputs.new_full((len(inputs), self.num_classes), ABSENT)
+        logits = inputs.new_full((inputs.shape[0], self.num_classes), ABSENT)
         logits[:, self.classes] = self.steepness * vote(self.decisions(inputs), len(self.classes))
         return logits
 
@@ -118,6 +117,13 @@ class SupportVectorMachine(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *others)
 
 
+def _squared_distances(x: Tensor, y: Tensor) -> Tensor:
+    """(N, D) and (M, D) to (N, M)."""
+    if torch.compiler.is_compiling():  # ONNX has no operator for it, and the plain way takes D times the memory
+        return (x[:, None] - y).square().sum(dim=2)
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").square()
+
+
 def pairs_of(num_classes: int) -> list[tuple[int, int]]:
     """The pairs of classes in their order: (0, 1), (0, 2), ..., (1, 2), ..."""
     return list(combinations(range(num_classes), 2))
@@ -134,7 +140,7 @@ def vote(decisions: Tensor, num_classes: int) -> Tensor:
         (N, K) between 0 and K - 1 (and the lead of the elected).
     """
     firsts, seconds = torch.tensor(pairs_of(num_classes), device=decisions.device).T
-    none = decisions.new_zeros(len(decisions), num_classes)
+    none = decisions.new_zeros(decisions.shape[0], num_classes)  # not len(), which a graph would keep
     won = (decisions >= 0).to(decisions.dtype)
     votes = none.index_add(1, firsts, won).index_add(1, seconds, 1 - won)
     sums = none.index_add(1, firsts, decisions).index_add(1, seconds, -decisions)
