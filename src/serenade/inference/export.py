@@ -246,8 +246,8 @@ def exportable(system: System, temperature: float = 1.0) -> nn.Module:
     raise UsageError(
         "this kind of system cannot be exported",
         found=f"{type(system).__name__}: {_WHY_NOT.get(type(system).__name__, 'nothing here traces it')}",
-        expected="one whose features and scores are tensors throughout: a network of segments or windows, the baseline, "
-        "mixtures of MFCC, or upstreams that take samples",
+        expected="one whose features and scores are tensors throughout: a network of segments or windows, the "
+        "baseline, mixtures of MFCC, or upstreams that take samples",
         hint="Use it from its model folder, in Python or over HTTP: serenade serve",
     )
 

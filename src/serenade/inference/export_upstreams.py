@@ -38,15 +38,13 @@ class UpstreamExport(nn.Module):
         temperature: of the probabilities.
 
     Raises:
-        UsageError: an upstream or the aggregator cannot be traced.
+        UsageError: an upstream cannot be traced.
     """
 
     def __init__(self, system: UpstreamDownstreamSystem, temperature: float) -> None:
         super().__init__()
         self.network, self.temperature = system.network, temperature
         settings = system.settings
-        if any(isinstance(module, BlstmPooling) for module in self.network.aggregators.values()):
-            raise _cannot("a BLSTM over packed frames")
         if self.network.early and (settings.frame_rates == "resample" or len(set(self.network.rates)) > 1):
             raise _cannot("frames of different rates side by side")
         self.branches = nn.ModuleDict(
@@ -61,9 +59,18 @@ class UpstreamExport(nn.Module):
         if network.early:
             shortest = reduce(_least, (each.shape[1] for each in frames.values()))
             frames = {"fused": torch.cat([each[:, :shortest] for each in frames.values()], dim=2)}
-        vectors = [network.aggregators[name](each, _full(each)) for name, each in frames.items()]
+        vectors = [_pooled(network.aggregators[name], each) for name, each in frames.items()]
         logits = network.classifier(torch.cat(vectors, dim=1))
         return (logits / self.temperature).softmax(1), logits
+
+
+def _pooled(aggregator: nn.Module, frames: Tensor) -> Tensor:
+    """One vector of each sequence; none of them has padding."""
+    if isinstance(aggregator, BlstmPooling):  # no graph knows packed frames
+        vector: Tensor = aggregator.blstm(frames, None).mean(dim=1)
+    else:
+        vector = aggregator(frames, _full(frames))
+    return vector
 
 
 def _full(frames: Tensor) -> Tensor:
