@@ -9,7 +9,7 @@ serves both. Everything is small, so that it takes minutes per corpus on one thr
 its 90 sentences. A corpus that is not named is left out. Started again it goes on where it stopped; at the end
 `ssl-experiments.md` is written.
 
-Last results (2026-11-21, EMO-DB with filter banks, one seed): in docs/ssl.md; about 11 minutes of processor time.
+Last results (2026-11-21, EMO-DB and nEMO, one seed): in docs/ssl.md; some ten minutes of processor time a table.
 """
 
 import argparse
