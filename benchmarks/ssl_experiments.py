@@ -9,7 +9,7 @@ serves both. Everything is small, so that it takes minutes per corpus on one thr
 its 90 sentences. A corpus that is not named is left out. Started again it goes on where it stopped; at the end
 `ssl-experiments.md` is written.
 
-Last results (2026-11-21, EMO-DB and nEMO, one seed): in docs/ssl.md; some ten minutes of processor time a table.
+Last results (2026-11-21, all three, one seed): in docs/ssl.md; some ten minutes of processor time a table.
 """
 
 import argparse
