@@ -1,5 +1,6 @@
 """Exports: the ONNX file answers as the system does, for any length and batch, and a recogniser can use it."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -278,3 +279,15 @@ def test_support_vector_machines_are_exported_too(classifier: str, tmp_path: Pat
         expected = list(model(samples, 16_000).scores.values())
         assert list(export(samples, 16_000).scores.values()) == pytest.approx(expected, abs=1e-5)
         assert max(expected) > min(expected) + 0.01
+
+
+def test_an_export_that_states_too_little_is_told(exported: Path, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load_model(exported / "model.onnx")
+    facts = json.loads(model.metadata_props[0].value)
+    del facts["weights"]
+    onnx.helper.set_model_props(model, {"serenade": json.dumps(facts)})
+    onnx.save_model(model, tmp_path / "old.onnx")
+    with pytest.raises(CheckpointError, match=r"format 1 without weights.*serenade export"):
+        open_export(tmp_path / "old.onnx")

@@ -32,6 +32,7 @@ EXPORT_FILE = "model.onnx"
 EXPORT_FORMAT = 1
 """Of the metadata."""
 
+_STATED = {"labels", "attributes", "calibrated", "temperature", "uncertain_below", "weights"}
 _log = getLogger(__name__)
 
 
@@ -109,11 +110,12 @@ def open_export(path: Path) -> OpenExport:
     if stated is None:
         raise CheckpointError("this ONNX model was not exported by Serenade", where=path)
     facts: dict[str, Any] = json.loads(stated)
-    if facts.get("format") != EXPORT_FORMAT:
+    missing = sorted(_STATED - facts.keys())
+    if facts.get("format") != EXPORT_FORMAT or missing:
         raise CheckpointError(
             "the export was written in another format",
             where=path,
-            found=f"format {facts.get('format')!r}",
+            found=f"format {facts.get('format')!r}" + (f" without {', '.join(missing)}" if missing else ""),
             expected=f"format {EXPORT_FORMAT}",
             hint="Export the model again: serenade export",
         )
