@@ -1,6 +1,7 @@
 """Padded sequences: weights, pooling, statistics and recurrent layers against one sequence at a time."""
 
 import torch
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from serenade.nn.masking import attentive_pool, masked_mean_squares, masked_softmax, masked_statistics, valid_steps
 from serenade.nn.recurrent import PackedBlstm
@@ -60,6 +61,19 @@ def test_packed_blstm_equals_one_sequence_at_a_time() -> None:
         alone = blstm(frames[row : row + 1, :length], None)
         torch.testing.assert_close(states[row, :length], alone[0])
         assert (states[row, length:] == 0).all()
+
+
+def test_packed_blstm_has_the_gradients_of_packed_sequences() -> None:
+    torch.manual_seed(0)
+    blstm, frames = PackedBlstm(5, 3).double(), padded().requires_grad_()
+    packed = pack_padded_sequence(frames, LENGTHS, batch_first=True, enforce_sorted=False)
+    expected = pad_packed_sequence(blstm.lstm(packed)[0], batch_first=True)[0]
+    weights = torch.randn(3, 7, 6, dtype=torch.float64)
+    inputs = [frames, *blstm.parameters()]
+    found = torch.autograd.grad((weights * blstm(frames, LENGTHS)).sum(), inputs)
+    for ours, theirs in zip(found, torch.autograd.grad((weights * expected).sum(), inputs), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert (found[0][~valid_steps(LENGTHS, 7)] == 0).all()
 
 
 def test_errors_are_averaged_over_valid_cells_then_over_examples() -> None:

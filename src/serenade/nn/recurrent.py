@@ -2,13 +2,18 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from serenade.nn.masking import valid_steps
 
 __all__ = ["PackedBlstm"]
 
 
 class PackedBlstm(nn.Module):
     """One bidirectional LSTM layer that goes through the valid steps of each sequence only.
+
+    What `pack_padded_sequence` gives, without packing: each direction goes through the padded sequences, the backward
+    one with the valid steps turned round. So a CPU makes one call for each direction instead of several for each step:
+    forward and backward take a third of the time in bfloat16 and two thirds in float32 (`benchmarks/blstm.py`).
 
     Args:
         width: D of the steps.
@@ -23,7 +28,7 @@ class PackedBlstm(nn.Module):
         """States of both directions side by side.
 
         Args:
-            steps: (B, L, D).
+            steps: (B, L, D), finite also where there is padding.
             lengths: (B,) int64 valid steps, at least 1; None where all are valid.
 
         Returns:
@@ -32,8 +37,25 @@ class PackedBlstm(nn.Module):
         if lengths is None:
             states: Tensor = self.lstm(steps)[0]
             return states
-        packed = pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        unpacked: tuple[Tensor, Tensor] = pad_packed_sequence(
-            self.lstm(packed)[0], batch_first=True, total_length=steps.shape[1]
-        )
-        return torch.as_tensor(unpacked[0])
+        lengths = lengths.to(steps.device)
+        forwards = self._direction(steps, "")
+        backwards = _turned(self._direction(_turned(steps, lengths), "_reverse"), lengths)
+        valid = valid_steps(lengths, steps.shape[1])[:, :, None]
+        return torch.cat([forwards, backwards], dim=2).masked_fill(~valid, 0)
+
+    def _direction(self, steps: Tensor, suffix: str) -> Tensor:
+        """(B, L, D) to (B, L, H) by the weights of one direction, from the first step to the last."""
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        weights = [getattr(self.lstm, name + suffix) for name in names]
+        start = steps.new_zeros(1, len(steps), self.lstm.hidden_size)
+        states: Tensor = torch.lstm(
+            steps, (start, start), weights, True, 1, 0.0, self.training, False, True
+        )[0]  # fmt: skip # biases, layers, dropout, training, bidirectional, batch first
+        return states
+
+
+def _turned(steps: Tensor, lengths: Tensor) -> Tensor:
+    """(B, L, D) with the valid steps of each sequence in opposite order and its padding where it was."""
+    place = torch.arange(steps.shape[1], device=steps.device)[None]
+    source = torch.where(place < lengths[:, None], lengths[:, None] - 1 - place, place)
+    return steps.gather(1, source[:, :, None].expand_as(steps))
