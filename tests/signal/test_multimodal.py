@@ -13,7 +13,7 @@ import torch
 from serenade.core.errors import CheckpointError, MissingExtraError, UsageError
 from serenade.core.records import NO_RECORDING, Utterance, Video
 from serenade.signal.face_files import write_faces
-from serenade.signal.faces import FaceBox, FaceSettings, crop_faces
+from serenade.signal.faces import FaceBox, FaceSettings, MiddleOfPicture, crop_faces
 from serenade.signal.multimodal import MultimodalExample, MultimodalSettings, read_multimodal
 from serenade.signal.text import open_tokeniser
 from serenade.signal.video import FrameSettings, Picture, sample_frames
@@ -110,6 +110,14 @@ def test_no_face_in_any_picture_is_told(tmp_path):
     strict = read(utterance(path), MultimodalSettings(faces=FaceSettings(without_face="leave_out")))
     assert strict.missing == {"face": "no face in any of 3 pictures"}
     assert read(utterance(clip(tmp_path / "b.mp4", levels=(200, 0, 0)))).notes == ("a face in 1 of 3 pictures",)
+
+
+def test_where_no_face_was_sought_none_is_missed(tmp_path):
+    item = utterance(clip(tmp_path / "a.mp4", levels=(200, 200, 200)))
+    example = read(item, detector=MiddleOfPicture())
+    assert example.notes == ("no face was sought in 3 pictures: their middle is used",)
+    leave = MultimodalSettings(faces=FaceSettings(without_face="leave_out"))
+    assert read(item, leave, detector=MiddleOfPicture()).missing == {"face": "no face was sought in 3 pictures"}
 
 
 def test_sound_and_picture_of_unequal_length_are_read_as_far_as_they_go(tmp_path):

@@ -24,6 +24,7 @@ __all__ = [
     "FaceCrops",
     "FaceDetector",
     "FaceSettings",
+    "MiddleOfPicture",
     "crop_face",
     "crop_faces",
     "fallback_crop",
@@ -77,6 +78,16 @@ class FaceDetector(Protocol):
 
     def find(self, pixels: Pixels) -> list[FaceBox]:
         """The faces in a picture (H, W, 3), in any order; none is an answer too."""
+
+
+class MiddleOfPicture:
+    """A detector that seeks no face, so that of every picture the middle is taken."""
+
+    name = "middle"
+
+    def find(self, pixels: Pixels) -> list[FaceBox]:
+        """None."""
+        return []
 
 
 class FaceSettings(Settings):

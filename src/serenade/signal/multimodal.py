@@ -20,7 +20,15 @@ from serenade.signal import SIGNAL_VERSION
 from serenade.signal.audio import SAMPLE_RATE, from_array, read_audio
 from serenade.signal.decoding import open_recording
 from serenade.signal.face_files import crops_from, read_faces, tensors_of
-from serenade.signal.faces import FaceCrops, FaceDetector, FaceSettings, crop_faces, no_faces, normalise_faces
+from serenade.signal.faces import (
+    FaceCrops,
+    FaceDetector,
+    FaceSettings,
+    MiddleOfPicture,
+    crop_faces,
+    no_faces,
+    normalise_faces,
+)
 from serenade.signal.mel_pieces import MelPieces, MelPieceSettings
 from serenade.signal.text import TextSettings, Tokeniser
 from serenade.signal.video import FrameSettings, sample_frames
@@ -140,10 +148,11 @@ def read_multimodal(
         else:
             tokens = _words(utterance.text, settings.text, tokeniser, notes)
     if "face" in modalities and "face" not in missing:
+        told = judge_faces(faces, sought=not isinstance(detector, MiddleOfPicture))
         if len(faces.pixels) == 0:
-            missing["face"] = judge_faces(faces)
+            missing["face"] = told
         elif not bool(faces.found.all()):
-            notes.append(judge_faces(faces))
+            notes.append(told)
     notes += compare_lengths(faces, duration_s, settings.frames.interval_ms / 1000)
     return MultimodalExample(utterance.id, pieces, faces, tokens, missing, tuple(notes), duration_s)
 
@@ -235,13 +244,20 @@ def _words(text: str, settings: TextSettings, tokeniser: Tokeniser | None, notes
     return tokens
 
 
-def judge_faces(faces: FaceCrops) -> str:
-    """In how many pictures a face was found, in words."""
-    seen = int(faces.found.sum())
+def judge_faces(faces: FaceCrops, *, sought: bool = True) -> str:
+    """In how many pictures a face was found, in words.
+
+    Args:
+        faces: what was cut.
+        sought: whether a detector has looked for faces.
+    """
+    seen, pictures = int(faces.found.sum()), counted(faces.pictures, "picture")
     if seen:
-        return f"a face in {seen} of {faces.pictures} pictures"
-    none = f"no face in any of {faces.pictures} pictures"
-    return f"{none}: their middle is used" if len(faces.pixels) else none
+        return f"a face in {seen} of {pictures}"
+    none = f"no face in any of {pictures}" if sought else f"no face was sought in {pictures}"
+    if not len(faces.pixels):
+        return none
+    return f"{none}: {'its' if faces.pictures == 1 else 'their'} middle is used"
 
 
 def compare_lengths(faces: FaceCrops, duration_s: float | None, interval_s: float) -> list[str]:

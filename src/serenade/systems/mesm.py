@@ -39,12 +39,11 @@ from serenade.models.mesm import CellOrder, Fe2e, Fe2eSettings, Frames, Mesm, Me
 from serenade.nn.cross_modal import MaskGradient
 from serenade.nn.masking import valid_steps
 from serenade.nn.words import WordEncoder
-from serenade.signal.faces import FaceBox, FaceDetector, normalise_faces
+from serenade.signal.faces import FaceDetector, MiddleOfPicture, normalise_faces
 from serenade.signal.hashed_words import HashedTokeniser, words_of
 from serenade.signal.mel_pieces import MelPieces
 from serenade.signal.multimodal import MultimodalExample, MultimodalSettings, read_multimodal
 from serenade.signal.text import FolderTokeniser, Tokeniser, open_tokeniser
-from serenade.signal.video import Pixels
 from serenade.training.fusion_system import FusionNetwork, FusionSettings, FusionSystem, Judged
 from serenade.training.settings import TrainingSettings
 from serenade.training.system import RateGroup
@@ -326,17 +325,8 @@ class MesmSystem(FusionSystem):
             return None
         if self._detector is None:
             name = self.settings.detector
-            self._detector = _Middle() if name == "middle" else open_detector(name)
+            self._detector = MiddleOfPicture() if name == "middle" else open_detector(name)
         return self._detector
-
-
-class _Middle:
-    """Finds no face, so that the middle of the picture is taken."""
-
-    name = "middle"
-
-    def find(self, pixels: Pixels) -> list[FaceBox]:
-        return []
 
 
 def _file_key(path: Path | None) -> str:
