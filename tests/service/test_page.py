@@ -278,6 +278,105 @@ def test_two_models_are_compared(opened: Opened, recording: Path) -> None:
     page.set_input_files("#file", recording)
     page.locator("#detail", has_text="the models agree on 100 %").wait_for(timeout=30_000)  # it is the same model
     assert page.locator("#now .model-name").all_inner_texts() == ["drawn", "other"]
+    page.select_option("#of", "other")
+    assert page.locator("#table caption").text_content().endswith("by other")
+    page.select_option("#format", "json")
+    with page.expect_download() as download:
+        page.click("#download")
+    assert json.loads(download.value.path().read_text())["about"]["model"] == "other"
+
+
+@pytest.fixture
+def diarisation(tmp_path: Path) -> Path:
+    """Two people, one of them called at some length, who talk at once from 3 to 5 s."""
+    path = tmp_path / "talk.rttm"
+    long = "Ada_King_Countess_of_Lovelace_" * 3
+    turns = [(0.0, 5.0, "bo"), (3.0, 6.0, long)]
+    path.write_text("".join(f"SPEAKER talk 1 {at} {for_} <NA> <NA> {who} <NA> <NA>\n" for at, for_, who in turns))
+    return path
+
+
+@pytest.mark.slow
+def test_everyone_in_a_diarisation_has_a_line(
+    opened: Opened, recording: Path, diarisation: Path, tmp_path: Path
+) -> None:
+    page = opened.page
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.set_input_files("#file", recording)
+    opened.verdict()
+    assert page.locator(".speakers").count() == 0
+    alone = page.locator("#picture").bounding_box()["height"]  # type: ignore[index]  # it is visible
+    page.set_input_files("#who-file", diarisation)  # heard again
+    page.locator(".speakers dt", has_text="bo").wait_for(timeout=30_000)
+    assert page.locator(".speakers dt").count() == 2
+    assert re.search(r"bo: \w+ \d+ %", page.locator("#said").inner_text())  # a screen reader is told
+    assert page.locator("#picture").bounding_box()["height"] > alone + 30  # type: ignore[index]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    slider = page.get_by_role("slider", name="Position in the recording")
+    slider.focus()
+    said = []
+    for _ in range(9):
+        page.keyboard.press("ArrowRight")
+        said.append(str(slider.get_attribute("aria-valuetext")))
+    assert any(re.search(r"Ada_King.*: \w+ \d+ %; bo: ", text) for text in said)  # both at once
+    assert page.locator("#now .model-name").count() <= 2
+    page.locator("summary").click()
+    assert page.locator("#table th").nth(2).inner_text() == "speaker"
+    for name in ("csv", "html"):
+        page.select_option("#format", name)
+        with page.expect_download() as download:
+            page.click("#download")
+        download.value.save_as(tmp_path / name)
+        assert ",bo," in (tmp_path / name).read_text() or '"bo"' in (tmp_path / name).read_text()
+    page.click("#who-off")
+    opened.verdict()
+    page.locator(".speakers").wait_for(state="detached", timeout=30_000)
+    assert page.locator("#who").inner_text() == "Add an RTTM file"
+
+
+@pytest.mark.slow
+def test_diarisation_dropped_beside_a_recording_goes_with_it_and_not_with_the_next(
+    opened: Opened, recording: Path, diarisation: Path
+) -> None:
+    page = opened.page
+    sound = list(recording.read_bytes())
+    page.evaluate(
+        """([sound, text]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([text], "talk.rttm"));
+        data.items.add(new File([new Uint8Array(sound)], "talk.wav"));
+        dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
+    }""",
+        [sound, diarisation.read_text()],
+    )
+    page.locator(".speakers dt", has_text="bo").wait_for(timeout=30_000)
+    page.set_input_files("#file", recording)
+    page.locator(".speakers").wait_for(state="detached", timeout=30_000)
+    opened.verdict()
+    assert page.locator("#who-off").is_hidden()
+
+
+@pytest.mark.slow
+def test_diarisation_that_is_none_is_said(browser: Any, two_models: Running, recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.rttm").write_text("SPEAKER talk 1 x 1\n")
+    page = Opened(browser, two_models.address)
+    page.page.set_input_files("#who-file", tmp_path / "bad.rttm")
+    page.page.set_input_files("#file", recording)
+    page.page.locator("#problem", has_text="line 1").wait_for(timeout=30_000)
+    page.close()
+
+
+@pytest.mark.slow
+def test_long_file_can_be_stopped_and_keeps_what_was_heard(opened: Opened, tmp_path: Path) -> None:
+    long_recording(tmp_path / "long.wav", 120.0)
+    page = opened.page
+    page.fill("#hop", "0.2")  # many rows, so that it takes a while
+    page.set_input_files("#file", tmp_path / "long.wav")
+    page.locator("#progress-text", has_text=re.compile(r"Heard \d+:\d\d of 2:00")).wait_for(timeout=30_000)
+    page.click("#halt")
+    page.locator("#verdict", has_text="Stopped").wait_for()
+    assert page.locator("#table tbody tr").count() > 0
+    assert page.locator("#progress").is_hidden()
 
 
 @pytest.mark.slow

@@ -34,16 +34,17 @@ async function send(path, options = {}) {
 
 export const json = async (path, options) => (await send(path, options)).json();
 
-function form(file) {
+function form(file, speakers) {
   const data = new FormData();
+  if (speakers) data.append("speakers", speakers, "speakers");
   data.append("file", file, "recording");
   return data;
 }
 
-/** The lines of an answer, one by one, while the recording is still being heard. */
-export async function* recognize(file, wishes, signal) {
+/** The lines of an answer, one by one, while the recording is still being heard; `speakers` is RTTM or nothing. */
+export async function* recognize(file, speakers, wishes, signal) {
   const answer = await send(`/v1/recognize?${new URLSearchParams(wishes)}`,
-    { method: "POST", body: form(file), headers: { Accept: "application/x-ndjson" }, signal });
+    { method: "POST", body: form(file, speakers), headers: { Accept: "application/x-ndjson" }, signal });
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -63,9 +64,9 @@ function checked(line) {
 export const explain = (file, wishes) => json(`/v1/explain?${new URLSearchParams(wishes)}`, { method: "POST", body: form(file) });
 
 /** The page of a recording, which the service makes anew: it keeps no sound. */
-export async function recordingPage(file, wishes) {
+export async function recordingPage(file, speakers, wishes) {
   const asked = new URLSearchParams({ ...wishes, format: "html" });
-  return (await send(`/v1/recognize?${asked}`, { method: "POST", body: form(file) })).blob();
+  return (await send(`/v1/recognize?${asked}`, { method: "POST", body: form(file, speakers) })).blob();
 }
 
 export async function convert(format, timeline) {

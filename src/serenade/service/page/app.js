@@ -4,13 +4,13 @@ import { Problem, convert, explain, json, onKeyNeeded, recognize, recordingPage,
 import { renderCard } from "./card.js";
 import { paintPicture } from "./inside.js";
 import { openMicrophone, toIntegers, toWav } from "./microphone.js";
-import { Timeline, cellAt, cellsOf } from "./timeline.js";
+import { Timeline, cellAt, cellsAt, lanesOf } from "./timeline.js";
 import { clock, colourOf, make, percent, swatch } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const LEVEL_S = 0.05, LIVE_VIEW_S = 30, MOST_TABLE_ROWS = 2000, MOST_EXPLAINED_S = 30;
+const LEVEL_S = 0.05, LIVE_VIEW_S = 30, MOST_TABLE_ROWS = 2000, MOST_EXPLAINED_S = 30, MOST_NAMED = 3;
 
-const page = { file: null, name: "", tracks: [], levels: [], duration: 0, live: null, work: null, explained: null, map: null, models: [], formats: {} };
+const page = { file: null, name: "", asked: "", who: null, whoOf: null, halted: false, tracks: [], levels: [], duration: 0, live: null, work: null, explained: null, map: null, models: [], formats: {} };
 
 function look() {
   const style = getComputedStyle(document.documentElement);
@@ -31,6 +31,9 @@ function wishes(model) {
   return chosen;
 }
 
+/** All that is asked for, to see whether it has changed. */
+const asked = () => JSON.stringify(chosenModels().map(wishes));
+
 const chosenModels = () => [...new Set([$("model").value, $("other").value].filter(Boolean))];
 
 function say(text) { $("said").textContent = text; }
@@ -43,7 +46,7 @@ function complain(error) {
 
 function begin(name) {
   page.work?.abort();
-  Object.assign(page, { name, tracks: [], levels: [], duration: 0, explained: null, map: null });
+  Object.assign(page, { name, asked: asked(), halted: false, tracks: [], levels: [], duration: 0, explained: null, map: null });
   complain("");
   $("maps").hidden = true;
   $("results").hidden = false;
@@ -56,7 +59,7 @@ function begin(name) {
 }
 
 function newTrack(model) {
-  const track = { model, labels: [], rows: [], cells: [], about: {}, summaries: [], asked: wishes(model) };
+  const track = { model, labels: [], rows: [], lanes: [], about: {}, summaries: [], asked: wishes(model), who: page.who };
   page.tracks.push(track);
   timeline.tracks = page.tracks;
   return track;
@@ -82,7 +85,7 @@ function grow(duration) {
 }
 
 function arrange() {
-  for (const track of page.tracks) if (track.fresh) { track.cells = cellsOf(track.rows); track.fresh = false; }
+  for (const track of page.tracks) if (track.fresh) { track.lanes = lanesOf(track.rows); track.fresh = false; }
 }
 
 let refreshing = null;
@@ -90,30 +93,55 @@ function refresh() {
   refreshing ??= requestAnimationFrame(() => {
     refreshing = null;
     arrange();
-    timeline.draw(); showNow(); showAll();
+    timeline.draw(); showNow(); showAll(); showProgress();
   });
 }
 
 // ---------------------------------------------------------------- a file
 
+/** Who talks when: RTTM, of the recording that is heard or, where there is none yet, of the next one. */
+function setWho(file) {
+  Object.assign(page, { who: file, whoOf: null });
+  $("who").textContent = file ? file.name : "Add an RTTM file";
+  $("who-off").hidden = !file;
+}
+
 async function hear(file, name) {
   if (page.live) await stopSpeaking();
+  if (page.whoOf && page.whoOf !== file) setWho(null); // it told of another recording
+  page.whoOf = page.who && file;
   begin(name);
   page.file = file;
   showPlayer(file);
+  showProgress();
   const work = page.work = new AbortController();
   try {
     for (const [place, model] of chosenModels().entries()) {
       const track = newTrack(model);
-      const asked = { ...wishes(model), levels: place === 0 };
-      for await (const line of recognize(file, asked, work.signal)) take(track, line);
+      const wanted = { ...wishes(model), levels: place === 0, ...(page.who ? { name } : {}) };
+      for await (const line of recognize(file, page.who, wanted, work.signal)) take(track, line);
     }
     finished();
   } catch (error) {
-    if (error.name === "AbortError") return;
-    failed(error);
-  } finally { if (page.work === work) document.body.classList.remove("busy"); }
+    if (error.name !== "AbortError") failed(error);
+    else if (page.halted && page.work === work) finished();
+  } finally {
+    if (page.work === work) { document.body.classList.remove("busy"); showProgress(); }
+  }
 }
+
+/** How far a file is heard, as long as it is; the browser may know how long it is. */
+function showProgress() {
+  const busy = document.body.classList.contains("busy") && !page.live;
+  $("progress").hidden = !busy;
+  if (!busy) return;
+  const whole = Number.isFinite(player.duration) ? ` of ${clock(player.duration)}` : "";
+  const model = page.tracks.length > 1 ? ` by ${page.tracks.at(-1).model}` : "";
+  const heard = page.tracks.at(-1)?.rows.at(-1)?.end ?? 0;
+  $("progress-text").textContent = heard ? `Heard ${clock(heard)}${whole}${model}` : `Waiting for the first row${model} …`;
+}
+
+$("halt").onclick = () => { page.halted = true; page.work?.abort(); };
 
 function failed(error) {
   complain(error);
@@ -123,7 +151,7 @@ function failed(error) {
 
 function finished() {
   arrange(); refresh();
-  showTable(); showTargets();
+  showModels(); showTable(); showTargets();
   const text = verdict();
   say(text);
   $("results").focus({ preventScroll: true });
@@ -132,9 +160,14 @@ function finished() {
 function verdict() {
   const [track, other] = page.tracks, all = track?.summaries[0];
   const element = $("verdict");
+  if (!all && track?.rows.length) {
+    element.textContent = page.halted ? "Stopped" : "Broken off";
+    $("detail").textContent = `Heard until ${clock(track.rows.at(-1).end)}; what was heard until then stands below.`;
+    return `${element.textContent}. ${$("detail").textContent}`;
+  }
   if (!all) {
-    element.textContent = "No speech was found";
-    $("detail").textContent = `${clock(page.duration)} of sound, and nothing in it that is speech.`;
+    element.textContent = page.halted ? "Stopped before the first row" : "No speech was found";
+    $("detail").textContent = page.halted ? "" : `${clock(page.duration)} of sound, and nothing in it that is speech.`;
     return element.textContent;
   }
   const dot = swatch(colourOf(all.label, track.labels));
@@ -143,18 +176,25 @@ function verdict() {
   const unsure = (all.seconds.uncertain ?? 0) / Math.max(all.covered_s, 1e-9);
   const parts = [`${clock(page.duration)} long`, `${clock(all.covered_s)} of it heard`, `${percent(unsure)} uncertain`];
   if (other?.summaries[0]) parts.push(`the models agree on ${percent(agreement(track, other))} of the rows`);
+  const each = track.summaries.slice(1).map((one) => `${one.speaker}: ${one.label} ${percent(one.scores[one.label])}`);
+  parts.push(...(each.length > MOST_NAMED ? [`${each.length} speakers`] : each));
   $("detail").textContent = `${parts.join(" · ")}.`;
   return `${element.textContent}. ${$("detail").textContent}`;
 }
 
 function agreement(first, second) {
-  const same = first.cells.filter((cell) => cellAt(second.cells, (cell.start + cell.end) / 2)?.row.label === cell.row.label);
-  return same.length / Math.max(1, first.cells.length);
+  let same = 0;
+  for (const { speaker, cells } of first.lanes) {
+    const others = second.lanes.find((lane) => lane.speaker === speaker)?.cells ?? [];
+    same += cells.filter((cell) => cellAt(others, (cell.start + cell.end) / 2)?.row.label === cell.row.label).length;
+  }
+  return same / Math.max(1, first.rows.length);
 }
 
 // ---------------------------------------------------------------- the microphone
 
 async function startSpeaking() {
+  setWho(null);
   begin("Microphone");
   showPlayer(null);
   const live = page.live = { parts: [], level: 0, held: 0, feeds: [], microphone: null, said: "", saidAt: 0 };
@@ -248,9 +288,9 @@ function bars(scores, labels, best) {
   return list;
 }
 
-function tellTrack(track, body, note) {
-  const parts = [];
-  if (page.tracks.length > 1) parts.push(make("p", { className: "model-name" }, track.model));
+function tellTrack(track, speaker, body, note) {
+  const parts = [], name = [page.tracks.length > 1 ? track.model : "", speaker ?? ""].filter(Boolean).join(" · ");
+  if (name) parts.push(make("p", { className: "model-name" }, name));
   parts.push(body);
   if (note) parts.push(make("p", { className: "small" }, note));
   return parts;
@@ -260,31 +300,71 @@ function showNow() {
   const time = timeline.now;
   $("now-time").textContent = clock(time, true);
   const parts = [];
-  let spoken = "";
   for (const track of page.tracks) {
-    const row = (page.live ? track.cells.at(-1) : cellAt(track.cells, time))?.row;
-    const told = row?.valence == null ? "" : `valence ${row.valence.toFixed(2)}, arousal ${row.arousal?.toFixed(2) ?? "–"}`;
-    const note = row ? [`${clock(row.start, true)} to ${clock(row.end, true)}${row.uncertain ? ", uncertain" : ""}`, told].filter(Boolean).join(" · ") : "nothing was heard here";
-    parts.push(...tellTrack(track, bars(row?.scores, track.labels, row?.label), note));
-    if (track === page.tracks[0]) spoken = row ? `${row.uncertain ? "uncertain, perhaps " : ""}${row.label} ${percent(row.score)}` : "no speech";
+    const rows = rowsAt(track, time);
+    for (const row of rows) parts.push(...tellTrack(track, row.speaker, bars(row.scores, track.labels, row.label), noteOf(row)));
+    if (!rows.length) parts.push(...tellTrack(track, null, bars(null, track.labels), "nothing was heard here"));
   }
   $("now").replaceChildren(...parts);
   const slider = $("timeline");
   slider.setAttribute("aria-valuemax", page.duration.toFixed(1)); slider.setAttribute("aria-valuenow", time.toFixed(1));
-  slider.setAttribute("aria-valuetext", `${clock(time, true)}, ${spoken}`);
+  const spoken = (page.tracks[0] ? rowsAt(page.tracks[0], time) : []).map(spokenOf);
+  slider.setAttribute("aria-valuetext", `${clock(time, true)}, ${spoken.join("; ") || "no speech"}`);
 }
+
+/** What is heard at a time, of everybody who talks then; of live sound the newest row. */
+function rowsAt({ lanes }, time) {
+  const cells = page.live ? lanes.slice(0, 1).map((lane) => lane.cells.at(-1)) : cellsAt(lanes, time);
+  return cells.map((cell) => cell.row);
+}
+
+/** Valence, arousal and dominance, where the model tells them. */
+function toldOf(found) {
+  const names = ["valence", "arousal", "dominance"].filter((name) => found?.[name] != null);
+  return names.map((name) => `${name} ${found[name].toFixed(2)}`).join(", ");
+}
+
+const noteOf = (row) => [`${clock(row.start, true)} to ${clock(row.end, true)}${row.uncertain ? ", uncertain" : ""}`, toldOf(row)].filter(Boolean).join(" · ");
+
+const spokenOf = (row) => `${row.speaker ? `${row.speaker}: ` : ""}${row.uncertain ? "uncertain, perhaps " : ""}${row.label} ${percent(row.score)}`;
 
 function showAll() {
   const parts = [];
   for (const track of page.tracks) {
-    const all = track.summaries[0];
-    const unsure = all ? percent((all.seconds.uncertain ?? 0) / Math.max(all.covered_s, 1e-9)) : "";
-    const scores = all?.scores ?? meanOf(track);
-    const best = scores ? track.labels.reduce((first, label) => (scores[label] > scores[first] ? label : first)) : null;
-    parts.push(...tellTrack(track, bars(scores, track.labels, best),
-      all ? `Mean of ${all.rows} rows; ${unsure} of the time uncertain${track.about.calibrated ? "" : " (probabilities are not calibrated)"}.` : "still listening …"));
+    const still = document.body.classList.contains("busy") ? "still listening …" : "";
+    if (!track.summaries.length) parts.push(...tellTrack(track, null, mean(meanOf(track), track.labels), still));
+    const [all, ...each] = track.summaries;
+    if (all) parts.push(...tellTrack(track, null, mean(all.scores, track.labels), summaryNote(all, track)));
+    if (each.length) parts.push(speakersOf(each, track));
   }
   $("all").replaceChildren(...parts);
+}
+
+function mean(scores, labels) {
+  return bars(scores, labels, scores && labels.reduce((first, label) => (scores[label] > scores[first] ? label : first)));
+}
+
+/** A line for each speaker: the probabilities side by side, and the highest in words. */
+function speakersOf(summaries, track) {
+  const list = make("dl", { className: "speakers", "aria-label": "Each speaker" });
+  for (const { speaker, scores, label, seconds, covered_s: covered, attributes } of summaries) {
+    const bar = make("div", { className: "track" });
+    for (const name of track.labels) {
+      const part = make("span");
+      part.style.width = `${scores[name] * 100}%`; part.style.background = colourOf(name, track.labels);
+      bar.append(part);
+    }
+    const unsure = percent((seconds.uncertain ?? 0) / Math.max(covered, 1e-9)), told = toldOf(attributes);
+    const text = make("dd", { title: [`${clock(covered)} heard, ${unsure} of it uncertain`, told].filter(Boolean).join("; ") }, `${label} ${percent(scores[label])}`);
+    list.append(make("dt", {}, speaker), make("dd", { "aria-hidden": "true" }, bar), text);
+  }
+  return list;
+}
+
+function summaryNote(all, track) {
+  const unsure = percent((all.seconds.uncertain ?? 0) / Math.max(all.covered_s, 1e-9)), told = toldOf(all.attributes);
+  const calibrated = track.about.calibrated ? "" : " (probabilities are not calibrated)";
+  return `Mean of ${all.rows} rows; ${unsure} of the time uncertain${calibrated}${told ? `; ${told}` : ""}.`;
 }
 
 /** The mean of the rows so far; the service's own summary, which weighs by time, comes at the end. */
@@ -293,16 +373,27 @@ function meanOf({ rows, labels }) {
   return Object.fromEntries(labels.map((label) => [label, rows.reduce((sum, row) => sum + row.scores[label], 0) / rows.length]));
 }
 
+/** The model whose rows stand in the table and go into a file. */
+const shownTrack = () => page.tracks[$("of").selectedIndex] ?? page.tracks[0];
+
+function showModels() {
+  $("of").hidden = page.tracks.length < 2;
+  $("of").replaceChildren(...page.tracks.map(({ model }) => make("option", { value: model }, model)));
+}
+$("of").onchange = () => showTable();
+
 function showTable() {
-  const [track] = page.tracks;
+  const track = shownTrack();
   if (!track) return;
-  const head = ["from", "to", "emotion", "probability", ...track.labels];
-  const cells = (row) => [clock(row.start, true), clock(row.end, true), `${row.label}${row.uncertain ? " (uncertain)" : ""}`, percent(row.score), ...track.labels.map((label) => percent(row.scores[label]))];
-  const rows = track.rows.slice(0, MOST_TABLE_ROWS).map((row) => make("tr", {}, ...cells(row).map((text, place) => make("td", { className: place === 2 ? "label" : "" }, text))));
+  const named = track.rows.some((row) => row.speaker), words = named ? [2, 3] : [2];
+  const head = ["from", "to", ...(named ? ["speaker"] : []), "emotion", "probability", ...track.labels];
+  const cells = (row) => [clock(row.start, true), clock(row.end, true), ...(named ? [row.speaker ?? ""] : []), `${row.label}${row.uncertain ? " (uncertain)" : ""}`, percent(row.score), ...track.labels.map((label) => percent(row.scores[label]))];
+  const kindOf = (place) => ({ className: words.includes(place) ? "label" : "" });
+  const rows = track.rows.slice(0, MOST_TABLE_ROWS).map((row) => make("tr", {}, ...cells(row).map((text, place) => make("td", kindOf(place), text))));
   const left = track.rows.length - rows.length;
   $("table").replaceChildren(
-    make("caption", { className: left > 0 ? "small" : "unseen" }, left > 0 ? `The first ${MOST_TABLE_ROWS} rows; the other ${left} are in the download.` : `Rows of ${page.name}`),
-    make("thead", {}, make("tr", {}, ...head.map((text, place) => make("th", { scope: "col", className: place === 2 ? "label" : "" }, text)))),
+    make("caption", { className: left > 0 ? "small" : "unseen" }, left > 0 ? `The first ${MOST_TABLE_ROWS} rows; the other ${left} are in the download.` : `Rows of ${page.name} by ${track.model}`),
+    make("thead", {}, make("tr", {}, ...head.map((text, place) => make("th", { scope: "col", ...kindOf(place) }, text)))),
     make("tbody", {}, ...rows));
 }
 
@@ -315,7 +406,7 @@ function seek(time, { play = true } = {}) {
 }
 
 function step(direction) {
-  const cells = page.tracks[0]?.cells ?? [];
+  const cells = (page.tracks[0]?.lanes ?? []).flatMap((lane) => lane.cells).sort((one, two) => one.start - two.start);
   const next = direction > 0 ? cells.find((cell) => cell.start > timeline.now + 0.01) : cells.findLast((cell) => cell.start < timeline.now - 0.01);
   seek(next ? next.start + 0.001 : direction > 0 ? page.duration : 0);
 }
@@ -419,12 +510,12 @@ function drawMaps() {
 // ---------------------------------------------------------------- downloads, models, colours
 
 $("download").onclick = async () => {
-  const track = page.tracks[0], format = $("format").value;
+  const track = shownTrack(), format = $("format").value;
   if (!track?.rows.length) return complain("There are no rows to download.");
   $("download").disabled = true;
   try {
     const stated = { file: page.name, duration_s: page.duration, labels: track.labels, rows: track.rows, about: track.about };
-    const link = make("a", { href: URL.createObjectURL(format === "html" ? await recordingPage(page.file, { ...track.asked, name: page.name }) : await convert(format, stated)), download: `${page.name.replace(/\.[^.]*$/, "") || "emotions"}${page.formats[format]}` });
+    const link = make("a", { href: URL.createObjectURL(format === "html" ? await recordingPage(page.file, track.who, { ...track.asked, name: page.name }) : await convert(format, stated)), download: `${page.name.replace(/\.[^.]*$/, "") || "emotions"}${page.formats[format]}` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
   } catch (error) { complain(error); }
@@ -496,12 +587,21 @@ function idle(time) {
 
 $("choose").onclick = () => $("file").click();
 $("file").onchange = ({ target }) => { if (target.files[0]) hear(target.files[0], target.files[0].name); target.value = ""; };
+$("who").onclick = () => $("who-file").click();
+$("who-file").onchange = ({ target }) => { if (target.files[0]) takeWho(target.files[0]); target.value = ""; };
+$("who-off").onclick = () => { takeWho(null); $("who").focus(); };
 $("speak").onclick = () => (page.live ? stopSpeaking() : startSpeaking());
 $("options").onsubmit = (event) => event.preventDefault();
 $("options").onchange = () => {
   for (const label of document.querySelectorAll(".windows")) label.hidden = $("division").value !== "windows";
-  if (page.file && !page.live) hear(page.file, page.name);
+  if (page.file && !page.live && asked() !== page.asked) hear(page.file, page.name);
 };
+
+/** Take in who talks when, and hear the recording again with it. */
+function takeWho(file) {
+  setWho(file);
+  if (page.file && !page.live) hear(page.file, page.name);
+}
 
 const drop = $("drop");
 for (const name of ["dragenter", "dragover"]) addEventListener(name, (event) => { event.preventDefault(); drop.classList.add("over"); });
@@ -509,7 +609,10 @@ addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.classL
 addEventListener("drop", (event) => {
   event.preventDefault();
   drop.classList.remove("over");
-  const file = event.dataTransfer.files[0];
+  const files = [...event.dataTransfer.files], isWho = (file) => /\.rttm$/i.test(file.name);
+  const file = files.find((one) => !isWho(one)), who = files.find(isWho);
+  if (who && !file) return takeWho(who);
+  if (who) setWho(who);
   if (file) hear(file, file.name);
 });
 addEventListener("resize", () => { timeline.draw(); drawMaps(); });

@@ -1,8 +1,8 @@
-// The timeline: waveform in the colour of what was heard, a ribbon for each model, probabilities, time.
+// The timeline: waveform in the colour of what was heard, a ribbon and probabilities for each model and speaker, time.
 
 import { clock, colourOf } from "./words.js";
 
-const WAVE = 104, RIBBON = 30, SHARES = 116, AXIS = 24, GAP = 10;
+const WAVE = 104, RIBBON = 30, SHARES = 116, LEAST_SHARES = 44, AXIS = 24, GAP = 10, NAME = 17;
 const SHORTEST_VIEW_S = 2;
 
 /** Rows as cells side by side: overlapping windows are told from middle to middle. */
@@ -17,6 +17,15 @@ export function cellsOf(rows) {
     return { row, start: before ?? row.start, end: after ?? row.end };
   });
 }
+
+/** One lane of cells for everybody who talks; one without a name where nobody said who does. */
+export function lanesOf(rows) {
+  const names = [...new Set(rows.map((row) => row.speaker ?? null))].sort();
+  return names.map((speaker) => ({ speaker, cells: cellsOf(rows.filter((row) => (row.speaker ?? null) === speaker)) }));
+}
+
+/** The cells at a time, of several lanes where several talk. */
+export const cellsAt = (lanes, time) => lanes.map((lane) => cellAt(lane.cells, time)).filter(Boolean);
 
 export function cellAt(cells, time) {
   let low = 0, high = cells.length - 1;
@@ -38,7 +47,24 @@ export class Timeline {
     new ResizeObserver(() => this.draw()).observe(canvas.parentElement);
   }
 
-  get height() { return WAVE + GAP + this.tracks.length * (RIBBON + 6) + GAP + SHARES + AXIS; }
+  /** What is drawn below the waveform: a ribbon of each lane, and the probabilities of those of the first model. */
+  plan() {
+    const strips = [], nobody = [{ speaker: null, cells: [] }], lanesOfTrack = (track) => (track.lanes.length ? track.lanes : nobody);
+    let top = WAVE + GAP;
+    const add = (kind, track, lane, names, height) => {
+      const name = names.filter(Boolean).join(" · ");
+      if (name) top += NAME;
+      strips.push({ kind, track, lane, name, top, height });
+      top += height + 6;
+    };
+    for (const track of this.tracks) {
+      for (const lane of lanesOfTrack(track)) add("ribbon", track, lane, [this.tracks.length > 1 ? track.model : "", lane.speaker], RIBBON);
+    }
+    top += GAP;
+    const [first] = this.tracks, lanes = first ? lanesOfTrack(first) : [];
+    for (const lane of lanes) add("shares", first, lane, [lane.speaker], Math.max(LEAST_SHARES, SHARES / lanes.length));
+    return { strips, height: (lanes.length ? top - 6 : top + SHARES) + AXIS };
+  }
 
   set(duration) {
     const all = this.view.start === 0 && this.view.end >= this.duration - 1e-6;
@@ -83,17 +109,18 @@ export class Timeline {
     const scale = devicePixelRatio || 1;
     this.width = this.canvas.parentElement.clientWidth;
     if (!this.width) return;
-    const height = this.height;
+    const { strips, height } = this.plan();
     this.canvas.style.height = `${height}px`;
     this.canvas.width = Math.round(this.width * scale); this.canvas.height = Math.round(height * scale);
     const pen = this.canvas.getContext("2d");
     pen.scale(scale, scale);
     const look = this.style();
     this.paintWave(pen, look);
-    let top = WAVE + GAP;
-    for (const track of this.tracks) { this.paintRibbon(pen, look, track, top); top += RIBBON + 6; }
-    top += GAP;
-    if (this.tracks.length) this.paintShares(pen, look, this.tracks[0], top);
+    for (const { kind, track, lane, name, top, height: tall } of strips) {
+      if (name) this.paintName(pen, look, name, top);
+      if (kind === "ribbon") this.paintRibbon(pen, look, track, lane, top);
+      else this.paintShares(pen, look, track, lane, top, tall);
+    }
     this.paintAxis(pen, look, height - AXIS);
     this.paintNow(pen, look, height - AXIS);
   }
@@ -110,7 +137,7 @@ export class Timeline {
       const first = Math.floor(time / this.step), last = Math.max(first + 1, Math.floor((time + seconds) / this.step));
       let level = 0;
       for (let index = first; index < last && index < this.levels.length; index++) level = Math.max(level, this.levels[index]);
-      const cell = track ? cellAt(track.cells, time + seconds / 2) : null;
+      const [cell] = track ? cellsAt(track.lanes, time + seconds / 2) : [];
       pen.fillStyle = cell ? colourOf(cell.row.label, track.labels) : look.wave;
       pen.globalAlpha = cell && cell.row.uncertain ? 0.45 : 1;
       const half = Math.max(0.75, Math.sqrt(level / 255) * (middle - 4));
@@ -119,21 +146,25 @@ export class Timeline {
     pen.globalAlpha = 1;
   }
 
-  paintRibbon(pen, look, track, top) {
+  paintName(pen, look, name, top) {
+    pen.font = "12px system-ui, sans-serif"; pen.fillStyle = look.muted; pen.textBaseline = "alphabetic";
+    pen.fillText(name, 0, top - 5, this.width);
+  }
+
+  paintRibbon(pen, look, track, lane, top) {
     pen.fillStyle = look.soft;
     pen.beginPath(); pen.roundRect(0, top, this.width, RIBBON, 8); pen.fill();
     pen.save();
     pen.beginPath(); pen.roundRect(0, top, this.width, RIBBON, 8); pen.clip();
     let run = null; // equal neighbours are one stretch with one name
     const flush = () => { if (run) this.paintRun(pen, look, track, run, top); run = null; };
-    for (const cell of this.visible(track.cells)) {
+    for (const cell of this.visible(lane.cells)) {
       const same = run && run.label === cell.row.label && run.uncertain === cell.row.uncertain && cell.start - run.end < 0.02;
       if (same) run.end = cell.end;
       else { flush(); run = { start: cell.start, end: cell.end, label: cell.row.label, uncertain: cell.row.uncertain }; }
     }
     flush();
     pen.restore();
-    if (this.tracks.length > 1) this.word(pen, track.model, 8, top + RIBBON / 2, look.ink, look.panel);
   }
 
   paintRun(pen, look, track, run, top) {
@@ -146,7 +177,7 @@ export class Timeline {
     const shown = Math.max(left, 0);
     const room = Math.min(left + width, this.width) - shown;
     pen.font = "600 13px system-ui, sans-serif";
-    if (this.tracks.length === 1 && pen.measureText(run.label).width + 16 < room) {
+    if (pen.measureText(run.label).width + 16 < room) {
       pen.fillStyle = run.uncertain ? look.ink : "#14101f"; // dark on every colour: contrast 4.5 and more
       pen.textBaseline = "middle";
       pen.fillText(run.label, shown + 8, top + RIBBON / 2 + 0.5);
@@ -161,23 +192,14 @@ export class Timeline {
     pen.stroke(); pen.restore();
   }
 
-  word(pen, text, left, middle, ink, ground) {
-    pen.font = "600 12px system-ui, sans-serif";
-    const width = pen.measureText(text).width;
-    pen.fillStyle = ground; pen.globalAlpha = 0.85;
-    pen.beginPath(); pen.roundRect(left - 4, middle - 10, width + 10, 20, 6); pen.fill();
-    pen.globalAlpha = 1; pen.fillStyle = ink; pen.textBaseline = "middle";
-    pen.fillText(text, left + 1, middle + 0.5);
-  }
-
   /** Probabilities on top of each other; they sum to 1 wherever something was heard. */
-  paintShares(pen, look, track, top) {
-    pen.fillStyle = look.soft; pen.fillRect(0, top, this.width, SHARES);
-    for (const cell of this.visible(track.cells)) {
+  paintShares(pen, look, track, lane, top, full) {
+    pen.fillStyle = look.soft; pen.fillRect(0, top, this.width, full);
+    for (const cell of this.visible(lane.cells)) {
       const left = this.x(cell.start), width = Math.max(1, this.x(cell.end) - left - 0.6);
-      let y = top + SHARES;
+      let y = top + full;
       for (const label of track.labels) {
-        const height = cell.row.scores[label] * SHARES;
+        const height = cell.row.scores[label] * full;
         y -= height;
         pen.fillStyle = colourOf(label, track.labels);
         pen.globalAlpha = cell.row.uncertain ? 0.55 : 0.92;
@@ -186,7 +208,7 @@ export class Timeline {
     }
     pen.globalAlpha = 1;
     pen.fillStyle = look.muted; pen.font = "12px system-ui, sans-serif"; pen.textBaseline = "alphabetic";
-    for (const share of [0.25, 0.5, 0.75]) { pen.globalAlpha = 0.35; pen.fillRect(0, top + SHARES * (1 - share), this.width, 1); }
+    for (const share of [0.25, 0.5, 0.75]) { pen.globalAlpha = 0.35; pen.fillRect(0, top + full * (1 - share), this.width, 1); }
     pen.globalAlpha = 1;
   }
 
