@@ -4,6 +4,7 @@ import itertools
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -77,6 +78,19 @@ def test_sound_alone_is_scored_and_nothing_at_all_is_an_error(clip: Path, model:
         recognizer(tmp_path / "absent.mp4")
     with pytest.raises(UsageError, match="a hop goes with one"):
         recognizer(clip, hop_s=1.0)
+
+
+def test_windows_go_on_where_the_sound_ends_before_the_picture(model: Path, tmp_path: Path) -> None:
+    from tests.clips import grey, write_clip
+
+    times = [k / 10 for k in range(30)]
+    path = write_clip(tmp_path / "a.mp4", times, [grey(90)] * 30, np.full(4000, 0.1))  # 3 s, of which 0.25 s are heard
+    whole, *windows = ClipRecognizer.load(model, device="cpu")(path, window_s=1.0)
+    assert whole.whole
+    assert whole.end_s == pytest.approx(3, abs=0.1)
+    assert [tuple(part.branches) for part in windows] == [("face", "audio"), ("face",), ("face",)]
+    assert not any(part.whole for part in windows)
+    assert any("the sound ends" in note for note in whole.notes)
 
 
 def test_ten_thousand_words_are_cut_with_a_note(clip: Path, model: Path) -> None:

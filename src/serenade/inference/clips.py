@@ -1,7 +1,8 @@
 """Emotions of a video clip from its faces, voice and words: fused, of each branch alone, and over time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from serenade.core.clip_view import ClipView
 from serenade.core.devices import choose_device
 from serenade.core.errors import AudioError, UsageError
 from serenade.core.records import UNKNOWN_SPEAKER, Utterance, Video
+from serenade.core.settings import make_settings
 from serenade.inference.shipped import find_model
 from serenade.inference.transcripts import Spoken
 from serenade.models.mesm import Mesm
@@ -19,10 +21,10 @@ from serenade.nn.cross_modal import kept_area
 from serenade.signal.multimodal import MultimodalExample
 from serenade.signal.video import video_duration
 from serenade.systems import load_system
-from serenade.systems.mesm import MesmSystem
+from serenade.systems.mesm import MesmSystem, MesmSystemSettings
 from serenade.training.system import Example
 
-__all__ = ["ClipRecognizer", "ClipScores"]
+__all__ = ["ClipRecognizer", "ClipScores", "require_windows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class ClipScores:
 
     Args:
         file: as the user gave it.
+        whole: whether this is the clip as a whole, and not a window of it.
         start_s: where the stretch begins.
         end_s: where it ends.
         label: the most probable class.
@@ -44,6 +47,7 @@ class ClipScores:
     """
 
     file: str
+    whole: bool
     start_s: float
     end_s: float
     label: str
@@ -55,9 +59,26 @@ class ClipScores:
     missing: Mapping[str, str]
     notes: tuple[str, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values only."""
-        return asdict(self)
+    def to_row(self) -> dict[str, Any]:
+        """In the words of the output formats, rounded as they show it."""
+        return {
+            "file": self.file,
+            "start": round(self.start_s, 3),
+            "end": round(self.end_s, 3),
+            "whole": self.whole,
+            "label": self.label,
+            "score": round(self.score, 6),
+            "scores": _rounded(self.scores),
+            "answers": _rounded(self.answers),
+            "said": list(self.said),
+            "branches": {name: _rounded(answers) for name, answers in self.branches.items()},
+            "missing": dict(self.missing),
+            "notes": list(self.notes),
+        }
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in values.items()}
 
 
 class ClipRecognizer:
@@ -82,7 +103,7 @@ class ClipRecognizer:
 
         Raises:
             CheckpointError: there is no such model, or it is damaged.
-            UsageError: it is a model of another system.
+            UsageError: it is a model of another system, or there is no such detector.
         """
         system = load_system(find_model(model), choose_device(device))
         if not isinstance(system, MesmSystem):
@@ -91,8 +112,13 @@ class ClipRecognizer:
             )
         if detector is not None:
             values = system.settings.model_dump() | {"detector": detector}
-            system.settings = type(system.settings).model_validate(values)
+            system.settings = make_settings(MesmSystemSettings, values, where="what finds faces")
         return cls(system)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """What the model looks at, in the order of its branches: text, face, audio, or some of them."""
+        return self._system.network.modalities
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -122,8 +148,7 @@ class ClipRecognizer:
             AudioError: there is neither sound, nor a picture, nor a word.
             UsageError: a window or hop that is not positive, or a hop without a window.
         """
-        if (window_s is None and hop_s is not None) or min(window_s or 1.0, hop_s or 1.0) <= 0:
-            raise UsageError("a window has a length above 0, and a hop goes with one", found=f"{window_s}, {hop_s}")
+        require_windows(window_s, hop_s)
         path, spoken = Path(file), _spoken(words)
         if not path.is_file():
             raise AudioError("there is no such file", reason="missing", where=file)
@@ -132,10 +157,11 @@ class ClipRecognizer:
         if not found.present:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in found.missing.items())
             raise AudioError("nothing of this clip can be scored", reason="empty", where=file, found=reasons)
-        parts = [(0.0, end_s, found)]
-        if window_s is not None:
-            parts += self._windows(found, spoken, end_s, window_s, window_s if hop_s is None else hop_s)
-        return [self._scores(str(file), *part) for part in parts if part[2].present]
+        whole = self._scores(str(file), 0.0, end_s, found, whole=True)
+        if window_s is None:
+            return [whole]
+        parts = self._windows(found, spoken, end_s, window_s, window_s if hop_s is None else hop_s)
+        return [whole, *(self._scores(str(file), *part) for part in parts if part[2].present)]
 
     def view(self, file: str | Path, *, words: str | Sequence[Spoken] = "") -> ClipView:
         """What the model looked at in a clip: kept cells of MESM's blocks, attention over words.
@@ -213,7 +239,9 @@ class ClipRecognizer:
             tokens, _ = self._system.tokeniser.encode(text, self._system.settings.inputs.text.max_tokens)
         return replace(whole, pieces=whole.pieces[_within(begins, start_s, end_s)], faces=faces, tokens=tokens)
 
-    def _scores(self, file: str, start_s: float, end_s: float, found: MultimodalExample) -> ClipScores:
+    def _scores(
+        self, file: str, start_s: float, end_s: float, found: MultimodalExample, *, whole: bool = False
+    ) -> ClipScores:
         system = self._system
         nobody = Utterance(found.id, Path(file), "", UNKNOWN_SPEAKER, None)
         with torch.inference_mode():
@@ -226,6 +254,7 @@ class ClipRecognizer:
         above = (answers > system.network.thresholds.cpu()).tolist()
         return ClipScores(
             file=file,
+            whole=whole,
             start_s=start_s,
             end_s=end_s,
             label=label,
@@ -246,6 +275,20 @@ class ClipRecognizer:
         return dict(zip(self.labels, values.tolist(), strict=True))
 
 
+def require_windows(window_s: float | None, hop_s: float | None) -> None:
+    """Pass if windows have a length, and a hop a window.
+
+    Raises:
+        UsageError: they do not.
+    """
+    lengths = [length for length in (window_s, hop_s) if length is not None]
+    if (window_s is None and hop_s is not None) or not all(0 < length < inf for length in lengths):
+        raise UsageError(
+            "a window has a length above 0, and a hop goes with one",
+            found=f"a window of {window_s} s, a hop of {hop_s} s",
+        )
+
+
 def _within(times_s: Tensor, start_s: float, end_s: float) -> Tensor:
     return (times_s >= start_s - 1e-6) & (times_s < end_s - 1e-6)
 
@@ -259,10 +302,8 @@ def _spoken(words: str | Sequence[Spoken]) -> list[Spoken]:
 
 
 def _duration(path: Path, found: MultimodalExample) -> float:
-    """Of the sound, or of the picture where there is none."""
-    if found.duration_s is not None:
-        return found.duration_s
-    if len(found.faces.times_s):
-        told = video_duration(path)
-        return told if told is not None else float(found.faces.times_s[-1])
-    return 0.0
+    """Of the sound, or of the picture where there is no sound or it ends before the last picture."""
+    heard_s = 0.0 if found.duration_s is None else found.duration_s
+    if not len(found.faces.times_s) or float(found.faces.times_s[-1]) < heard_s:
+        return heard_s
+    return max(float(found.faces.times_s[-1]), video_duration(path) or 0.0)

@@ -31,6 +31,7 @@ __all__ = [
     "JsonWriter",
     "RowWriter",
     "TableWriter",
+    "printable",
     "to_row",
 ]
 
@@ -85,7 +86,11 @@ class RowWriter(ABC):
 
     def write(self, prediction: Prediction) -> None:
         """Write one row."""
-        self._write(to_row(prediction))
+        self.put(to_row(prediction))
+
+    def put(self, row: dict[str, Any]) -> None:
+        """Write one row in the words of the formats."""
+        self._write(row)
         self._rows += 1
         self._stream.flush()
 
@@ -110,7 +115,7 @@ class TableWriter(RowWriter):
     def _write(self, row: dict[str, Any]) -> None:
         cells = [f"{row['label']:{self._label_width}}"]
         cells += [f"{row['scores'][name]:>{_width(name)}.2f}" for name in self._labels]
-        cells += [f"{row['start']:8.2f}", f"{row['end']:8.2f}", _printable(row["file"])]
+        cells += [f"{row['start']:8.2f}", f"{row['end']:8.2f}", printable(row["file"])]
         self._stream.write("  ".join(cells) + "\n")
 
 
@@ -181,7 +186,7 @@ def _is_utf8(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _printable(name: str | None) -> str:
+def printable(name: str | None) -> str:
     """A file name that cannot move the cursor or break the line."""
     if name is None:
         return "-"

@@ -4,8 +4,9 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -16,7 +17,7 @@ from serenade.inference import FORMATS
 from serenade.inference.formats import ATTRIBUTES, CSV_COLUMNS, RowWriter
 from serenade.inference.parquet import write_parquet
 
-__all__ = ["PARQUET", "RESUMABLE", "choose_format", "finished_files", "open_output", "write_all"]
+__all__ = ["PARQUET", "RESUMABLE", "choose_format", "finished_files", "open_output", "open_rows", "write_all"]
 
 RESUMABLE = ("csv", "jsonl")
 PARQUET = "parquet"
@@ -62,10 +63,30 @@ def open_output(
         StorageError: the disk is full or refuses.
     """
     kind = cast(type[RowWriter], FORMATS.resolve(format_name))
+    with open_rows(partial(kind, labels=labels, attributes=attributes), out, resumed=resumed, overwrite=overwrite) as w:
+        yield w
+
+
+@contextmanager
+def open_rows(
+    make: Callable[..., RowWriter], out: Path | None, *, resumed: bool = False, overwrite: bool = False
+) -> Iterator[RowWriter]:
+    """A writer of any kind to a file or to stdout.
+
+    Args:
+        make: the writer of a stream, and whether rows stand there already (``resumed``).
+        out: the file; None for stdout.
+        resumed: add to the rows of the file; call `finished_files` first.
+        overwrite: replace the file if it exists.
+
+    Raises:
+        UsageError: the file exists, and neither is it to be continued nor replaced.
+        StorageError: the disk is full or refuses.
+    """
     if out is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="surrogateescape")  # names that are not UTF-8 pass unchanged
-        with kind(sys.stdout, labels, attributes=attributes) as writer:
+        with make(sys.stdout) as writer:
             yield writer
         return
     if not (resumed or overwrite) and out.is_file() and out.stat().st_size:
@@ -75,10 +96,7 @@ def open_output(
     adding = resumed and out.is_file() and out.stat().st_size > 0
     with storage_errors(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            _opened(out, "a" if adding else "w") as stream,
-            kind(stream, labels, resumed=adding, attributes=attributes) as writer,
-        ):
+        with _opened(out, "a" if adding else "w") as stream, make(stream, resumed=adding) as writer:
             yield writer
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from serenade.core.errors import UsageError
+from serenade.core.errors import SerenadeError, UsageError
 from serenade.corpora.side_table import read_side_table
 
 __all__ = ["Spoken", "Transcriber", "Words", "find_transcriber", "plain_words", "read_transcript"]
@@ -84,11 +84,11 @@ class Words:
         """The words of a recording; none where nothing tells them.
 
         Raises:
-            UsageError: the file cannot be read, or there is no such function.
+            UsageError: the file cannot be read, there is no such function, or it fails.
             CorpusError: the table cannot be read.
         """
         if self.asr is not None:
-            return find_transcriber(self.asr)(recording)
+            return _written_down(self.asr, recording)
         if self.table is not None:
             return _from_table(self.table, recording)
         beside = (recording.with_suffix(suffix) for suffix in _BESIDE)
@@ -146,6 +146,27 @@ def _captions(text: str) -> Iterator[Spoken]:
 
 def _seconds(hours: str | None, minutes: str, seconds: str, fraction: str) -> float:
     return 3600 * int(hours or 0) + 60 * int(minutes) + int(seconds) + float(f"0.{fraction}")
+
+
+def _written_down(asr: str, recording: Path) -> str | Sequence[Spoken]:
+    """What a function of the user's has written down."""
+    transcriber = find_transcriber(asr)
+    try:
+        words = transcriber(recording)
+    except SerenadeError:
+        raise
+    except Exception as error:  # whatever a function of somebody else's may raise
+        raise UsageError(
+            "the function that transcribes has failed", where=recording, found=f"{type(error).__name__}: {error}"
+        ) from error
+    if isinstance(words, str) or (isinstance(words, Sequence) and all(isinstance(word, Spoken) for word in words)):
+        return words
+    raise UsageError(
+        "the function that transcribes gave no words",
+        where=recording,
+        found=type(words).__name__,
+        expected="text, or a list of serenade.inference.transcripts.Spoken",
+    )
 
 
 def find_transcriber(name: str) -> Transcriber:

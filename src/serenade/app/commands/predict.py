@@ -1,28 +1,25 @@
 """`serenade predict`: the emotions of files, folders and lists of files."""
 
-from collections.abc import Container, Iterable, Iterator, Sequence
-from contextlib import suppress
-from itertools import chain
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serenade.app.commands.predict_clips import find_clips, looks_at_clips, predict_clips
+from serenade.app.commands.predict_clips import looks_at_clips, predict_clips
 from serenade.app.console import Progress, say
+from serenade.app.prediction_job import PredictionJob
 from serenade.app.quick_predict import predict_quickly
-from serenade.core.errors import AudioError, PartialFailure, SerenadeError, UsageError
+from serenade.core.errors import UsageError
 
 if TYPE_CHECKING:
     from serenade.core.executor import Engine
-    from serenade.core.records import Prediction
-    from serenade.inference.formats import RowWriter
     from serenade.inference.recognizer import Recognizer
     from serenade.inference.shards import Work
     from serenade.inference.transcripts import Words
 
 __all__ = ["predict"]
+
+_FILMS = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".avi", ".flv"))  # webm and 3gp are often sound alone
 
 
 def predict(
@@ -117,24 +114,43 @@ def predict(
     if resume and out is None:
         raise UsageError("--resume continues a file", hint="Name it with --out")
     words, named = Words(transcript, asr, transcripts), [*(inputs or ()), *(file or ())]
+    job, format_name = PredictionJob(named, list_, recursive), choose_format(format_, out)
+    if transcript is not None:
+        words.require_one(job.count())
     if looks_at_clips(model):
-        clips = list(find_clips(named, list_, recursive=recursive))
+        if classes is not None or engine is not None:
+            raise UsageError(
+                "models of clips answer for all their classes, in this process",
+                found="--classes" if classes is not None else "--engine",
+                hint="Leave it away",
+            )
         predict_clips(
-            clips, model, words, detector, window=window, hop=hop, format_=format_, out=out, device=device, quiet=quiet
+            job,
+            model,
+            words,
+            detector,
+            window=window,
+            hop=hop,
+            format_name=format_name,
+            out=out,
+            resume=resume,
+            overwrite=overwrite,
+            device=device,
+            threads=threads,
+            quiet=quiet,
         )
         return
     if detector is not None:
         raise UsageError("this model does not look at faces", found=model, expected="a model of fe2e or mesm")
-    format_name = choose_format(format_, out)
+    if not quiet and any(path.suffix.lower() in _FILMS for path in named):
+        say(f"{model} listens to the sound of a video only; models of clips (fe2e, mesm) look at faces and words too")
     kept = named_classes(classes)
     asked = (list_, window, hop, engine, transcript, transcripts, asr)
     whole = not resume and format_name != PARQUET and all(value is None for value in asked)
     quick = whole and device in ("auto", "cpu")
     if quick and predict_quickly(named, model, kept, format_name, out, overwrite=overwrite):
         return
-    if transcript is not None:
-        words.require_one(len(list(find_clips(named, list_, recursive=recursive))))
-    job, work = _Job(named, list_, recursive), Work(model, kept, window, hop, device, words=words)
+    work = Work(model, kept, window, hop, device, words=words)
     if engine is None and format_name != PARQUET:
         _predict_here(job, work, format_name, out, threads, resume=resume, overwrite=overwrite, quiet=quiet)
         return
@@ -145,7 +161,7 @@ def predict(
 
 
 def _predict_here(
-    job: "_Job",
+    job: "PredictionJob",
     work: "Work",
     format_name: str,
     out: Path | None,
@@ -175,7 +191,7 @@ def _predict_here(
         Progress("Predicting", quiet=quiet) as progress,
     ):
         job.count_for(progress, len(finished))
-        job.write(results, writer, progress)
+        job.write(results, writer.write, progress)
     job.conclude(quiet=quiet)
 
 
@@ -203,79 +219,6 @@ def _require_reader(recognizer: "Recognizer", words: "Words", model: str) -> Non
         )
 
 
-class _Job:
-    """What is to be predicted, and what became of it.
-
-    Args:
-        named: files and folders.
-        list_: a text file that names more of them.
-        recursive: walk folders inside folders too.
-    """
-
-    def __init__(self, named: Sequence[Path], list_: Path | None, recursive: bool) -> None:
-        self._named, self._list, self._recursive = named, list_, recursive
-        self.failures: list[SerenadeError] = []
-        self.done = self.skipped = 0
-
-    def _found(self) -> Iterator[Path | AudioError]:
-        from serenade.inference.files import find_recordings, read_list
-
-        listed = read_list(self._list) if self._list is not None else ()
-        return find_recordings(chain(self._named, listed), recursive=self._recursive)
-
-    def recordings(self, finished: Container[str]) -> Iterator[Path]:
-        """Files to predict, those that are done already left out."""
-        for found in self._found():
-            if isinstance(found, SerenadeError):
-                self.failures.append(found)
-            elif str(found) in finished:
-                self.skipped += 1
-            else:
-                yield found
-
-    def count_for(self, progress: Progress, finished: int) -> None:
-        """Count the recordings beside the work, for the time left; a million of them take a while to find."""
-
-        def count() -> None:
-            with suppress(SerenadeError):  # a list that cannot be read: the work itself says so
-                progress.set_total(sum(1 for found in self._found() if isinstance(found, Path)) - finished)
-
-        Thread(target=count, daemon=True).start()
-
-    def write(self, results: "Iterable[Prediction | SerenadeError]", writer: "RowWriter", progress: Progress) -> None:
-        """Write rows as they come and keep the failures for the end."""
-        last = None
-        for result in results:
-            if isinstance(result, SerenadeError):
-                self.failures.append(result)
-                progress.advance()
-                continue
-            writer.write(result)
-            if result.file != last:
-                self.done, last = self.done + 1, result.file
-                progress.advance()
-
-    def conclude(self, *, quiet: bool) -> None:
-        """Name what failed.
-
-        Raises:
-            PartialFailure: some recordings failed; a single one that was all there was to do fails as itself.
-            UsageError: there was nothing to do.
-        """
-        if self.skipped:
-            say(f"Skipped, because they stand in the output already: {self.skipped}.", quiet=quiet)
-        if len(self.failures) == 1 and self.done + self.skipped == 0:
-            raise self.failures[0]
-        if self.failures:
-            for failure in self.failures:
-                say(f"Failed: {failure}")
-            raise PartialFailure("predicting", failures=self.failures, done=self.done)
-        if self.done + self.skipped == 0:
-            raise UsageError(
-                "no recording was found", hint="Folders are searched for known suffixes; a file named is always taken"
-            )
-
-
 class _Sharded:
     """Predicting in shards.
 
@@ -296,7 +239,7 @@ class _Sharded:
         self._work, self._format, self._out = work, format_name, out
         self._parts = Parts(out, work.identity(), resumed=resume, overwrite=overwrite)
 
-    def run(self, job: _Job, engine: "Engine", workers: int | None, shard_files: int, *, quiet: bool) -> None:
+    def run(self, job: PredictionJob, engine: "Engine", workers: int | None, shard_files: int, *, quiet: bool) -> None:
         """Do what is not done, and join all rows into the output; parts stay where files failed, to be tried again.
 
         Raises:

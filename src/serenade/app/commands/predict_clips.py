@@ -1,21 +1,21 @@
 """``serenade predict`` of video clips, by models that look at faces and words too."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from serenade.app.console import Progress, say
-from serenade.core.errors import PartialFailure, SerenadeError, UsageError
-from serenade.core.files import write_text
+from serenade.app.console import Progress
+from serenade.app.prediction_job import PredictionJob
+from serenade.core.errors import SerenadeError, UsageError
 
 if TYPE_CHECKING:
     from serenade.inference.clips import ClipRecognizer, ClipScores
     from serenade.inference.transcripts import Words
 
-__all__ = ["find_clips", "looks_at_clips", "predict_clips"]
+__all__ = ["looks_at_clips", "predict_clips"]
 
-_FORMATS = ("table", "json", "jsonl")
+_CONTINUED, _WITH_BRANCHES = "jsonl", "csv"
 
 
 def looks_at_clips(model: str) -> bool:
@@ -26,97 +26,66 @@ def looks_at_clips(model: str) -> bool:
     return Path(model).suffix != ".onnx" and read_system(find_model(model)) == "mesm"  # exports hear only
 
 
-def find_clips(named: Sequence[Path], list_: Path | None, *, recursive: bool) -> Iterator[Path]:
-    """The clips that are named, in folders or in a list.
-
-    Raises:
-        SerenadeError: what is named is not there.
-    """
-    from serenade.inference.files import find_recordings, read_list
-
-    for found in find_recordings([*named, *(read_list(list_) if list_ is not None else ())], recursive=recursive):
-        if isinstance(found, SerenadeError):
-            raise found
-        yield found
-
-
 def predict_clips(
-    files: Sequence[Path],
+    job: PredictionJob,
     model: str,
     words: "Words",
     detector: str | None,
     *,
     window: float | None,
     hop: float | None,
-    format_: str | None,
+    format_name: str,
     out: Path | None,
+    resume: bool,
+    overwrite: bool,
     device: str,
+    threads: int | None,
     quiet: bool,
 ) -> None:
-    """Write fused and per-branch scores of clips, as a whole and by windows.
+    """Write fused and per-branch scores of clips, as a whole and by windows, each clip as soon as it is known.
 
     Raises:
-        UsageError: one transcript for several clips, or a format that cannot hold the branches.
+        UnknownNameError: a format that cannot hold the branches.
+        UsageError: a format that cannot be continued, windows without a length, or the output exists; there is
+            nothing to predict.
         PartialFailure: some clips failed; the others are done.
     """
-    from serenade.inference.clips import ClipRecognizer
+    import torch
 
-    chosen = format_ if format_ is not None else (out.suffix[1:] if out is not None else "table")
-    if chosen not in _FORMATS:
-        raise UsageError("clips cannot be written so", found=chosen, expected=", ".join(_FORMATS))
-    words.require_one(len(files))
+    from serenade.inference.clip_formats import CLIP_FORMATS
+    from serenade.inference.clips import ClipRecognizer, require_windows
+    from serenade.inference.outputs import finished_files, open_rows
+    from serenade.inference.transcripts import find_transcriber
+
+    kind = CLIP_FORMATS.resolve(format_name)
+    if resume and format_name != _CONTINUED:
+        raise UsageError("of clips only a JSONL output can be continued", found=format_name, hint="Say --format jsonl")
+    require_windows(window, hop)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if words.asr is not None:
+        find_transcriber(words.asr)
     recognizer = ClipRecognizer.load(model, device=device, detector=detector)
-    done: list[list[ClipScores]] = []
-    failures: list[SerenadeError] = []
-    with Progress("Predicting", total=len(files), unit="clips", quiet=quiet) as progress:
-        for file in files:
-            try:
-                done.append(recognizer(file, words=words.of(file), window_s=window, hop_s=hop))
-            except SerenadeError as error:
-                failures.append(error)
-            progress.advance()
-    text = _written(recognizer, done, chosen)
-    if out is None:
-        print(text)
-    else:
-        write_text(out, f"{text}\n")
-        say(f"Written: {out}", quiet=quiet)
-    _conclude(failures, len(done))
+    finished = finished_files(format_name, out, recognizer.labels) if resume and out is not None else set()
+    branches: dict[str, Any] = {"modalities": recognizer.modalities} if format_name == _WITH_BRANCHES else {}
+    make = partial(kind, labels=recognizer.labels, **branches)
+    with (
+        open_rows(make, out, resumed=resume, overwrite=overwrite) as writer,
+        Progress("Predicting", unit="clips", quiet=quiet) as progress,
+    ):
+        job.count_for(progress, len(finished))
+        results = _scored(recognizer, job.recordings(finished), words, window, hop)
+        job.write(results, lambda scores: writer.put(scores.to_row()), progress)
+    job.conclude(quiet=quiet)
 
 
-def _conclude(failures: list[SerenadeError], done: int) -> None:
-    if len(failures) == 1 and done == 0:
-        raise failures[0]
-    for failure in failures:
-        say(f"Failed: {failure}")
-    if failures:
-        raise PartialFailure("predicting", failures=failures, done=done)
-
-
-def _written(recognizer: "ClipRecognizer", clips: "Sequence[Sequence[ClipScores]]", format_: str) -> str:
-    if format_ == "json":
-        return json.dumps([[part.to_json() for part in clip] for clip in clips], indent=1, ensure_ascii=False)
-    if format_ == "jsonl":
-        return "\n".join(json.dumps(part.to_json(), ensure_ascii=False) for clip in clips for part in clip)
-    return "\n\n".join(_table(recognizer.labels, clip) for clip in clips)
-
-
-def _table(labels: Sequence[str], clip: "Sequence[ClipScores]") -> str:
-    """Probabilities of the whole clip, answers of its branches, and the windows below each other."""
-    whole, *windows = clip
-    width = max(9, *(len(label) for label in labels)) + 1
-    head = f"{'':<18}" + "".join(f"{label:>{width}}" for label in labels)
-    lines = [f"{whole.file}: {whole.label} ({whole.score:.2f}), {whole.end_s:.1f} s", head]
-    lines.append(_row("fused", whole.answers, width))
-    lines += [_row(f"{name} alone", answers, width) for name, answers in whole.branches.items()]
-    lines += [f"{name} is missing: {reason}" for name, reason in whole.missing.items() if reason != "not asked for"]
-    lines += [f"note: {note}" for note in whole.notes]
-    lines.append(f"above its threshold: {', '.join(whole.said) or 'none'}")
-    for part in windows:
-        place = f"{part.start_s:.1f} to {part.end_s:.1f} s"
-        lines.append(f"{_row(place, part.answers, width)}  {part.label} ({'+'.join(part.branches)})")
-    return "\n".join(lines)
-
-
-def _row(name: str, answers: Mapping[str, float], width: int) -> str:
-    return f"{name:<18}" + "".join(f"{value:>{width}.2f}" for value in answers.values())
+def _scored(
+    recognizer: "ClipRecognizer", clips: Iterator[Path], words: "Words", window: float | None, hop: float | None
+) -> "Iterator[ClipScores | SerenadeError]":
+    """The rows of each clip, or why there are none."""
+    for clip in clips:
+        try:
+            yield from recognizer(clip, words=words.of(clip), window_s=window, hop_s=hop)
+        except SerenadeError as error:
+            error.where = clip if error.where is None else error.where
+            yield error
