@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,18 @@ def test_a_folder_gets_every_format_and_a_summary_and_goes_on(
     assert "are there already: 1" in capsys.readouterr().err
     assert (out / "first.wav.eaf").stat().st_mtime_ns == before
     assert read_csv(out / "summary.csv") == summary
+
+
+def test_name_that_is_no_text_gets_every_file_and_a_summary(meeting: Path, model_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    odd = folder / os.fsdecode(b"caf\xe9 \x1b[31m\n.wav")
+    odd.write_bytes(meeting.read_bytes())
+    out, formats = tmp_path / "out", "html,csv,eaf,srt"
+    assert timeline(model_folder, folder, "--set", "detector=energy", "--format", formats, "--out", out) == 0
+    for suffix in (".html", ".csv", ".eaf", ".srt"):
+        assert (out / f"{odd.name}{suffix}").stat().st_size > 0
+    assert b"caf\xe9 " in (out / "summary.csv").read_bytes()
 
 
 def test_folders_of_one_name_inside_do_not_take_each_others_place(

@@ -110,12 +110,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text whole or not at all.
+    """Write UTF-8 text whole or not at all; names of files that are no UTF-8 are written as the bytes they are.
 
     Raises:
         StorageError: the disk is full or refuses.
     """
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(errors="surrogateescape"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -68,7 +68,8 @@ def convert(text: bytes, format_name: str) -> tuple[bytes, str]:
         stated = StatedTimeline.model_validate_json(text)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise UsageError("this is no timeline", where=".".join(map(str, first["loc"])), found=first["msg"]) from error
+        where = ".".join(map(str, first["loc"])) or None
+        raise UsageError("this is no timeline", where=where, found=first["msg"]) from error
     rows = tuple(_row(row, stated) for row in stated.rows)
     summariser = Summariser()
     summariser.add(rows)
