@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from serenade.app.main import main
 from serenade.core.labels import LabelSet
 from serenade.corpora import read_corpus
 from serenade.corpora.synthetic import generate
+from serenade.inference import upstream_cost
 from serenade.signal.audio import examine
 from serenade.training.frame_store import FrameStore
 
@@ -108,6 +110,7 @@ def test_check_tells_what_text_encoders_and_front_ends_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERENADE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(upstream_cost, "measure_speed", partial(upstream_cost.measure_speed, budget_s=0))
     assert main(["upstream", "check", "filter-bank", "--clip", "0.5", "-q"]) == 0
     shown = told(capsys.readouterr().out)
     assert shown["frames"] == "80 numbers, 100 per second"
@@ -121,7 +124,7 @@ def test_check_tells_what_text_encoders_and_front_ends_are(
     shown = told(capsys.readouterr().out)
     assert shown["frames"] == "16 numbers, one per token"
     assert shown["takes"] == "transcripts; longer ones are cut to 128 tokens"
-    assert re.fullmatch(r"\d+ transcripts of ten words per second", shown["speed here"])
+    assert re.fullmatch(r"[\d.]+ transcripts per second \(ten words each, \d+ threads?, float32\)", shown["speed here"])
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import time
 import pytest
 import torch
 
+from serenade.inference.fine_tuning_cost import FineTuningPace, fine_tuning_cost
 from serenade.inference.upstream_cost import UpstreamFacts, describe_upstream, extraction_cost, measure_speed
 from serenade.models.upstreams.upstream import Frames, Upstream
 
@@ -45,3 +46,10 @@ def test_speed_is_sound_by_time() -> None:
     upstream = Slow(0.05)
     assert 0.3 / 0.5 < measure_speed(upstream, clip_s=0.3, budget_s=0) <= 0.3 / 0.05
     assert upstream.calls == 3  # one to warm up
+
+
+def test_a_training_takes_its_epochs_and_keeps_five_of_them() -> None:
+    pace = FineTuningPace(count=4, speed=20.0, epochs=30, memory_gib=None, model_gib=0.35)
+    cost = fine_tuning_cost(pace, 7 * 3600)
+    assert cost.hours == pytest.approx(30 * 7 / 20)
+    assert cost.disk_gib == pytest.approx(8 * 0.35)  # five epochs; weights and two moments to go on from

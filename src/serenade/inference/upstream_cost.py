@@ -13,6 +13,7 @@ from serenade.core.errors import SerenadeError
 from serenade.core.records import Utterance
 from serenade.models.upstreams.engine_choice import EngineSpeed
 from serenade.models.upstreams.engines import EngineName, deviation, with_engine
+from serenade.models.upstreams.text import TEN_WORDS
 from serenade.models.upstreams.upstream import Upstream
 from serenade.signal.audio import SAMPLE_RATE, read_audio
 
@@ -24,7 +25,7 @@ __all__ = [
     "extraction_cost",
     "measure_engine",
     "measure_speed",
-    "measure_text_speed",
+    "text_cost",
     "trial_speed",
 ]
 
@@ -100,21 +101,24 @@ def describe_upstream(upstream: Upstream) -> UpstreamFacts:
 
 
 def measure_speed(upstream: Upstream, *, clip_s: float = 5.0, budget_s: float = 5.0) -> float:
-    """Seconds of sound per second of wall time, clips one by one; the median of some clips.
+    """Seconds of sound, or transcripts, per second of wall time, clips one by one; the median of some clips.
 
     Args:
         upstream: on the device to measure, in evaluation mode.
-        clip_s: length of a clip of noise.
+        clip_s: length of a clip of noise; transcripts have ten words.
         budget_s: no further clip is begun after so long; at least two are measured after one to warm up.
 
     Raises:
         UsageError: the clip is too short or too long for the upstream.
     """
     device = next((parameter.device for parameter in upstream.parameters()), torch.device("cpu"))
-    noise = torch.randn(round(clip_s * upstream.sample_rate), generator=torch.Generator().manual_seed(0))
-    clip = upstream.prepare(noise, upstream.sample_rate)[None].to(device)
+    if upstream.modality == "text":
+        clip, amount = upstream.prepare_text(TEN_WORDS)[None].to(device), 1.0
+    else:
+        noise = torch.randn(round(clip_s * upstream.sample_rate), generator=torch.Generator().manual_seed(0))
+        clip, amount = upstream.prepare(noise, upstream.sample_rate)[None].to(device), clip_s
     lengths = torch.tensor([clip.shape[1]], device=device)
-    return clip_s / _median_time(upstream, clip, lengths, budget_s)
+    return amount / _median_time(upstream, clip, lengths, budget_s)
 
 
 def trial_speed(upstream: Upstream, utterances: Sequence[Utterance], *, budget_s: float = 3.0) -> float:
@@ -142,25 +146,13 @@ def trial_speed(upstream: Upstream, utterances: Sequence[Utterance], *, budget_s
     return sound_s / (time.perf_counter() - began) if sound_s else math.inf
 
 
-def measure_text_speed(upstream: Upstream, *, budget_s: float = 2.0) -> float:
-    """Transcripts of ten words per second of wall time, one by one; the median of some.
-
-    Args:
-        upstream: of text, in evaluation mode.
-        budget_s: no further one is begun after so long; at least two are measured after one to warm up.
-    """
-    device = next(upstream.parameters()).device
-    tokens = upstream.prepare_text("we will all be very happy when they come home")[None].to(device)
-    return 1 / _median_time(upstream, tokens, torch.tensor([tokens.shape[1]], device=device), budget_s)
-
-
 def measure_engine(upstream: Upstream, engine: EngineName, *, clip_s: float, budget_s: float = 5.0) -> EngineSpeed:
     """Speed of an engine, and how far its frames are from those of torch in float32.
 
     Args:
         upstream: on the CPU, in evaluation mode.
         engine: one of `engines_for(upstream)`.
-        clip_s: length of a clip of noise.
+        clip_s: length of a clip of noise; transcripts have ten words.
         budget_s: no further clip is begun after so long.
 
     Raises:
@@ -203,3 +195,16 @@ def extraction_cost(facts: UpstreamFacts, corpus_hours: float, speed: float) -> 
     frame_rate = 0.0 if facts.frame_rate is None else facts.frame_rate
     one_layer = corpus_hours * 3600 * frame_rate * facts.dim * _BYTES_PER_NUMBER / _GIB
     return ExtractionCost(corpus_hours / speed, one_layer, facts.num_layers * one_layer)
+
+
+def text_cost(facts: UpstreamFacts, transcripts: float, tokens: int, speed: float) -> ExtractionCost:
+    """What extracting transcripts costs.
+
+    Args:
+        facts: of a text encoder.
+        transcripts: how many.
+        tokens: of all of them.
+        speed: transcripts per second.
+    """
+    one_layer = tokens * facts.dim * _BYTES_PER_NUMBER / _GIB
+    return ExtractionCost(transcripts / speed / 3600, one_layer, facts.num_layers * one_layer)

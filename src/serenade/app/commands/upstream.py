@@ -1,14 +1,15 @@
 """``serenade upstream``: pretrained networks that lie on this disk."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from serenade.app.commands.upstream_extract import extract
+from serenade.app.commands.upstream_extract import extract, read_corpora
 from serenade.app.commands.upstream_stores import stores
 from serenade.app.console import say
-from serenade.app.options import AutoDevice, Quiet
+from serenade.app.options import AutoDevice, Corpora, Quiet
 from serenade.core.wording import counted
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ app.command("stores")(stores)
 @app.command("check")
 def check(
     name: str = typer.Argument(metavar="UPSTREAM", help="A folder, or a name such as filter-bank.", show_default=False),
-    hours: float = typer.Option(10.0, min=0, help="Hours of speech to tell the cost of."),
+    hours: float = typer.Option(10.0, min=0, help="Hours of speech to tell the cost of, where no corpus is given."),
+    corpus: Corpora = None,
+    fine_tune: bool = typer.Option(
+        False, "--fine-tune", help="Train two steps, in memory alone, and say what training it along would cost."
+    ),
     clip: float = typer.Option(5.0, min=0.01, help="Seconds of the clips that the speed is measured with."),
     threads: int | None = typer.Option(None, min=1, help="Threads; as torch chooses if not given."),
     device: AutoDevice = "auto",
@@ -36,7 +41,7 @@ def check(
     ),
     quiet: Quiet = False,
 ) -> None:
-    """Say what an upstream is, whether every weight was loaded, its speed here and what extraction would cost.
+    """Say what an upstream is, whether every weight was loaded, its speed here and what it would cost on a corpus.
 
     An upstream is a folder: wav2vec 2.0, HuBERT, WavLM, data2vec-audio, Whisper, BERT and its kin, what `serenade
     pretrain` made, a model trained here; or a name: filter-bank, log-mel, mfcc, functionals, egemaps, compare.
@@ -59,10 +64,39 @@ def check(
     facts = describe_upstream(upstream)
     for title, text in _facts(facts):
         print(f"{title:<14}{text}")
+    asked = _asked(upstream, corpus or [], hours, quiet)
+    if asked.told:
+        print(f"{'the corpus':<14}{asked.told}")
     say(f"Measuring with clips of {clip:g} s", quiet=quiet or facts.modality == "text")
-    costs = _text_speed(upstream) if facts.modality == "text" else _costs(upstream, facts, clip, hours, measure, place)
-    for title, text in [*costs, *_heard(read_pretraining(name))]:
+    for title, text in _costs(upstream, facts, clip, asked, measure, place):
         print(f"{title:<14}{text}")
+    del upstream  # its weights would count as memory of fine-tuning
+    trained = _fine_tuning(name, facts, clip, asked, place) if fine_tune else iter(())
+    for title, text in [*trained, *_heard(read_pretraining(name))]:
+        print(f"{title:<14}{text}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the cost is asked of."""
+
+    amount: float  # seconds of sound, or transcripts; 0 if not known
+    tokens: int = 0
+    told: str = ""
+
+
+def _asked(upstream: "Upstream", corpora: list[str], hours: float, quiet: bool) -> _Asked:
+    if not corpora:
+        return _Asked(0.0 if upstream.modality == "text" else 3600 * hours)
+    utterances, _ = read_corpora(corpora, quiet)
+    if upstream.modality == "text":
+        texts = {(utterance.text or "").strip() for utterance in utterances} - {""}
+        silent = sum(not (utterance.text or "").strip() for utterance in utterances)
+        tokens = sum(len(upstream.prepare_text(text)) for text in texts)
+        lacking = f"; {silent} of {counted(len(utterances), 'utterance')} have none" if silent else ""
+        return _Asked(len(texts), tokens, f"{counted(len(texts), 'transcript')}, {tokens:,} tokens{lacking}")
+    seconds = sum(utterance.duration_s or 0.0 for utterance in utterances)
+    return _Asked(seconds, told=f"{counted(len(utterances), 'recording')}, {seconds / 3600:.2f} h")
 
 
 def _facts(facts: "UpstreamFacts") -> Iterator[tuple[str, str]]:
@@ -80,41 +114,64 @@ def _facts(facts: "UpstreamFacts") -> Iterator[tuple[str, str]]:
 
 
 def _costs(
-    upstream: "Upstream", facts: "UpstreamFacts", clip: float, hours: float, measure: bool, place: "torch.device"
+    upstream: "Upstream", facts: "UpstreamFacts", clip: float, asked: _Asked, measure: bool, place: "torch.device"
 ) -> Iterator[tuple[str, str]]:
     """Speed here, and what a corpus would cost."""
-    import torch
-
-    from serenade.inference.upstream_cost import extraction_cost, measure_engine, measure_speed
+    from serenade.inference.upstream_cost import extraction_cost, measure_engine, measure_speed, text_cost
     from serenade.models.upstreams.engine_choice import keep_speeds, quick_upstream
     from serenade.models.upstreams.engines import engines_for
 
-    count = torch.get_num_threads()
-    where = f"{count} thread{'s' * (count > 1)}" if place.type == "cpu" else str(place)
+    text, where = facts.modality == "text", _where(place)
+    unit = "transcripts per second" if text else "x real time"
     if measure and place.type == "cpu":
         measured = [measure_engine(upstream, engine, clip_s=clip) for engine in engines_for(upstream)]
         for one in measured:
-            yield "engine", f"{one.engine}: {one.speed:.1f} x real time, frames differ by {100 * one.deviation:.2g} %"
+            yield "engine", f"{one.engine}: {one.speed:.1f} {unit}, frames differ by {100 * one.deviation:.2g} %"
         engine = keep_speeds(upstream, place, measured)
         speed = next(one.speed for one in measured if one.engine == engine)
         yield "chosen", f"{engine}, from now on for upstreams of this size with {where}"
     else:
         quick, engine = quick_upstream(upstream, place)
         speed = measure_speed(quick, clip_s=clip)
-    yield "speed here", f"{speed:.1f} x real time (clips of {clip:g} s, {where}, {engine})"
-    cost = extraction_cost(facts, hours, speed)
+    items = "ten words each" if text else f"clips of {clip:g} s"
+    yield "speed here", f"{speed:.1f} {unit} ({items}, {where}, {engine})"
+    if not asked.amount:
+        return
+    hours = asked.amount / 3600
+    cost = text_cost(facts, asked.amount, asked.tokens, speed) if text else extraction_cost(facts, hours, speed)
     room = (
         f"; in float16 {cost.one_layer_gib:.2f} GiB for one layer, {cost.all_layers_gib:.2f} GiB for all "
         f"{facts.num_layers}"
     )
-    told = room if facts.frame_rate is not None else ""
-    yield f"{hours:g} h of sound", f"{cost.hours:.2f} h to extract{told}"
+    told = room if text or facts.frame_rate is not None else ""
+    yield "transcripts" if text else f"{round(hours, 2):g} h of sound", f"{cost.hours:.2f} h to extract{told}"
 
 
-def _text_speed(upstream: "Upstream") -> Iterator[tuple[str, str]]:
-    from serenade.inference.upstream_cost import measure_text_speed
+def _fine_tuning(
+    name: str, facts: "UpstreamFacts", clip: float, asked: _Asked, place: "torch.device"
+) -> Iterator[tuple[str, str]]:
+    """Pace and memory of fine-tuning here, and what a whole training would cost."""
+    from serenade.inference.fine_tuning_cost import fine_tuning_cost, measure_fine_tuning
 
-    yield "speed here", f"{measure_text_speed(upstream):.0f} transcripts of ten words per second"
+    text = facts.modality == "text"
+    pace = measure_fine_tuning(name, "text" if text else "speech", place, clip_s=clip)
+    items = f"{pace.count} transcripts of ten words" if text else f"{pace.count} clips of {clip:g} s"
+    unit = "transcripts per second" if text else "x real time"
+    memory = "" if pace.memory_gib is None else f"; {pace.memory_gib:.2f} GiB of memory"
+    yield "fine-tuning", f"{pace.speed:.2f} {unit} ({items} at once, {_where(place)}, float32){memory}"
+    if asked.amount:
+        cost = fine_tuning_cost(pace, asked.amount)
+        yield (
+            "to fine-tune",
+            f"{cost.hours:.2f} h for {pace.epochs} epochs on all of it, in each fold; {cost.disk_gib:.2f} GiB of disk "
+            f"meanwhile, {cost.model_gib:.2f} GiB for the model",
+        )
+
+
+def _where(place: "torch.device") -> str:
+    import torch
+
+    return counted(torch.get_num_threads(), "thread") if place.type == "cpu" else str(place)
 
 
 def _heard(about: "Mapping[str, Any] | None") -> Iterator[tuple[str, str]]:

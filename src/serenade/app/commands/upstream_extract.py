@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from serenade.training.extraction import Extraction
     from serenade.training.frame_store import FrameNumbers, FrameStore
 
-__all__ = ["extract"]
+__all__ = ["extract", "read_corpora"]
 
 _GIB = 2**30
 _TRIAL_S = 3.0  # of measuring, before the cost is told
@@ -65,7 +65,7 @@ def extract(
     opened = named_upstream(upstream).to(place)
     chosen, engine_name = _engine(opened, engine, place)
     kind = store_kind(chosen, _layers(layers, opened.num_layers), engine=engine_name, numbers=_numbers(numbers))
-    utterances, left_out = _read(corpus, quiet)
+    utterances, left_out = read_corpora(corpus, quiet)
     store = FrameStore(out if out is not None else kind.folder, kind)
     missing_s = _tell_cost(chosen, utterances, store, engine_name, quiet)
     if dry_run:
@@ -115,7 +115,17 @@ def _engine(upstream: "Upstream", name: str, place: "torch.device") -> tuple["Up
     raise UsageError("unknown engine", found=name, expected=f"auto, {', '.join(ENGINES)}")
 
 
-def _read(corpora: Sequence[str], quiet: bool) -> tuple[list["Utterance"], list["LeftOut"]]:
+def read_corpora(corpora: Sequence[str], quiet: bool) -> tuple[list["Utterance"], list["LeftOut"]]:
+    """The utterances of several corpora, their recordings examined, and what was left out.
+
+    Args:
+        corpora: each as NAME=PATH.
+        quiet: show no progress.
+
+    Raises:
+        CorpusError: a corpus cannot be read.
+        UsageError: a text is not of this form.
+    """
     from serenade.corpora import read_corpus
     from serenade.signal.audio import examine
 

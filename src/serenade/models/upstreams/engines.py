@@ -24,7 +24,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from serenade.core.errors import MissingExtraError, UsageError
 from serenade.core.files import cache_folder, locked, storage_errors
-from serenade.models.upstreams.text import TextUpstream
+from serenade.models.upstreams.text import TEN_WORDS, TextUpstream
 from serenade.models.upstreams.upstream import Frames, Upstream
 from serenade.models.upstreams.waveform import WaveformUpstream
 from serenade.models.upstreams.whisper import WhisperUpstream
@@ -156,7 +156,7 @@ def deviation(upstream: Upstream, other: Upstream, seconds: float = 1.0) -> floa
         seconds: length of the noise.
     """
     if upstream.modality == "text":
-        one = upstream.prepare_text("we will all be very happy when they come home")
+        one = upstream.prepare_text(TEN_WORDS)
     else:
         samples = max(round(seconds * upstream.sample_rate), upstream.least_samples)
         noise = torch.randn(samples, generator=torch.Generator().manual_seed(0))

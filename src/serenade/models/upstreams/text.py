@@ -17,10 +17,13 @@ from serenade.core.errors import CheckpointError, UsageError
 from serenade.models.upstreams.upstream import Frames, Upstream, plain_config
 from serenade.nn.masking import valid_steps
 
-__all__ = ["MOST_TOKENS", "TextUpstream"]
+__all__ = ["MOST_TOKENS", "TEN_WORDS", "TextUpstream"]
 
 MOST_TOKENS = 128
 """Longer transcripts are cut to so many tokens, those around the text included."""
+
+TEN_WORDS = "we will all be very happy when they come home"
+"""A transcript to measure with."""
 
 
 class TextUpstream(Upstream):
