@@ -101,6 +101,7 @@ def test_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
         ("folder", "there is a folder of this name"),
         ("n" * 300, "the name is too long"),
         ("loop/x", "a part of the path is not a folder"),
+        ("/proc/x", "there can be no file here"),
     ],
 )
 def test_target_that_cannot_be_is_named(tmp_path: Path, target: str, reason: str) -> None:

@@ -1,5 +1,6 @@
 """Outputs are not overwritten by accident, survive a full disk, and are continued where they stopped."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,15 @@ def test_the_format_is_told_by_the_suffix() -> None:
     assert choose_format("hf", Path("x.json")) == "hf"
     with pytest.raises(UnknownNameError, match="Did you mean 'jsonl'"):
         choose_format("josnl", None)
+    with pytest.raises(UnknownNameError, match=r"parquet.*serenade timeline"):
+        choose_format("eaf", None)
+    for name in ("/dev/stdout", "x.txt"):
+        assert choose_format(None, Path(name)) == "table"
+    with pytest.raises(UsageError, match=r"stands for no format: x\.xlsx\. Expected: \.csv"):
+        choose_format(None, Path("x.xlsx"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_place_where_no_file_can_be_is_named() -> None:
+    with pytest.raises(StorageError, match=r"cannot write, there can be no file here: /proc/x\.csv"):
+        write("csv", Path("/proc/x.csv"), [row("a.wav")])

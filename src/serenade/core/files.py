@@ -56,6 +56,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = _REASONS.get(error.errno or 0)
+        if reason is None and _is_beside(error, path):
+            reason = "there can be no file here"
         if reason is None:
             raise
         raise StorageError(
@@ -63,6 +65,12 @@ def storage_errors(path: Path) -> Iterator[None]:
             where=path,
             hint="Free some space or choose another folder; what was finished before is kept",
         ) from error
+
+
+def _is_beside(error: OSError, path: Path) -> bool:
+    """Whether a file could not be made although its folder had been: /proc, or a link that leads nowhere."""
+    named = error.filename if isinstance(error.filename, str | os.PathLike) else None
+    return error.errno == errno.ENOENT and named is not None and Path(named).parent == path.parent
 
 
 if sys.platform == "win32":

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO, cast
 
-from serenade.core.errors import UsageError
+from serenade.core.errors import UnknownNameError, UsageError
 from serenade.core.files import storage_errors
+from serenade.core.names import did_you_mean
 from serenade.core.records import Prediction
 from serenade.inference import FORMATS
 from serenade.inference.formats import ATTRIBUTES, CSV_COLUMNS, RowWriter
@@ -26,15 +27,29 @@ _SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".txt": "table",
 
 
 def choose_format(name: str | None, out: Path | None) -> str:
-    """The format named, else the one that the output's suffix stands for, else the table.
+    """The format named, else the one that the output's suffix stands for; the table where there is neither.
 
     Raises:
         UnknownNameError: there is no such format.
+        UsageError: the suffix stands for none.
     """
     if name is None:
-        return _SUFFIXES.get(out.suffix.lower(), "table") if out is not None else "table"
-    if name != PARQUET:
-        FORMATS.target(name)
+        suffix = "" if out is None else out.suffix.lower()
+        if suffix and suffix not in _SUFFIXES:
+            raise UsageError(
+                "this suffix stands for no format",
+                where=out,
+                expected=", ".join(_SUFFIXES),
+                hint="Or name it with --format; tiers, captions and pages come from serenade timeline",
+            )
+        return _SUFFIXES.get(suffix, "table")
+    if name not in (*FORMATS, PARQUET):
+        known = [*FORMATS, PARQUET]
+        raise UnknownNameError(
+            f"there is no output format called {name!r}",
+            expected=f"one of {', '.join(known)}",
+            hint=did_you_mean(name, known) or "Tiers, captions and pages come from serenade timeline",
+        )
     return name
 
 
