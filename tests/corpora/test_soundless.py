@@ -33,7 +33,7 @@ def test_systems_of_sound_get_what_can_be_heard(table: Path) -> None:
     listing = read(table)
     assert [u.id for u in listing.utterances] == ["a.wav"]
     found = {item.where: (item.reason, item.detail) for item in listing.left_out}
-    assert found["line4"] == ("missing", "there is no recording")
+    assert found["line4"] == ("not selected", "there is no recording; systems that see or read take it")
     assert len(found) == 4
 
 

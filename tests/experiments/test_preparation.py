@@ -115,6 +115,10 @@ def test_spans_and_channels_are_cut(tmp_path):
     assert len(waveform) == 16_000
     assert np.abs(waveform.numpy() - sides[16_000:32_000, 1]).max() < 1e-4
     assert "channel is not there" in list_files(tmp_path / "out").left_out[0].detail
+    last, late = (turn.with_(id=name, start_s=2.5, end_s=end) for name, end in (("last", 3.4), ("late", 3.6)))
+    found = prepare(Listing((last, late)), tmp_path / "end").listing
+    assert [(u.id, u.duration_s) for u in found.utterances] == [("last", 0.5)]  # the recording ends at 3 s
+    assert found.left_out[0].reason == "bad span"
 
 
 def test_what_must_be_there_is_asked_for(corpus, tmp_path):

@@ -139,7 +139,7 @@ def _judge_all(
     base = shown_base(root)
     for utterance in utterances:
         found = _judge(utterance, facts[str(utterance.audio)], base, folders)
-        if soundless and isinstance(found, LeftOut) and (utterance.video or utterance.faces or utterance.text):
+        if soundless and isinstance(found, LeftOut) and _says_more(utterance):
             found = _without_sound(utterance)
         if isinstance(found, Utterance) and found.content in kept:
             found = _duplicate(kept[str(found.content)], found, base)
@@ -148,6 +148,11 @@ def _judge_all(
         else:
             kept[str(found.content)] = found
     return Listing(tuple(kept.values()), tuple(sorted(left_out, key=lambda item: (item.where, item.reason))))
+
+
+def _says_more(utterance: Utterance) -> bool:
+    """Whether there is more of an utterance than its sound: a picture or words."""
+    return bool(utterance.video or utterance.faces or utterance.text)
 
 
 def _without_sound(utterance: Utterance) -> Utterance:
@@ -268,6 +273,8 @@ def _judge(utterance: Utterance, facts: Facts | AudioError, base: str, folders: 
         return LeftOut(place_below(utterance, base), reason, detail)
 
     if not utterance.has_audio:
+        if _says_more(utterance):
+            return LeftOut(utterance.id, "not selected", "there is no recording; systems that see or read take it")
         return LeftOut(utterance.id, "missing", "there is no recording")
     if isinstance(facts, AudioError):
         return left_out(facts.reason, _detail(facts, utterance.audio, folders))

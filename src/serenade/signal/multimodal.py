@@ -31,7 +31,7 @@ from serenade.signal.faces import (
 )
 from serenade.signal.mel_pieces import MelPieces, MelPieceSettings
 from serenade.signal.text import TextSettings, Tokeniser
-from serenade.signal.video import FrameSettings, sample_frames
+from serenade.signal.video import SPAN_TOLERANCE_S, FrameSettings, sample_frames
 
 __all__ = [
     "Keep",
@@ -172,13 +172,27 @@ def _no_faces(settings: MultimodalSettings) -> FaceCrops:
 def read_sound(utterance: Utterance) -> Tensor:
     """(T,) the utterance's span of its channel, or of the mean of all channels, at 16 kHz.
 
+    A span that ends a little behind the recording (`SPAN_TOLERANCE_S`) ends with it, as that of a picture does.
+
     Raises:
         AudioError: there is no sound, or it cannot be read.
         MissingExtraError: its format needs PyAV.
     """
     if not utterance.has_audio:
         raise AudioError("there is no recording", reason="missing", where=utterance.id)
-    path, start_s, end_s, channel = utterance.audio, utterance.start_s, utterance.end_s, utterance.channel
+    try:
+        return _read_span(utterance, utterance.end_s)
+    except AudioError as error:
+        if error.reason != "bad span" or utterance.end_s is None or not 0 <= utterance.start_s < utterance.end_s:
+            raise
+        rest = _read_span(utterance, None)
+        if utterance.start_s + len(rest) / SAMPLE_RATE < utterance.end_s - SPAN_TOLERANCE_S:
+            raise
+        return rest
+
+
+def _read_span(utterance: Utterance, end_s: float | None) -> Tensor:
+    path, start_s, channel = utterance.audio, utterance.start_s, utterance.channel
     if channel is None:
         return read_audio(path, start_s=start_s, end_s=end_s)
     with open_recording(path, start_s, end_s) as recording:

@@ -20,7 +20,7 @@ from serenade.core.settings import Settings
 from serenade.signal.decoding import open_file
 from serenade.signal.media import container_of
 
-__all__ = ["FrameSettings", "Picture", "Pixels", "centre_square", "sample_frames", "video_duration"]
+__all__ = ["SPAN_TOLERANCE_S", "FrameSettings", "Picture", "Pixels", "centre_square", "sample_frames", "video_duration"]
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3) red, green, blue, upright."""
@@ -28,7 +28,8 @@ Pixels = NDArray[np.uint8]
 _SEEK_FROM_S = 2.0  # to begin nearer to the start than that, decoding from the start is as quick
 _LATE_S = 1e-4  # time stamps are rounded to the file's time base
 _MOST_PIXELS = 2**26  # twice what 8K has; what is beyond is a damaged header
-_SPAN_TOLERANCE_S = 0.5  # a span may end that much behind the last picture: sound is often a little longer
+SPAN_TOLERANCE_S = 0.5
+"""How far a span may end behind the last picture, or the sound: the one is often a little longer than the other."""
 
 
 class FrameSettings(Settings):
@@ -227,7 +228,7 @@ def _drawn(frames: Iterator[tuple[float, Any]], video: Video, settings: FrameSet
     if shown.duration and shown.time_base:
         length_s = max(length_s, float(shown.duration * shown.time_base))
     last_s = shown_s + max(length_s, _LATE_S)  # without a length of its own it stays as long as the one before
-    if last_s <= video.start_s or (end_s < limit_s and end_s - last_s > _SPAN_TOLERANCE_S):
+    if last_s <= video.start_s or (end_s < limit_s and end_s - last_s > SPAN_TOLERANCE_S):
         raise _bad_span(video, f"within 0 and {last_s:.3f} s")
     while number == 0 or video.start_s + number * step_s < min(last_s, end_s):
         yield number * step_s, shown
