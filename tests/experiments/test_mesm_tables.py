@@ -8,6 +8,7 @@ import pytest
 import soundfile
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
+from tests.corpora.trees import write_sound
 
 from serenade.app.main import main
 from serenade.core.errors import UnknownNameError, UsageError
@@ -124,6 +125,38 @@ def test_rows_are_those_of_the_paper() -> None:
             system_settings(row.preset, row.changes)
     with pytest.raises(UnknownNameError, match=r"p0\.3"):
         mesm_rows("top-p", "p0.33", small=True)
+
+
+def test_utterances_with_several_emotions_and_with_none_are_learnt_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in CMU-MOSEI, with a validation part in which no utterance has one class; an empty cell is not known."""
+    told = {"a": "angry", "b": "sad", "c": "angry,sad", "d": "", "e": "happy,sad"}
+    lines = ["file,speaker,emotion,labels,text,split"]
+    for part, names in (("train", "abcde"), ("validation", "cd"), ("test", "abcde")):
+        for name in names:
+            write_sound(tmp_path / f"{part}{name}.wav")
+            emotion = told[name] if told[name] in ("angry", "sad") else ""
+            lines.append(f'{part}{name}.wav,{part}{name},{emotion},"{told[name]}",{name} {part},{part}')
+    (tmp_path / "own.csv").write_text("\n".join(lines) + "\n")
+    out = tmp_path / "out"
+    wanted = ["table", "mesm", "--table", "ablation", "--rows", "fe2e-text", "--small", "--out", str(out), "-q"]
+    data = [
+        "--corpus",
+        f"table={tmp_path / 'own.csv'}",
+        "--split",
+        "columns:split",
+        "--device",
+        "cpu",
+        "--workers",
+        "1",
+    ]
+    assert main([*wanted, *data, "--set", "fusion.answers=several", *QUICK]) == 0
+    assert "9 utterances of 9 speakers in 3 classes, 3 left out" in capsys.readouterr().err
+    found = read_mesm_table(out, "ablation")["rows"][0]["found"]
+    assert found["labels"] == ["angry", "happy", "sad"]
+    assert found["tested"] == 4
+    assert found["always_no"]["accuracy"]["classes"] == pytest.approx([0.5, 0.75, 0.25])
 
 
 def test_the_study_of_p_is_made_by_one_command(

@@ -153,10 +153,11 @@ class Shown:
 def tell(plan: "Plan", shown: "Shown") -> None:
     """Say what will be done, on what, and what the check of the folds found."""
     from serenade.core.label_maps import parse_label_map
+    from serenade.core.labels import emotions_of
 
     utterances, left_out = plan.listing.utterances, plan.listing.left_out
     speakers = {u.speaker for u in utterances}
-    classes = {u.emotion for u in utterances}
+    classes = emotions_of(utterances)
     shown.warn(
         f"{counted(len(utterances), 'utterance')} of {counted(len(speakers), 'speaker')} in "
         f"{counted(len(classes), 'class')}, {len(left_out)} left out; split {plan.split.name}: "

@@ -210,7 +210,9 @@ def _mean_over_emotions(name: str, counts: NDArray[np.float64]) -> Statistic:
         both = ((whole[:, 0] + whole[:, 2]) > 0) & ((whole[:, 1] + whole[:, 3]) > 0)  # (R, 1, K)
         lacking = (((tp + fn == 0) | (fp + tn == 0)) & both[:, 0]).any((1, 2))
         kept = values if name != "weighted_accuracy" else np.where(both[:, 0], values, np.nan)
-        return np.where(lacking, np.nan, np.nanmean(kept, axis=2).mean(1))
+        counted = ~np.isnan(kept)
+        means = np.where(counted, kept, 0.0).sum(2) / np.maximum(counted.sum(2), 1)  # where nothing counts: lacking
+        return np.where(lacking | ~counted.any((1, 2)), np.nan, means.mean(1))
 
     return statistic
 

@@ -71,7 +71,8 @@ class Planner:
             )
         key = tuple(sorted(where.items()))
         if key not in self._prepared:
-            asked = self.base.model_copy(update={"preset": preset, "system": {}, "where": {**self.base.where, **where}})
+            changes = {"preset": preset, "system": _of_data(self.base.system), "where": {**self.base.where, **where}}
+            asked = self.base.model_copy(update=changes)
             self._prepared[key] = prepare(asked, self.watcher)
         return self._prepared[key]
 
@@ -97,6 +98,12 @@ class Planner:
             settings = data.settings.model_copy(update={"preset": member.preset, "system": values})
             plans[member.name] = replace(data, settings=settings)
         return plans
+
+
+def _of_data(system: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a system's settings decides which utterances it can learn from: whether one may have several emotions."""
+    fusion = system.get("fusion")  # of other systems the word means something else
+    return {"fusion": {"answers": fusion["answers"]}} if isinstance(fusion, Mapping) and "answers" in fusion else {}
 
 
 def _require_validation(data: Plan, training: Mapping[str, Any], name: str) -> None:

@@ -64,8 +64,8 @@ def _branches(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     told = []
     for row in rows:
         areas = {} if row["found"] is None else row["found"]["branches"]
-        if areas:
-            each = ", ".join(f"{name} {_percent(area).text()}" for name, area in areas.items() if area is not None)
+        each = ", ".join(f"{name} {_percent(area).text()}" for name, area in areas.items() if area is not None)
+        if each:
             told.append(f"{row['title']}: AUC of its branches alone: {each}.")
     return told
 

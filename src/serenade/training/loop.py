@@ -311,8 +311,12 @@ class _Run:
         return found
 
     def _figures(self, scored: Scored, selection: Sequence[Example]) -> dict[str, float]:
-        """Figures of the selection part; where there are thresholds, they are chosen on it."""
+        """Figures of the selection part, without those that want a class where no utterance has one.
+
+        Where there are thresholds, they are chosen on it.
+        """
         figures = {"loss": scored.loss, "wa": scored.wa, "ua": scored.ua}
+        figures = {name: value for name, value in figures.items() if np.isfinite(value)}
         if isinstance(self.system, AnsweringSystem):
             figures["f1"] = self.system.choose_thresholds(selection, scored.embeddings)
         return figures
@@ -438,6 +442,13 @@ def _check(training: Sequence[Example], selection: Sequence[Example], settings: 
             "there is no validation part to choose the epoch on",
             hint="Give the split validation speakers (loso instead of loso:0), or set training.selection=last with "
             "training.schedule=decay and no patience",
+        )
+    by_class = settings.criterion != "f1" or settings.schedule == "new_bob"
+    if needed and by_class and all(example.target is None for example in selection):
+        raise TrainingError(
+            "no utterance of the validation part has one class, so its accuracy cannot choose the epoch",
+            found=f"training.criterion = {settings.criterion}",
+            hint="Set training.criterion=f1",
         )
 
 

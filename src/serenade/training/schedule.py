@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from typing import Any
 
 from serenade.training.settings import TrainingSettings
@@ -116,7 +117,7 @@ def ranking(settings: TrainingSettings, history: Sequence[Mapping[str, Any]]) ->
 
 def merit(entry: Mapping[str, Any], settings: TrainingSettings) -> Merit:
     """What makes an epoch better than another; equal ones are as good, and the earlier one is kept."""
-    figures = entry["selection"]
+    figures = {"wa": -inf, "ua": -inf, "loss": inf, **entry["selection"]}  # unknown where no utterance has one class
     if settings.criterion == "wa":
         return figures["wa"], -figures["loss"], entry["epoch"]
     if settings.criterion == "ua":
