@@ -133,6 +133,38 @@ def test_folders_that_are_no_upstream_are_refused(tmp_path: Path) -> None:
         open_upstream(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("hubert-base", {"sampling_rate": None}, r"names no sample rate.*sampling_rate = None"),
+        (
+            "whisper",
+            {"feature_size": 128},
+            r"another checkpoint than config.json.*Found: 128 bands.*Expected: 80 bands",
+        ),
+        ("whisper", {"chunk_length": 10}, r"Found: 80 bands of 10 s\. Expected: 80 bands of 30 s"),
+        ("whisper", {"hop_length": 0}, r"preprocessor_config\.json"),
+    ],
+)
+def test_preparations_that_do_not_fit_are_refused(
+    name: str, change: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    write_checkpoint(tmp_path, name)
+    path = tmp_path / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError, match=message):
+        open_upstream(tmp_path)
+
+
+def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path) -> None:
+    network = write_checkpoint(tmp_path, "hubert-base")
+    (tmp_path / WEIGHTS).unlink()
+    for other in ({"model": network.state_dict(), "epoch": 3}, [1, 2]):
+        torch.save(other, tmp_path / "pytorch_model.bin")
+        with pytest.raises(CheckpointError, match="other things than weights"):
+            open_upstream(tmp_path)
+
+
 def test_settings_that_describe_no_network_are_refused(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, "hubert-large")
     set_config(tmp_path, conv_kernel=[10, 3])

@@ -182,20 +182,36 @@ def _wrap(folder: Path, kind: str, network: nn.Module, padding: PaddingRule) -> 
     if ARCHITECTURES[kind].modality == "text":
         return TextUpstream(network, read_tokenizer(folder), kind=kind)
     sound = _read_json(folder, "preprocessor_config.json")
-    rate = int(sound.get("sampling_rate", 16000))
+    rate = sound.get("sampling_rate", 16000)
+    if not isinstance(rate, int) or rate < 1:
+        raise _misfit(folder, "names no sample rate", f"sampling_rate = {rate!r}", "a number of hertz, such as 16000")
     if kind != "whisper":
         normalise = sound.get("do_normalize")
         if not isinstance(normalise, bool):
-            raise CheckpointError(
-                "preprocessor_config.json does not say whether waveforms are normalised",
-                where=folder,
-                found=f"do_normalize = {normalise!r}",
-                expected="true or false",
+            raise _misfit(
+                folder,
+                "does not say whether waveforms are normalised",
+                f"do_normalize = {normalise!r}",
+                "true or false",
             )
         return WaveformUpstream(network, kind=kind, sample_rate=rate, normalise=normalise, padding=padding)
     from transformers import WhisperFeatureExtractor
 
-    extractor = WhisperFeatureExtractor.from_dict(dict(sound))
+    try:
+        extractor = WhisperFeatureExtractor.from_dict(dict(sound))
+    except Exception as error:  # the library's checks raise classes of their own
+        found = " ".join(str(error).split())
+        raise _misfit(folder, "describes no log-mel", found, "the settings of a Whisper model") from error
+    settings: Any = network.config
+    bands, hop = settings.num_mel_bins, 2 * extractor.hop_length
+    window = settings.max_source_positions * hop
+    if (extractor.feature_size, extractor.chunk_length * rate) != (bands, window):
+        raise _misfit(
+            folder,
+            "is of another checkpoint than config.json",
+            f"{extractor.feature_size} bands of {extractor.chunk_length} s",
+            f"{bands} bands of {window / rate:g} s",
+        )
     return WhisperUpstream(
         network,
         torch.from_numpy(extractor.mel_filters),
@@ -203,6 +219,10 @@ def _wrap(folder: Path, kind: str, network: nn.Module, padding: PaddingRule) -> 
         fft_length=extractor.n_fft,
         mel_hop=extractor.hop_length,
     )
+
+
+def _misfit(folder: Path, what: str, found: str, expected: str) -> CheckpointError:
+    return CheckpointError(f"preprocessor_config.json {what}", where=folder, found=found, expected=expected)
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:
@@ -239,6 +259,12 @@ def _read_file(path: Path) -> dict[str, Tensor]:
             found=str(error).splitlines()[0] if str(error) else type(error).__name__,
             hint="Fetch it again; a file of some hundred bytes is only a pointer of Git LFS",
         ) from error
+    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+        raise CheckpointError(
+            "this file holds other things than weights",
+            where=path,
+            expected="tensors by name, as the library's save_pretrained writes them",
+        )
     return loaded
 
 
