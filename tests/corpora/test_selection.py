@@ -52,6 +52,17 @@ def test_conditions_hold_together_and_values_are_alternatives() -> None:
     assert chosen(Selection(where={"part": "improvised|read", "speaker": "b"})) == [("5", "angry")]
 
 
+def test_those_without_words_can_be_left_out() -> None:
+    first, second, *others = LISTING.utterances
+    listing = Listing((first.with_(text="oh no"), second.with_(text=" "), *others))
+    found = select(listing, Selection(where={"transcript": "yes"}), ROOT)
+    assert [u.id for u in found.utterances] == ["1"]
+    assert found.left_out[0].detail == "transcript no"
+    assert len(select(LISTING, Selection(where={"transcript": "no"}), ROOT).utterances) == 5
+    with pytest.raises(UsageError, match=r"no utterance has transcript 'yes'.*some of no"):
+        select(LISTING, Selection(where={"transcript": "yes"}), ROOT)
+
+
 def test_map_comes_before_the_choice_of_classes() -> None:
     selection = Selection(LabelSet(("happy", "sad")), LABEL_MAPS["exc_as_hap"])
     assert chosen(selection) == [("2", "happy"), ("3", "sad")]

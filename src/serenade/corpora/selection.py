@@ -13,7 +13,10 @@ from serenade.core.records import LeftOut, Listing, Utterance
 from serenade.core.stored_listing import StoredListing
 from serenade.corpora.layout import place_below, shown_base
 
-__all__ = ["Selection", "fact_of", "select", "select_stored", "values_of"]
+__all__ = ["TRANSCRIPT", "Selection", "fact_of", "select", "select_stored", "values_of"]
+
+TRANSCRIPT = "transcript"
+"""The fact of having words, beside the fields and what corpora tell."""
 
 _OR = "|"  # between the values of one condition
 
@@ -157,7 +160,12 @@ _TEXT_FIELDS = {f.name for f in fields(Utterance) if f.type in ("str", str, str 
 
 
 def fact_of(utterance: Utterance, name: str) -> str | None:
-    """A fact of an utterance, a field or one of its ``extra``; None where it is not known."""
+    """A fact of an utterance, a field or one of its ``extra``; None where it is not known.
+
+    The fact ``transcript`` is yes or no: whether it is known what was said.
+    """
+    if name == TRANSCRIPT:
+        return "yes" if (utterance.text or "").strip() else "no"
     if name in _TEXT_FIELDS:
         value: str | None = getattr(utterance, name)
         return value

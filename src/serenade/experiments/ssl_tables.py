@@ -235,7 +235,10 @@ def _absent(part: Part, upstreams: Mapping[Part, str], utterances: Sequence[Utte
     if found != modality:
         return f"{upstreams[part]} takes {found}, not {modality}"
     silent = sum(not (u.text or "").strip() for u in utterances) if part == "text" else 0
-    return f"{silent} of {len(utterances)} utterances have no transcript" if silent else None
+    if silent == 0:
+        return None
+    way_out = " (--where transcript=yes leaves them out)" if silent < len(utterances) else ""
+    return f"{silent} of {len(utterances)} utterances have no transcript{way_out}"
 
 
 def _cell(experiment: Experiment, joint: bool, absent: Mapping[Part, str]) -> SslCell:

@@ -205,6 +205,13 @@ class UpstreamDownstreamSystem:
         }
 
     @property
+    def most_samples(self) -> int | None:
+        """The longest sound at 16 kHz that all branches take; None where there is no limit."""
+        heard = [upstream for upstream in self.upstreams.values() if upstream.modality == "speech"]
+        limits = [u.most_samples * SAMPLE_RATE // u.sample_rate for u in heard if u.most_samples is not None]
+        return min(limits, default=None)
+
+    @property
     def keeps_inputs(self) -> bool:
         """Whether frames of an upstream are kept."""
         return not all(branch.fine_tune for branch in self.settings.branches.values())
@@ -382,7 +389,7 @@ def _require_text(name: str, utterances: Sequence[Utterance]) -> None:
             f"the branch {name} reads transcripts, and utterances have none",
             where=f"utterance {silent[0]}",
             found=f"{len(silent)} of {len(utterances)} without words",
-            hint="Leave them out of the corpus, or take a system without text",
+            hint="Leave them out with --where transcript=yes, or take a system without text",
         )
 
 
