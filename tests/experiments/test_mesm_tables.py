@@ -156,6 +156,8 @@ def test_utterances_with_several_emotions_and_with_none_are_learnt_from(
     found = read_mesm_table(out, "ablation")["rows"][0]["found"]
     assert found["labels"] == ["angry", "happy", "sad"]
     assert found["tested"] == 4
+    assert json.loads((out / "ablation.json").read_text())["corpora"] == ["table"]
+    assert main([*wanted, "--table", "mask", "--p", "0.5"]) == 2
     assert found["always_no"]["accuracy"]["classes"] == pytest.approx([0.5, 0.75, 0.25])
 
 

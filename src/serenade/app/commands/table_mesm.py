@@ -23,6 +23,7 @@ from serenade.app.options import (
     Threads,
     Workers,
 )
+from serenade.core.errors import UsageError
 from serenade.core.names import NameTable
 from serenade.core.wording import counted
 
@@ -43,6 +44,9 @@ def mesm(
         None, help="Rows, separated by commas, such as lf-lstm,mesm, mesm-text-audio or p0.5; all if not given."
     ),
     small: bool = typer.Option(False, "--small", help="Sizes for a machine without a GPU: fe2e-cpu and mesm-cpu."),
+    share: float | None = typer.Option(
+        None, "--p", help="Share of attention that MESM keeps: 0.7 as for IEMOCAP; give 0.5 for CMU-MOSEI."
+    ),
     encoder: Path | None = typer.Option(
         None, help="Folder of the text encoder, such as ALBERT; words are learnt from scratch if not given."
     ),
@@ -74,27 +78,32 @@ def mesm(
 
     NameTable("table", [(name, name) for name in MESM_TABLES]).target(table)
     name = cast("MesmTable", table)
+    if share is not None and name in ("top-p", "mask"):
+        raise UsageError(f"the table {name} has its own shares of attention", found=f"--p {share:g}")
     if not finished:
         given = {"corpora": corpus, "split": split, "seeds": seeds, "labels": labels, "label_map": label_map}
         given |= {"where": where or None, "threads": threads, "device": device}
         base = experiment_settings(None, given, change or [])
         ours = {"words": {"encoder": encoder and str(encoder)}, "network": {"text_dim": text_dim}, "detector": detector}
         theirs = {"face_units": units and str(units), "word_vectors": vectors and str(vectors)}
-        chosen = [_with(row, ours, theirs) for row in mesm_rows(name, rows, small=small)]
+        chosen = [_with(row, ours, theirs, share) for row in mesm_rows(name, rows, small=small)]
         with Shown(quiet) as shown:
             if not _train(name, chosen, base, out, workers, shown, dry_run=dry_run):
                 return
     _show(name, out, quiet)
 
 
-def _with(row: "MesmRow", ours: dict[str, Any], theirs: dict[str, Any]) -> "MesmRow":
+def _with(row: "MesmRow", ours: dict[str, Any], theirs: dict[str, Any], share: float | None) -> "MesmRow":
     """A row with what its kind of system is given."""
     from dataclasses import replace
 
     from serenade.core.settings import merge
     from serenade.systems import PRESETS
 
-    return replace(row, changes=merge(_stated(ours if PRESETS[row.preset] == "mesm" else theirs), row.changes))
+    given = _stated(ours if PRESETS[row.preset] == "mesm" else theirs)
+    if share is not None and row.preset.startswith("mesm"):
+        given["top_p"] = share
+    return replace(row, changes=merge(given, row.changes))
 
 
 def _stated(values: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +130,8 @@ def _train(
     say(f"{counted(len(plans), 'run')}: {', '.join(plans)}", quiet=shown.quiet)
     if dry_run:
         return False
-    begin_mesm_table(out, table, rows, [corpus.name for corpus in base.corpora])
+    utterances = next(iter(plans.values())).listing.utterances
+    begin_mesm_table(out, table, rows, sorted({u.corpus for u in utterances}))  # of a prepared folder: what it was
     run_series(plans, out, workers=workers, watcher=shown)
     return True
 
