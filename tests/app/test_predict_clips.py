@@ -147,3 +147,11 @@ def test_a_function_of_the_users_writes_the_words_down(
 def test_the_case_study_is_drawn(clip: Path, model: str, tmp_path: Path) -> None:
     assert main(["study", "clip", str(clip), "-m", model, "--out", str(tmp_path), "--detector", "middle", "-q"]) == 0
     assert (tmp_path / f"{clip.stem}-looked-at.svg").is_file()
+    copy = tmp_path / "told.mp4"
+    copy.write_bytes(clip.read_bytes())
+    (tmp_path / "told.txt").write_text("kedi lilano")  # beside the clip, as `predict` takes it
+    assert main(["study", "clip", str(copy), "-m", model, "--out", str(tmp_path), "--detector", "middle", "-q"]) == 0
+    assert [word for word, _ in json.loads((tmp_path / "told-looked-at.json").read_text())["words"]] == [
+        "kedi",
+        "lilano",
+    ]
