@@ -21,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from serenade.models.mesm import Fe2e, Fe2eSettings, Frames, Mesm, MesmSettings
+from serenade.models.mesm import Fe2e, Frames, Mesm
+from serenade.models.mesm_settings import Fe2eSettings, MesmSettings
 from serenade.systems import system_settings
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -24,7 +24,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from serenade.models.mesm import Fe2e, Fe2eSettings, Frames, Mesm, MesmSettings
+from serenade.models.mesm import Fe2e, Frames, Mesm
+from serenade.models.mesm_settings import Fe2eSettings, MesmSettings
 from serenade.nn.cross_modal import CrossModalAttention, MaskGradient, Selection, select_cells
 from serenade.nn.sparse_conv import Sites
 

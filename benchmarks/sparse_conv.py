@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from serenade.models.mesm import Fe2e, Frames, Mesm, MesmSettings
+from serenade.models.mesm import Fe2e, Frames, Mesm
+from serenade.models.mesm_settings import MesmSettings
 from serenade.nn.sparse_conv import Sites, gather_conv
 
 BLOCKS = ((24, 64, 128), (12, 128, 256), (6, 256, 512))  # of the face: size of the map, channels before and after

@@ -15,7 +15,8 @@ from serenade.models.aacnn import Aacnn, AacnnNetworkSettings, AreaSettings
 from serenade.models.apcnn import Apcnn, OneLayerCnn
 from serenade.models.glam import Glam
 from serenade.models.hand_crafted import EmoEmbs, LfLstm, LfTrans, Mult, SequenceNetwork, SequenceSettings
-from serenade.models.mesm import Fe2e, Fe2eSettings, Frames, Mesm, MesmSettings, Modality
+from serenade.models.mesm import Fe2e, Frames, Mesm
+from serenade.models.mesm_settings import Fe2eSettings, MesmSettings, Modality
 from serenade.models.mhcnn import Mhcnn
 from serenade.models.mtl_aug import CnnBlstm
 from serenade.models.ss_aae import AaeClassifier

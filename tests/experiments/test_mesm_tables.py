@@ -18,7 +18,8 @@ from serenade.evaluation.multi_label import weighted_accuracy
 from serenade.experiments.answers import Answers, answers_of_seed, speaker_intervals
 from serenade.experiments.mesm_tables import members_of, mesm_rows, read_mesm_table
 from serenade.experiments.results import read_results
-from serenade.models.mesm import Fe2e, Frames, dense_cost
+from serenade.models.mesm import Fe2e, Frames
+from serenade.models.mesm_cnn import dense_cost
 from serenade.reports.mesm_table import mesm_table, write_mesm_table
 from serenade.systems import system_settings
 

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from serenade.core.errors import UsageError
 from serenade.models.hand_crafted import EmoEmbs, LfLstm, LfTrans, Mult, SequenceNetwork, SequenceSettings
-from serenade.models.mesm import Frames, Modality
+from serenade.models.mesm import Frames
+from serenade.models.mesm_settings import Modality
 
 WIDTHS: dict[Modality, int] = {"text": 12, "audio": 6, "face": 5}
 SMALL = SequenceSettings(num_layers=1, feed_forward=16, dropout=0, width=8)

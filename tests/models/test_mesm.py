@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from serenade.core.errors import SettingsError, UsageError
 from serenade.core.settings import make_settings
-from serenade.models.mesm import Fe2e, Fe2eSettings, Frames, Mesm, MesmSettings
+from serenade.models.mesm import Fe2e, Frames, Mesm
+from serenade.models.mesm_settings import Fe2eSettings, MesmSettings
 from serenade.nn.cross_modal import kept_area
 
 CLASSES = 6

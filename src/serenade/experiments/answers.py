@@ -28,7 +28,8 @@ from serenade.evaluation.multi_label import (
 from serenade.experiments.data import make_examples
 from serenade.experiments.results import Results, read_results
 from serenade.experiments.summary import speakers_are_known
-from serenade.models.mesm import Modality, dense_cost
+from serenade.models.mesm_cnn import dense_cost
+from serenade.models.mesm_settings import Modality
 from serenade.systems import load_system
 from serenade.systems.mesm import MesmSystem
 from serenade.training.answers import answers_of

@@ -22,7 +22,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from serenade.core.errors import UsageError
 from serenade.core.settings import Settings
-from serenade.models.mesm import Frames, Modality
+from serenade.models.mesm import Frames
+from serenade.models.mesm_settings import Modality
 from serenade.nn.late_fusion import LateFusion
 from serenade.nn.masking import valid_steps
 from serenade.nn.recurrent import PackedBlstm

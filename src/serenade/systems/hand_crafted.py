@@ -26,7 +26,8 @@ from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.settings import Settings
 from serenade.models.hand_crafted import EmoEmbs, LfLstm, LfTrans, Mult, SequenceNetwork, SequenceSettings
-from serenade.models.mesm import Frames, Modality
+from serenade.models.mesm import Frames
+from serenade.models.mesm_settings import Modality
 from serenade.signal.audio import SAMPLE_RATE, read_audio
 from serenade.signal.features import FrontEnd, MfccSettings, build_front_end
 from serenade.signal.functionals import opensmile_functionals, opensmile_version, opensmile_width

@@ -35,7 +35,8 @@ from serenade.core.labels import LabelSet
 from serenade.core.records import Utterance
 from serenade.core.settings import Settings
 from serenade.models.faces.detectors import open_detector
-from serenade.models.mesm import CellOrder, Fe2e, Fe2eSettings, Frames, Mesm, MesmSettings
+from serenade.models.mesm import Fe2e, Frames, Mesm
+from serenade.models.mesm_settings import CellOrder, Fe2eSettings, MesmSettings
 from serenade.nn.cross_modal import MaskGradient
 from serenade.nn.masking import valid_steps
 from serenade.nn.words import WordEncoder
