@@ -299,6 +299,32 @@ def test_rates_decide_what_can_be_fused_early(folders: dict[str, str]) -> None:
         new("ssl-early", words)
 
 
+def test_any_number_of_branches_and_modalities_are_fused(folders: dict[str, str]) -> None:
+    system = new(
+        "ssl-ecapa",
+        branches(speech=folders["hubert"], bands="filter-bank", words=folders["text"]) | SMALL,
+    )
+    items = [
+        Example(item.utterance, {**item.inputs, **system.extract_text(words)}, item.target)
+        for item, words in zip(examples(system, 9000, 400, 16000), ("so happy", "no", "i am sad !"), strict=True)
+    ]
+    outputs = system.predict(system.collate(items))
+    assert outputs.embeddings.shape == (3, 18)
+    alone = system.predict(system.collate(items[1:2]))
+    torch.testing.assert_close(alone.probabilities[0], outputs.probabilities[1], rtol=0, atol=1e-5)
+    moved = step(system, items)
+    assert {name for name in moved if "running" not in name and "num_batches" not in name} == {
+        name for name, parameter in system.network.named_parameters() if parameter.requires_grad
+    }
+    early = new(
+        "ssl-ecapa",
+        branches(speech=folders["hubert"], other=folders["wav2vec2"], third=folders["wavlm"])
+        | SMALL
+        | {"fusion": "early"},
+    )
+    assert [m.first.conv.in_channels for m in early.network.modules() if isinstance(m, EcapaTdnn)] == [48]
+
+
 # ------------------------------------------------------------------------------------------------ batches and layers
 
 
