@@ -150,6 +150,17 @@ def test_a_reader_that_leaves_is_no_error() -> None:
         assert process.wait(timeout=30) == 141
 
 
+def test_broken_pipe_to_another_process_is_told(
+    command: Callable[[Callable[..., object]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose() -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    command(lose)
+    assert main(["predict"]) == 70
+    assert "Broken pipe" in capsys.readouterr().err
+
+
 def test_ctrl_c_ends_with_130_and_one_line() -> None:
     code = (
         "from serenade.app import main as m\n"

@@ -146,6 +146,14 @@ def test_what_is_off_is_said_before_the_work(
     assert said in capsys.readouterr().err
 
 
+def test_folder_that_cannot_be_made_is_named(
+    meeting: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [meeting, "--set", "detector=energy", "--format", "csv,eaf", "--out", meeting / "inside"]
+    assert timeline(model_folder, *arguments) in (1, 3)
+    assert "a part of the path is not a folder" in capsys.readouterr().err
+
+
 def test_silence_is_no_error(tmp_path: Path, model_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "quiet.wav", np.zeros(RATE), RATE)
     assert timeline(model_folder, tmp_path / "quiet.wav", "--format", "jsonl") == 0

@@ -5,6 +5,7 @@ A command's module is imported when the command is named, so ``serenade --help``
 
 import errno
 import os
+import select
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -69,14 +70,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(arguments)
     except KeyboardInterrupt:
         return _fail("Interrupted; what was finished is kept.", _INTERRUPTED, debug)
-    except BrokenPipeError:
-        # The reader of our output left (`serenade predict ... | head`). Point stdout at nothing, so that the
-        # interpreter's last flush does not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return _BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the last line before the user: a bug is named as one
+        if isinstance(error, BrokenPipeError) and _reader_left():
+            # As in `serenade predict ... | head`. Point stdout at nothing, so that the interpreter's last flush does
+            # not complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return _BROKEN_PIPE
         message, code = _explain(error)
         return _fail(message, code, debug)
+
+
+def _reader_left() -> bool:
+    """Whether nobody reads what we print; pipes to other processes break too, and that is another matter."""
+    if not hasattr(select, "poll"):
+        return True  # there is no way to tell on Windows
+    poll = select.poll()
+    for handle in (1, 2):
+        poll.register(handle, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serenade.core.errors import SerenadeError, UnknownNameError, UsageError
-from serenade.core.files import locked, write_bytes, write_text
+from serenade.core.files import locked, storage_errors, write_bytes, write_text
 from serenade.core.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ class Output:
     def _note(self, timeline: "Timeline") -> None:
         """Keep the summaries of a recording beside what was kept before."""
         assert self.folder is not None
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         entry = {
             "file": timeline.file,
             "duration": timeline.duration_s,
@@ -158,7 +159,8 @@ class Output:
             "summaries": [summary.to_json() for summary in timeline.summaries],
         }
         # Several processes write here, each a whole line.
-        with locked(self.folder / _STATE) as handle, open(handle, "ab", closefd=False) as file:
+        state = self.folder / _STATE
+        with storage_errors(state), locked(state) as handle, open(handle, "ab", closefd=False) as file:
             file.write(json.dumps(entry).encode() + b"\n")
 
     def summarise(self) -> None:
