@@ -2,14 +2,19 @@
 
 import io
 import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
 
 from serenade.app.main import main
+from serenade.core.errors import AudioError
 
 RATE = 16_000
 
@@ -52,6 +57,51 @@ def test_live_rows_are_those_of_the_recording(
         assert a["scores"] == pytest.approx(b["scores"], abs=2e-5)
     assert "5 s heard" in shown.err
     assert out.read_text().count("-->") == len(found)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_end_that_is_asked_for_tells_the_last_turn_and_keeps_the_file(
+    number: signal.Signals, samples: np.ndarray, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Talk(io.BytesIO):
+        """Five seconds, then a silence in which the end is asked for."""
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            if data := super().read(size):
+                return data
+            os.kill(os.getpid(), number)
+            time.sleep(30)
+            return b""
+
+        read1 = read
+
+    out = tmp_path / "live.csv"
+    options = ["--model", str(model_folder), "--turns", "--set", "detector=none", "--out", str(out), "-f", "jsonl"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", SimpleNamespace(buffer=Talk(samples.tobytes())))
+        handler = signal.getsignal(number)
+        assert main(["listen", "-", *options]) == 0
+    assert signal.getsignal(number) is handler
+    (row,) = rows_of(capsys.readouterr().out)  # the turn was not over
+    assert (row["start"], row["end"]) == (0.0, 5.0)
+    assert len(out.read_text().splitlines()) == 2
+
+
+def test_source_that_breaks_off_leaves_what_was_heard(
+    samples: np.ndarray, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Lost(io.BytesIO):
+        def read1(self, size: int | None = -1, /) -> bytes:
+            if data := self.read(size):
+                return data
+            raise AudioError("the line broke", reason="damaged")
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Lost(samples.tobytes())))
+    out = tmp_path / "live.csv"
+    options = ["--model", str(model_folder), "--set", "detector=none", "--out", str(out), "-f", "csv"]
+    assert main(["listen", "-", *options]) == 1
+    assert len(out.read_text().splitlines()) > 5
 
 
 def test_bars_and_an_end(

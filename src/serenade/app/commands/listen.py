@@ -1,10 +1,12 @@
 """`serenade listen`: emotions while somebody talks."""
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 import typer
 
@@ -12,6 +14,9 @@ from serenade.app.console import say
 from serenade.core.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from serenade.app.timelines import Output
     from serenade.core.records import Prediction
     from serenade.inference.timeline import TimelineStream
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["listen"]
 
 _BAR = 20
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _PCM = ("s16le", "s32le", "f32le")
 
 
@@ -88,20 +94,22 @@ def listen(
     with _sound(source, microphone, container, rate, channels, pcm) as sound:
         stream = recognizer.stream(settings, sample_rate=sound.sample_rate, file=name)
         say(f"Listening to {name}. Ctrl-C ends it.", quiet=quiet)
-        with (
-            _writer(kind, recognizer.labels, attributes=recognizer.tells_attributes) as write,
-            suppress(KeyboardInterrupt),
-        ):
-            for row in _rows(stream, sound, seconds):
-                write(row)
-                if output is not None:
-                    rows.append(row)
-        if output is not None:
-            from serenade.core.timelines import Timeline
+        try:
+            with (
+                _writer(kind, recognizer.labels, attributes=recognizer.tells_attributes) as write,
+                _Ending() as ending,
+            ):
+                for row in _rows(stream, ending.blocks(sound), seconds):
+                    if output is not None:
+                        rows.append(row)
+                    write(row)
+        finally:  # also when the source broke off, or nobody reads what is printed: what was heard is kept
+            if output is not None:
+                from serenade.core.timelines import Timeline
 
-            about = recognizer.about(settings)
-            made = Timeline(name, stream.position_s, recognizer.labels, tuple(rows), stream.summaries, about)
-            output.write(made, out)
+                about = recognizer.about(settings)
+                made = Timeline(name, stream.position_s, recognizer.labels, tuple(rows), stream.summaries, about)
+                output.write(made, out)
     _conclude(stream, quiet=quiet)
 
 
@@ -147,8 +155,49 @@ def _kind(name: str) -> "PcmFormat":
     return cast("PcmFormat", name)
 
 
-def _rows(stream: "TimelineStream", sound: "LiveSound", seconds: float | None) -> "Iterator[Prediction]":
-    for block in sound.blocks:
+class _Ending:
+    """Lets Ctrl-C, SIGTERM and the closing of the terminal end the sound and not the work, so that the rows of what
+    was heard last are told; a second time ends it all."""
+
+    def __init__(self) -> None:
+        self._asked = self._waiting = False
+        self._others: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # no other thread may
+            for number in _SIGNALS:
+                self._others[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        for number, handler in self._others.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: object) -> None:
+        again, self._asked = self._asked, True
+        if self._waiting or again:
+            raise KeyboardInterrupt
+
+    def blocks(self, sound: "LiveSound") -> "Iterator[NDArray[np.float32]]":
+        """The sound, until it is over or an end is asked for."""
+        source = iter(sound.blocks)
+        while not self._asked:
+            try:
+                self._waiting = True
+                block = next(source, None)
+            except KeyboardInterrupt:
+                return
+            finally:
+                self._waiting = False
+            if block is None:
+                return
+            yield block
+
+
+def _rows(
+    stream: "TimelineStream", blocks: "Iterator[NDArray[np.float32]]", seconds: float | None
+) -> "Iterator[Prediction]":
+    for block in blocks:
         yield from stream.add(block)
         if seconds is not None and stream.position_s >= seconds:
             break
