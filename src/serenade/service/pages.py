@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from importlib.util import find_spec
 from typing import IO
 
 import numpy as np
@@ -23,10 +24,13 @@ __all__ = ["PAGE", "all_formats", "make_file"]
 PAGE = "html"
 """The name of the page among the formats."""
 
+_NEEDS = {"parquet": "pyarrow"}  # formats that the extra `serve` alone does not bring
+
 
 def all_formats() -> dict[str, str]:
-    """Names of all formats that a recording is told in, and how their files end."""
-    return {name: SUFFIXES[name] for name in (*TIMELINE_FORMATS, PAGE)}
+    """Names of all formats that a recording can be told in here, and how their files end."""
+    absent = {name for name, package in _NEEDS.items() if find_spec(package) is None}
+    return {name: SUFFIXES[name] for name in (*TIMELINE_FORMATS, PAGE) if name not in absent}
 
 
 def make_file(
