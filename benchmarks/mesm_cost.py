@@ -2,6 +2,7 @@
 
     python benchmarks/mesm_cost.py --frames 6 --passes 3
     python benchmarks/mesm_cost.py --small --frames 40    # the sizes of fe2e-cpu and mesm-cpu
+    python benchmarks/mesm_cost.py --small --frames 40 --parts   # what the time of the sparse part goes to
     python benchmarks/mesm_cost.py --memory
 
 Times are of one processor, the least of several passes taken in turns, so that what else the machine does hits all
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +25,8 @@ from torch import Tensor
 
 from serenade.models.mesm import Fe2e, Frames, Mesm
 from serenade.models.mesm_settings import Fe2eSettings, MesmSettings
+from serenade.nn.cross_modal import select_cells
+from serenade.nn.sparse_conv import Sites, max_pool_sites
 from serenade.systems import system_settings
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -91,6 +95,48 @@ def times(frames: int, passes: int, preset: str | None) -> None:
     print("FE2E in seconds: " + ", ".join(f"{kind} {value:.2f}" for (n, kind), value in least.items() if n == "FE2E"))
 
 
+def parts(frames: int, passes: int, preset: str | None) -> None:
+    """Time of each step of the sparse part, forward, as a share of the dense network's, by p."""
+    sizes = Fe2eSettings(dropout=0) if preset is None else system_settings(preset, {}).network  # type: ignore[attr-defined]
+    given = inputs(frames, frames, sizes.text_dim)
+    dense = Fe2e(6, sizes).eval()
+    steps = ("attention", "choice", "convolutions", "pooling")
+    print(f"{frames} faces and {frames} pieces of sound; the sparse part of FE2E = 1")
+    print(f"{'p':>5}" + "".join(f"{name:>14}" for name in steps))
+    with torch.inference_mode():
+        low = {name: dense.branches[name].low_level(given[name].values) for name in ("face", "audio")}  # type: ignore[operator]
+        for p in (0.1, 0.5, 0.9):
+            network = Mesm(6, MesmSettings(top_p=p, shared=sizes)).eval()
+            whole, least = float("inf"), dict.fromkeys(steps, float("inf"))
+            for _ in range(passes + 1):
+                whole = min(whole, taken(lambda: upper(dense, given, low), backward=False))
+                for name, spent in steps_taken(network, given, low).items():
+                    least[name] = min(least[name], spent)
+            print(f"{p:>5}" + "".join(f"{least[name] / whole:>14.2f}" for name in steps), flush=True)
+
+
+def steps_taken(network: Mesm, given: dict[str, Any], low: dict[str, Tensor]) -> dict[str, float]:
+    """Processor time of one pass of the blocks of both branches, step by step."""
+    spent = dict.fromkeys(("attention", "choice", "convolutions", "pooling"), 0.0)
+
+    def clocked(name: str, run: Callable[[], Any]) -> Any:
+        began = time.process_time()
+        found = run()
+        spent[name] += time.process_time() - began
+        return found
+
+    for name, maps in low.items():
+        sites = Sites(torch.ones(len(maps), *maps.shape[2:], dtype=torch.bool))
+        rows, utterances, text = sites.gather(maps), given[name].utterances(), given["text"]
+        for block in network.branches[name].upper.blocks:  # type: ignore[union-attr, operator]
+            logs = clocked("attention", partial(block.attention, rows, sites, text, utterances))
+            rows, chosen = clocked("choice", partial(select_cells, rows, sites, logs, block.top_p))
+            for conv, norm in ((block.first, block.first_norm), (block.second, block.second_norm)):
+                rows = clocked("convolutions", lambda c=conv, n=norm, r=rows, s=chosen.kept: n(c(r, s)).relu())  # type: ignore[misc]
+            rows, sites = clocked("pooling", partial(max_pool_sites, rows, chosen.kept))
+    return spent
+
+
 def peak(kind: str, work: str) -> None:
     """In a process of its own: the peak of one network at one job, in GB."""
     torch.set_num_threads(1)
@@ -119,6 +165,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=16)
     parser.add_argument("--passes", type=int, default=5)
     parser.add_argument("--small", action="store_true")
+    parser.add_argument("--parts", action="store_true")
     parser.add_argument("--memory", action="store_true")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -128,7 +175,7 @@ def main() -> None:
         memory()
     else:
         torch.set_num_threads(1)
-        times(options.frames, options.passes, "fe2e-cpu" if options.small else None)
+        (parts if options.parts else times)(options.frames, options.passes, "fe2e-cpu" if options.small else None)
 
 
 if __name__ == "__main__":

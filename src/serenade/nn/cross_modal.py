@@ -85,8 +85,12 @@ class CrossModalAttention(nn.Module):
         Returns:
             (S, H W), minus infinity where a cell is inactive; of a frame without active cells everywhere.
         """
-        query = self.text(text).index_select(0, utterances[sites.frames])
-        scores = self.score(torch.tanh(self.cells(rows) + query)).squeeze(1)
+        queries = self.text(text).index_select(0, utterances)  # (S, k)
+        if sites.is_full:  # every cell of a frame has its query: nothing needs to be looked up
+            of_frames = self.cells(rows).view(len(queries), -1, queries.shape[1])
+            scores = self.score(torch.tanh(of_frames + queries[:, None])).squeeze(2)
+            return scores.log_softmax(dim=1)
+        scores = self.score(torch.tanh(self.cells(rows) + queries.index_select(0, sites.frames))).squeeze(1)
         spread = scores.new_full((sites.mask.numel(),), float("-inf")).index_copy(0, sites.places, scores)
         return _log_softmax(spread.view(len(sites.mask), -1), sites.mask.flatten(1).any(1))
 

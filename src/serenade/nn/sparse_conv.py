@@ -34,8 +34,8 @@ _CENTRE = 4
 # Cells of a map from so many on, and the share of all its pairs from which on convolving the whole is quicker: measured
 # on a CPU with the channels of MESM's blocks, which have the more the smaller the map is.
 _BREAK_EVEN = ((512, 0.5), (128, 0.6), (0, 0.8))
-# With fewer channels than these, a gathered row is worth little work, and the whole is quicker from this share on.
-_FEW_CHANNELS, _FEW_CHANNELS_SHARE = 32, 0.2
+# Where a matrix has no more weights than these, a gathered row is worth little work: the whole is quicker from here on.
+_SMALL_MATRICES = ((300, 0.14), (1100, 0.3))
 
 _Rule = tuple[Tensor, Tensor]
 """Rows of outputs and of their inputs at one offset: (P,) int64 each."""
@@ -208,8 +208,7 @@ def submanifold_conv(rows: Tensor, weight: Tensor, sites: Sites) -> Tensor:
     """`gather_conv` where few pairs of cells are active, else `masked_dense_conv`; arguments as for both."""
     cells = sites.mask[:1].numel()
     share = next(share for least, share in _BREAK_EVEN if cells >= least)
-    if weight.shape[1] < _FEW_CHANNELS:
-        share = _FEW_CHANNELS_SHARE
+    share = next((small for most, small in _SMALL_MATRICES if weight[0].numel() <= most), share)
     sparse = sites.pairs < share * _OFFSETS * sites.mask.numel()
     return gather_conv(rows, weight, sites) if sparse else masked_dense_conv(rows, weight, sites)
 
