@@ -88,8 +88,8 @@ class CrossModalAttention(nn.Module):
         queries = self.text(text).index_select(0, utterances)  # (S, k)
         if sites.is_full:  # every cell of a frame has its query: nothing needs to be looked up
             of_frames = self.cells(rows).view(len(queries), -1, queries.shape[1])
-            scores = self.score(torch.tanh(of_frames + queries[:, None])).squeeze(2)
-            return scores.log_softmax(dim=1)
+            whole: Tensor = self.score(torch.tanh(of_frames + queries[:, None])).squeeze(2)
+            return whole.log_softmax(dim=1)
         scores = self.score(torch.tanh(self.cells(rows) + queries.index_select(0, sites.frames))).squeeze(1)
         spread = scores.new_full((sites.mask.numel(),), float("-inf")).index_copy(0, sites.places, scores)
         return _log_softmax(spread.view(len(sites.mask), -1), sites.mask.flatten(1).any(1))
