@@ -24,6 +24,7 @@ from serenade.core.errors import MissingExtraError
 from serenade.core.files import write_json
 from serenade.core.label_maps import parse_label_map
 from serenade.core.records import UNKNOWN_SPEAKER
+from serenade.core.wording import counted
 from serenade.corpora import CORPORA
 from serenade.evaluation import METRICS
 from serenade.evaluation.calibration import apply_temperature, brier, fit_temperature, nll, reliability, selective_risk
@@ -476,7 +477,8 @@ def _notes(results: Results) -> list[str]:
         if seed == results.done_seeds[0]
     )
     if unscored:
-        notes.append(f"{unscored} test utterances are shorter than a segment and were not scored.")
+        shortcoming = "shorter than a segment of this system, or without anything that it looks at"
+        notes.append(f"Not scored: {counted(unscored, 'test utterance')}, {shortcoming}.")
     if not speakers_are_known(utterance.speaker for utterance in results.utterances.values()):
         notes.append("Speakers are not known, so there are no intervals over speakers.")
     return notes
