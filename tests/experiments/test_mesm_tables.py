@@ -187,6 +187,10 @@ def test_the_study_of_p_is_made_by_one_command(
     sparse, dense = (row["found"]["cost"] for row in document["rows"])
     assert dense["flops"] == dense["dense_flops"] == sparse["dense_flops"]
     assert 0.1 < sparse["flops"] / sparse["dense_flops"] < 0.9
+    sizes = system_settings("fe2e-cpu", {"network": {"channels": [2, 3, 4, 5]}}).network  # type: ignore[attr-defined]
+    assert dense["per_frame"]["face"] == dense_cost(sizes, "face").flops
+    assert sparse["per_frame"]["audio"] < dense["per_frame"]["audio"]
+    assert "The text encoder is not in these FLOPs" in shown
     assert (out / "mesm-top-p.svg").is_file()
     results = read_results(out / "top-p" / "fe2e")
     answers = answers_of_seed(results, 0)

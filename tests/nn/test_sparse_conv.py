@@ -83,6 +83,24 @@ def test_both_ways_agree_in_single_precision_at_the_size_of_a_block(density: flo
     torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=1e-4)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("density", [0.02, 0.5, 1.0])
+def test_a_gpu_gives_the_same_values_and_gradients(density: float) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.rand(2, 24, 24, generator=generator) < density
+    rows = torch.randn(int(mask.sum()), 64, generator=generator)
+    weight = torch.randn(9, 64, 128, generator=generator) / 24
+    results = []
+    for where, conv in (("cpu", gather_conv), ("cuda", gather_conv), ("cuda", masked_dense_conv)):
+        given = [tensor.to(where).requires_grad_() for tensor in (rows, weight)]
+        out = conv(*given, Sites(mask.to(where)))
+        results.append([found.cpu() for found in (out, *torch.autograd.grad(out.square().mean(), given))])
+    for found in results[1:]:
+        torch.testing.assert_close(found, results[0], rtol=0, atol=5e-3)  # TF32
+
+
 @every_mask
 def test_pairs_are_the_rules_and_the_multiplications(kind: str) -> None:
     sites = Sites(mask_of(kind))

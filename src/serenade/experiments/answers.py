@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
+from torch.utils.flop_counter import FlopCounterMode
 
 from serenade.core.errors import UsageError
 from serenade.core.labels import LabelSet
@@ -234,12 +235,16 @@ class Cost:
 
     Args:
         flops: operations of the CNN parts and the attention.
+        per_frame: the same of one face and of one piece of sound, by modality.
+        text_flops: operations of the text encoder, all matrix products of it.
         dense_flops: what the dense network would take.
         seconds: processor time of scoring, the least of several passes.
         utterances: how many.
     """
 
     flops: int
+    per_frame: Mapping[str, float]
+    text_flops: int
     dense_flops: int
     seconds: float
     utterances: int
@@ -255,7 +260,9 @@ def cost_of_run(run: Path) -> Cost | None:
     chosen = [results.utterances[score.id] for score in record.scores[:_COSTED]]
     batch = system.collate(make_examples(chosen, system, FeatureCache(), training=False))
     with torch.inference_mode():
-        costs = system.network.body.feature_costs(**system.network.given(batch.inputs))
+        with FlopCounterMode(display=False) as counter:
+            given = system.network.given(batch.inputs)  # all that it computes is the text vector
+        costs = system.network.body.feature_costs(**given)
         spent = []
         for _ in range(_PASSES):
             began = time.process_time()
@@ -264,4 +271,11 @@ def cost_of_run(run: Path) -> Cost | None:
     sizes = system.settings.network
     frames: tuple[Modality, ...] = ("face", "audio")
     dense = sum(dense_cost(sizes, name).flops * costs[name].frames for name in frames if name in costs)
-    return Cost(sum(cost.flops for cost in costs.values()), dense, min(spent), len(chosen))
+    return Cost(
+        flops=sum(cost.flops for cost in costs.values()),
+        per_frame={name: cost.flops / cost.frames for name, cost in costs.items() if cost.frames},
+        text_flops=counter.get_total_flops(),
+        dense_flops=dense,
+        seconds=min(spent),
+        utterances=len(chosen),
+    )

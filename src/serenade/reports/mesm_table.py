@@ -28,6 +28,7 @@ _COLOURS = {
     "seconds": "#1c8a5b",
     "published": "#6a4bb5",
 }
+_PER_FRAME = ("M per face", "M per piece")
 _Cell = str | Figure | Bounds
 
 
@@ -121,7 +122,7 @@ def _top_p_table(document: Mapping[str, Any]) -> Table:
         found, share = row["found"], _share(row)
         paper = published.get(share, (None, None))
         if found is None:
-            rows.append((row["title"], *(Figure(None) for _ in range(7)), Figure(paper[0]), Figure(paper[1])))
+            rows.append((row["title"], *(Figure(None) for _ in range(9)), Figure(paper[0]), Figure(paper[1])))
             continue
         cost = found["cost"]
         each = cost["utterances"]
@@ -130,19 +131,41 @@ def _top_p_table(document: Mapping[str, Any]) -> Table:
                 row["title"],
                 *_means(found["figures"]),
                 Figure(100 * cost["flops"] / cost["dense_flops"]),
+                *(_millions(cost["per_frame"].get(name)) for name in ("face", "audio")),
                 Figure(1000 * cost["seconds"] / each),
                 Figure(found["train_s"]),
                 *(Figure(value) for value in paper),
             )
         )
-    columns = ("model", *_METRICS.values(), "FLOPs", "ms", "training s", "published acc.", "published FLOPs")
+    columns = (
+        "model",
+        *_METRICS.values(),
+        "FLOPs",
+        *_PER_FRAME,
+        "ms",
+        "training s",
+        "published acc.",
+        "published FLOPs",
+    )
     done = [row["found"] for row in document["rows"] if row["found"] is not None]
     costs = (
-        "FLOPs: of the CNN parts and the attention, in per cent of the dense network, which is the row FE2E. ms: "
-        "processor time of scoring an utterance. training s: of all folds and seeds. Published FLOPs in per cent of "
-        "FE2E's; their scope is not stated."
+        "FLOPs: of the CNN parts and the attention, in per cent of the dense network, which is the row FE2E; then in "
+        "millions, two per multiplication with addition, of one face and of one piece of sound. ms: processor time of "
+        "scoring an utterance. training s: of all folds and seeds. Published FLOPs in per cent of FE2E's; their scope "
+        "is not stated."
     )
-    return Table(columns, tuple(rows), (_MEANING, costs, *_notes(done)))
+    return Table(columns, tuple(rows), (_MEANING, costs, *_text_cost(done), *_notes(done)))
+
+
+def _millions(flops: float | None) -> Figure:
+    return Figure(None if flops is None else flops / 1e6)
+
+
+def _text_cost(done: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the text encoder takes beside all that, the same in every row."""
+    cost = done[0]["cost"]
+    each = cost["text_flops"] / cost["utterances"] / 1e6
+    return [f"The text encoder is not in these FLOPs: it takes {each:,.2f} million per utterance."]
 
 
 def _share(row: Mapping[str, Any]) -> float:
