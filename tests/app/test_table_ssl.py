@@ -157,6 +157,23 @@ def test_bad_input_is_told(
     assert "Traceback" not in shown
 
 
+def test_experiments_on_words_are_left_out_where_some_are_missing(
+    corpus: Path, upstreams: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["path,speaker,emotion,text"]
+    for place, path in enumerate(sorted(corpus.rglob("*.flac"))):
+        text = "" if place == 0 else "so happy"
+        lines.append(f"{path},{path.name[:3]},{'angry' if place % 2 else 'sad'},{text}")
+    listed = tmp_path / "table.csv"
+    listed.write_text("\n".join(lines), encoding="utf-8")
+    given = ["--corpus", f"table={listed}", "--experiments", "9,10", "--text", upstreams / "text", "--dry-run", *QUICK]
+    assert table(*given, "--out", tmp_path / "all") == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "experiment 10: 1 of 12 utterances have no transcript (--where transcript=yes leaves them out)" in told
+    assert table(*given, "--out", tmp_path / "some", "--where", "transcript=yes") == 0
+    assert "not run" not in capsys.readouterr().err
+
+
 def miniature_iemocap(root: Path) -> Path:
     """Five sessions of two people, four classes with excited for one of the happy ones, 0.3 s each."""
     codes = ("ang", "hap", "exc", "neu", "sad")
