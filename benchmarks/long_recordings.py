@@ -2,9 +2,11 @@
 
     python benchmarks/long_recordings.py
     python benchmarks/long_recordings.py --recording call.wav --detectors webrtc --hours 10
+    python benchmarks/long_recordings.py --memory 10
 
 "cpu" is times real time by the processor's count of this process, "wall" by the clock; on a machine that does other
-things besides, only the first means something. Speech is synthetic unless a recording is named.
+things besides, only the first means something. Speech is synthetic unless a recording is named. With --memory only the
+peak of `serenade timeline` is told, of ten minutes and of so many hours.
 """
 
 import argparse
@@ -33,9 +35,13 @@ def main() -> None:
     options.add_argument("--hours", type=float, default=1.0, help="of the synthetic recording")
     options.add_argument("--detectors", default="energy,webrtc,silero")
     options.add_argument("--smile-minutes", type=float, default=3.0, help="openSMILE works on so much of it; 0: not")
+    options.add_argument("--memory", type=float, metavar="HOURS", help="tell the peak of memory alone")
     given = options.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
+        if given.memory is not None:
+            peaks(given.model, given.memory, Path(folder))
+            return
         path = given.recording
         if path is None:
             path = Path(folder) / "voices.wav"
@@ -62,6 +68,32 @@ def report(model: str, path: Path, detectors: Sequence[str], smile_minutes: floa
     cold_start(model, path, folder)
     if smile_minutes:
         smile(path, 60 * smile_minutes)
+
+
+_FOLLOWED = """
+import sys
+from pathlib import Path
+from serenade.app.main import main
+if __name__ == "__main__":
+    assert main(sys.argv[1:]) == 0
+    print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+"""
+
+
+def peaks(model: str, hours: float, folder: Path) -> None:
+    """The most memory that `serenade timeline` takes for ten minutes and for hours of the same voices, into a CSV."""
+    long_recording(folder / "part.wav", 300.0)
+    samples, rate = soundfile.read(folder / "part.wav", dtype="int16")
+    (folder / "follow.py").write_text(_FOLLOWED)
+    for minutes in (10.0, 60 * hours):
+        path = folder / "voices.wav"
+        with soundfile.SoundFile(path, "w", rate, 1, "PCM_16") as file:
+            for _ in range(round(minutes / 5)):
+                file.write(samples)
+        command = [sys.executable, folder / "follow.py", "timeline", path, "-m", model, "--set", "detector=webrtc"]
+        options = ["--threads", "1", "-q", "--overwrite", "--out", folder / "rows.csv"]
+        done = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
+        print(f"{minutes / 60:.2f} h: {int(done.stdout) // 1024} MB", flush=True)
 
 
 def cold_start(model: str, path: Path, folder: Path) -> None:
