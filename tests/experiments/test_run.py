@@ -5,11 +5,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -178,6 +180,35 @@ def wait_for_epochs(run: Path, count: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("the run did not get that far")
+
+
+@pytest.mark.slow
+def test_on_ray_no_fold_is_lost_or_doubled_when_a_worker_is_killed(corpus: Path, tmp_path: Path) -> None:
+    ray = pytest.importorskip("ray")
+    settings = settings_of(corpus, seeds=2)
+    whole = run_experiment(prepare(settings), tmp_path / "whole", workers=1)
+    plan, killed = prepare(settings), threading.Event()
+    killer = threading.Thread(target=kill_a_worker, args=(tmp_path / "ray", killed), daemon=True)
+    killer.start()
+    try:
+        run = run_experiment(plan, tmp_path / "ray", workers=2, engine="ray")
+    finally:
+        ray.shutdown()
+    assert killed.is_set()
+    assert len(plan.jobs) == 6
+    for key in plan.jobs:
+        assert run.read_record(key).scores == whole.read_record(key).scores
+    assert sorted(path.name for path in (run.path / "jobs").iterdir()) == sorted(key.folder for key in plan.jobs)
+
+
+def kill_a_worker(run: Path, killed: threading.Event) -> None:
+    """Kill a process of Ray as soon as one has trained for an epoch."""
+    wait_for_epochs(run, 1)
+    for process in psutil.process_iter(["cmdline"]):
+        if (process.info["cmdline"] or [""])[0].startswith("ray::_attempt"):
+            process.kill()
+            killed.set()
+            return
 
 
 def test_plan_lists_seeds_within_reach_of_every_fold(corpus: Path) -> None:
