@@ -34,6 +34,8 @@ class PackedBlstm(nn.Module):
         Returns:
             (B, L, 2 H), 0 where there is padding.
         """
+        if lengths is None and torch.compiler.is_exporting() and torch.onnx.is_in_onnx_export():
+            return _as_operator(self.lstm, steps)
         if lengths is None:
             states: Tensor = self.lstm(steps)[0]
             return states
@@ -59,3 +61,24 @@ def _turned(steps: Tensor, lengths: Tensor) -> Tensor:
     place = torch.arange(steps.shape[1], device=steps.device)[None]
     source = torch.where(place < lengths[:, None], lengths[:, None] - 1 - place, place)
     return steps.gather(1, source[:, :, None].expand_as(steps))
+
+
+def _as_operator(lstm: nn.LSTM, steps: Tensor) -> Tensor:
+    """The layer as ONNX's operator: the exporter would go through every step of its example, which takes minutes."""
+    found = dict(lstm.named_parameters())
+
+    def gathered(name: str) -> Tensor:
+        """(2, 4 H, ...) of both directions; torch has input, forget, cell and output gate, ONNX input, output, ..."""
+        rows = (found[f"{name}_l0{direction}"].chunk(4) for direction in ("", "_reverse"))
+        return torch.stack([torch.cat([i, o, f, c]) for i, f, c, o in rows])
+
+    biases = torch.cat([gathered("bias_ih"), gathered("bias_hh")], dim=1)  # (2, 8 H)
+    batch, length, _ = steps.shape
+    states = torch.onnx.ops.symbolic(
+        "LSTM",
+        (steps.transpose(0, 1), gathered("weight_ih"), gathered("weight_hh"), biases),
+        {"hidden_size": lstm.hidden_size, "direction": "bidirectional"},
+        dtype=steps.dtype,
+        shape=(length, 2, batch, lstm.hidden_size),
+    )
+    return states.permute(2, 0, 1, 3).flatten(2)
