@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from serenade.signal.kaldi import kaldi_filter_bank, superb_filter_bank
+from serenade.signal.kaldi import SuperbFilterBank, kaldi_filter_bank, superb_filter_bank
 
 
 def chirp(samples: int) -> np.ndarray:
@@ -62,3 +62,11 @@ def test_differences_are_slopes_and_everything_is_normalised() -> None:
     expected = (expected - expected.mean(axis=0)) / expected.std(axis=0, ddof=1)
     np.testing.assert_allclose(superb_filter_bank(waveform).numpy(), expected, atol=2e-3)
     assert (superb_filter_bank(waveform[:400]) == 0).all()
+
+
+def test_a_batch_by_matrix_products_has_the_same_numbers() -> None:
+    for samples in (400, 560, 9000):
+        rows = torch.stack([torch.from_numpy(chirp(samples)), 0.1 * torch.from_numpy(chirp(samples)).flip(0)])
+        found = SuperbFilterBank()(rows)
+        expected = torch.stack([superb_filter_bank(row) for row in rows])
+        torch.testing.assert_close(found, expected, rtol=0, atol=5e-3)  # quotients of small differences

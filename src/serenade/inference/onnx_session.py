@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serenade.core.errors import CheckpointError, MissingExtraError
+from serenade.core.errors import CheckpointError, MissingExtraError, UsageError
 from serenade.training.description import WEIGHTS_FILE, Calibration
 
 __all__ = [
@@ -92,7 +92,19 @@ class OpenExport:
         return Calibration(self.facts["temperature"], "as stated in the model", 0, self.facts["uncertain_below"])
 
     def logits(self, waveforms: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, K) scores of (B, T) waveforms, then valence, arousal and dominance where it tells them."""
+        """(B, K) scores of (B, T) waveforms, then valence, arousal and dominance where it tells them.
+
+        Raises:
+            UsageError: the waveforms are longer than the model takes.
+        """
+        most = self.facts.get("most_samples")
+        if most is not None and waveforms.shape[1] > most:
+            raise UsageError(
+                "the recording is longer than the model takes",
+                found=f"{waveforms.shape[1] / self.facts['sample_rate']:g} s",
+                expected=f"at most {most / self.facts['sample_rate']:g} s",
+                hint="Cut it into pieces",
+            )
         names = ["logits", "attributes"] if self.facts["attributes"] else ["logits"]
         found = self.session.run(names, {"waveform": waveforms})
         return found[0] if len(found) == 1 else np.concatenate(found, axis=1)

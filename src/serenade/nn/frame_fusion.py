@@ -8,7 +8,7 @@ from torch import Tensor
 
 from serenade.core.errors import UsageError
 
-__all__ = ["RateRule", "concatenate_frames", "require_one_rate", "resample_frames"]
+__all__ = ["RateRule", "concatenate_frames", "frames_at_rate", "require_one_rate", "resample_frames"]
 
 RateRule = Literal["refuse", "resample"]
 """What becomes of sequences of different rates: an error, or frames at the times of the first sequence."""
@@ -31,12 +31,17 @@ def resample_frames(frames: Tensor, lengths: Tensor, ratio: float, new_lengths: 
     Returns:
         (B, longest of the new lengths, D); what stands in its padding is of no meaning, but finite.
     """
-    steps = torch.arange(int(new_lengths.max()), device=frames.device)
+    return frames_at_rate(frames, lengths, ratio, int(new_lengths.max()))
+
+
+def frames_at_rate(frames: Tensor, lengths: Tensor, ratio: float, count: int) -> Tensor:
+    """The first `count` frames, which may be a symbol while a graph is made, of `resample_frames`."""
+    steps = torch.arange(count, device=frames.device)
     places = ((steps + 0.5) * ratio - 0.5).clamp_min(0)[None].minimum(lengths[:, None] - 1)  # (B, L')
     below = places.floor().long()
     above = (below + 1).minimum(lengths[:, None] - 1)
     share = (places - below)[:, :, None].to(frames.dtype)
-    rows = torch.arange(len(frames), device=frames.device)[:, None]
+    rows = torch.arange(frames.shape[0], device=frames.device)[:, None]
     return frames[rows, below] * (1 - share) + frames[rows, above] * share
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "opensmile_version",
     "opensmile_width",
     "recording_statistics",
+    "statistics_of_batch",
     "statistics_over_time",
 ]
 
@@ -72,6 +73,31 @@ def statistics_over_time(bands: Tensor) -> Tensor:
             torch.quantile(bands, levels, dim=1).flatten(),
         ]
     )
+
+
+def statistics_of_batch(front_end: FrontEnd, waveforms: Tensor) -> Tensor:
+    """(B, 10 F) `recording_statistics` of (B, T) by operations that `torch.export` and other engines have.
+
+    Args:
+        front_end: exportable.
+        waveforms: none of it padding; T may be a symbol.
+    """
+    most: Any = torch.sym_max  # untyped in torch
+    samples = waveforms.shape[1]
+    filled = nn.functional.pad(waveforms, (0, _STATISTICS_SAMPLES))[:, : most(samples, _STATISTICS_SAMPLES)]
+    bands = front_end(filled)  # (B, F, L)
+    ordered = bands.sort(dim=2).values
+    places = torch.tensor(QUANTILES) * (bands.shape[2] - 1)
+    below = places.floor()
+    low, high = ordered[:, :, below.long()], ordered[:, :, places.ceil().long()]
+    quantiles = low + (places - below)[None, None] * (high - low)  # (B, F, Q)
+    steps = bands[:, :, 1:] - bands[:, :, :-1]
+    parts = [bands.mean(2), _deviation(bands), ordered[:, :, 0], ordered[:, :, -1], _deviation(steps)]
+    return torch.cat([*parts, quantiles.transpose(1, 2).flatten(1)], dim=1)
+
+
+def _deviation(values: Tensor) -> Tensor:
+    return (values - values.mean(2, keepdim=True)).square().mean(2).sqrt()
 
 
 def opensmile_functionals(waveform: Tensor, feature_set: FeatureSet) -> Tensor:

@@ -5,15 +5,17 @@ PERformance Benchmark", Interspeech 2021, arXiv 2105.01051.
 """
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from serenade.signal.audio import SAMPLE_RATE
+from serenade.signal.spectra import FactoredDft, overlapping
 
-__all__ = ["HOP", "WINDOW", "kaldi_filter_bank", "superb_filter_bank"]
+__all__ = ["HOP", "WINDOW", "SuperbFilterBank", "kaldi_filter_bank", "superb_filter_bank"]
 
 WINDOW = 400
 """Samples of a frame, 25 ms."""
@@ -39,14 +41,7 @@ def kaldi_filter_bank(waveform: Tensor) -> Tensor:
     Returns:
         (L, 80) natural logarithms, L = 1 + (T - 400) // 160.
     """
-    frames = waveform.unfold(0, WINDOW, HOP)
-    frames = frames - frames.mean(dim=1, keepdim=True)
-    before = functional.pad(frames[:, None], (1, 0), mode="replicate")[:, 0, :-1]
-    emphasised = (frames - _PRE_EMPHASIS * before) * _povey_window().to(waveform)
-    spectra = torch.fft.rfft(emphasised, n=_FFT)
-    power = spectra.real.square() + spectra.imag.square()
-    energies = torch.matmul(power, _filters().to(waveform))
-    return energies.clamp_min(torch.finfo(torch.float32).eps).log()
+    return _bands(waveform.unfold(0, WINDOW, HOP)[None], _povey_window(), _filters(), _power)[0]
 
 
 def superb_filter_bank(waveform: Tensor) -> Tensor:
@@ -58,20 +53,63 @@ def superb_filter_bank(waveform: Tensor) -> Tensor:
     Returns:
         (L, 240); the deviation divides by L - 1, and a single frame is all 0.
     """
-    bands = kaldi_filter_bank(waveform)
+    return _normalised_with_differences(kaldi_filter_bank(waveform)[None])[0]
+
+
+class SuperbFilterBank(nn.Module):
+    """`superb_filter_bank` of a batch by operations that `torch.export` and other engines have."""
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transform = FactoredDft(_FFT)
+        self.register_buffer("window", _povey_window(), persistent=False)
+        self.register_buffer("filters", _filters(), persistent=False)
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """(B, T) at 16 kHz, T at least 400, none of it padding, to (B, L, 240)."""
+        frames = overlapping(waveforms, WINDOW, HOP, (waveforms.shape[1] - WINDOW) // HOP + 1)
+        return _normalised_with_differences(_bands(frames, self.window, self.filters, self._power))
+
+    def _power(self, frames: Tensor) -> Tensor:
+        power: Tensor = self.transform(functional.pad(frames, (0, _FFT - WINDOW)))
+        return power
+
+
+def _bands(frames: Tensor, window: Tensor, filters: Tensor, power: Callable[[Tensor], Tensor]) -> Tensor:
+    """(B, L, 400) samples to (B, L, 80) log energies; `power` makes (B, L, 257) power spectra of windowed frames."""
+    frames = frames - frames.mean(dim=2, keepdim=True)
+    before = torch.cat([frames[:, :, :1], frames[:, :, :-1]], dim=2)
+    emphasised = (frames - _PRE_EMPHASIS * before) * window.to(frames)
+    energies = torch.matmul(power(emphasised), filters.to(frames))
+    logarithms: Tensor = energies.clamp_min(torch.finfo(torch.float32).eps).log()
+    return logarithms
+
+
+def _power(frames: Tensor) -> Tensor:
+    spectra: Tensor = torch.fft.rfft(frames, n=_FFT)
+    return spectra.real.square() + spectra.imag.square()
+
+
+def _normalised_with_differences(bands: Tensor) -> Tensor:
+    """(B, L, D) to (B, L, 3 D), every recording by itself."""
     first = _differences(bands)
-    frames = torch.cat([bands, first, _differences(first)], dim=1)
-    centred = frames - frames.mean(dim=0)
-    deviation = (centred.square().sum(dim=0) / max(1, len(frames) - 1)).sqrt()
-    return centred / (deviation + _LEAST_DEVIATION)
+    frames = torch.cat([bands, first, _differences(first)], dim=2)
+    centred = frames - frames.mean(dim=1, keepdim=True)
+    others = torch.ones_like(frames[:, :, :1]).sum(dim=1, keepdim=True) - 1  # an exporter takes L for 2 or more
+    deviation = (centred.square().sum(dim=1, keepdim=True) / others.clamp_min(1)).sqrt()
+    normalised: Tensor = centred / deviation.clamp_min(_LEAST_DEVIATION)  # added, an exporter would take it for 0
+    return normalised
 
 
 def _differences(frames: Tensor) -> Tensor:
-    """(L, D) slopes of a line through each frame and its two neighbours to each side; ends are repeated."""
-    padded = functional.pad(frames.T[None], (_REACH, _REACH), mode="replicate")[0].T
-    length = len(frames)
+    """(B, L, D) slopes of a line through each frame and its two neighbours to each side; ends are repeated."""
+    length = frames.shape[1]
+    padded = functional.pad(frames.transpose(1, 2), (_REACH, _REACH), mode="replicate").transpose(1, 2)
     slopes = sum(
-        step * (padded[_REACH + step : _REACH + step + length] - padded[_REACH - step : _REACH - step + length])
+        step * (padded[:, _REACH + step : _REACH + step + length] - padded[:, _REACH - step : _REACH - step + length])
         for step in range(1, _REACH + 1)
     )
     assert isinstance(slopes, Tensor)

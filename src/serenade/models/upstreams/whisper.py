@@ -40,10 +40,10 @@ class WhisperUpstream(Upstream):
         super().__init__()
         config: Any = network.config
         self.network, self.kind, self.sample_rate = network, "whisper", sample_rate
-        self.fft_length, self.mel_hop, hop = fft_length, mel_hop, _MELS_PER_FRAME * mel_hop
+        self.fft_length, self.mel_hop, self.hop = fft_length, mel_hop, _MELS_PER_FRAME * mel_hop
         self.dim, self.num_layers = config.d_model, config.encoder_layers + 1
-        self.hop_length, self.least_samples = hop, 1
-        self.most_samples: int = config.max_source_positions * hop
+        self.hop_length, self.least_samples = self.hop, 1
+        self.most_samples: int = config.max_source_positions * self.hop
         self.register_buffer("mel_filters", mel_filters.float(), persistent=False)
         self.register_buffer("window", torch.hann_window(fft_length), persistent=False)
 
@@ -52,7 +52,7 @@ class WhisperUpstream(Upstream):
 
     def num_frames(self, lengths: Tensor) -> Tensor:
         """``ceil(n / hop_length)``: the frames that begin before the end."""
-        return -(-lengths // (_MELS_PER_FRAME * self.mel_hop))
+        return -(-lengths // self.hop)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Frames:
         """Frames of a batch.
@@ -75,9 +75,12 @@ class WhisperUpstream(Upstream):
             (B, bands, most_samples / mel_hop): log10 of mel power, at most 8 below each window's maximum, scaled.
         """
         windows = functional.pad(waveforms, (0, self.most_samples - waveforms.shape[1]))
-        assert isinstance(self.mel_filters, Tensor)
         assert isinstance(self.window, Tensor)
         spectrum = torch.stft(windows, self.fft_length, self.mel_hop, window=self.window, return_complex=True)
-        power = spectrum[:, :, :-1].abs().square()
-        log = (self.mel_filters.T @ power).clamp_min(_LEAST_POWER).log10()
+        return self.log_mel_of(spectrum.abs().square())
+
+    def log_mel_of(self, power: Tensor) -> Tensor:
+        """The same of power spectra (B, bins, most_samples / mel_hop + 1) of whole windows; the last one is dropped."""
+        assert isinstance(self.mel_filters, Tensor)
+        log = (self.mel_filters.T @ power[:, :, :-1]).clamp_min(_LEAST_POWER).log10()
         return (torch.maximum(log, log.amax(dim=(1, 2), keepdim=True) - _DYNAMIC_RANGE) + 4) / 4
