@@ -8,7 +8,7 @@ import { Timeline, cellAt, cellsAt, lanesOf } from "./timeline.js";
 import { clock, colourOf, make, percent, swatch } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const LEVEL_S = 0.05, LIVE_VIEW_S = 30, MOST_TABLE_ROWS = 2000, MOST_EXPLAINED_S = 30, MOST_NAMED = 3;
+const LEVEL_S = 0.05, LIVE_VIEW_S = 30, MOST_TABLE_ROWS = 2000, MOST_EXPLAINED_S = 30, MOST_NAMED = 3, MANY = 12;
 
 const page = { file: null, name: "", asked: "", who: null, whoOf: null, halted: false, tracks: [], levels: [], duration: 0, live: null, work: null, explained: null, map: null, models: [], formats: {} };
 
@@ -346,7 +346,7 @@ function mean(scores, labels) {
 
 /** A line for each speaker: the probabilities side by side, and the highest in words. */
 function speakersOf(summaries, track) {
-  const list = make("dl", { className: "speakers", "aria-label": "Each speaker" });
+  const list = make("dl", { className: "speakers" });
   for (const { speaker, scores, label, seconds, covered_s: covered, attributes } of summaries) {
     const bar = make("div", { className: "track" });
     for (const name of track.labels) {
@@ -358,7 +358,7 @@ function speakersOf(summaries, track) {
     const text = make("dd", { title: [`${clock(covered)} heard, ${unsure} of it uncertain`, told].filter(Boolean).join("; ") }, `${label} ${percent(scores[label])}`);
     list.append(make("dt", {}, speaker), make("dd", { "aria-hidden": "true" }, bar), text);
   }
-  return list;
+  return make("div", { className: "scroll", tabIndex: summaries.length > MANY ? 0 : -1, role: "region", "aria-label": "Each speaker" }, list);
 }
 
 function summaryNote(all, track) {

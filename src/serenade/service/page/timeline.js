@@ -2,7 +2,7 @@
 
 import { clock, colourOf } from "./words.js";
 
-const WAVE = 104, RIBBON = 30, SHARES = 116, LEAST_SHARES = 44, AXIS = 24, GAP = 10, NAME = 17;
+const WAVE = 104, RIBBON = 30, SHARES = 116, LEAST_SHARES = 44, AXIS = 24, GAP = 10, NAME = 17, MOST_LANES = 24;
 const SHORTEST_VIEW_S = 2;
 
 /** Rows as cells side by side: overlapping windows are told from middle to middle. */
@@ -20,8 +20,13 @@ export function cellsOf(rows) {
 
 /** One lane of cells for everybody who talks; one without a name where nobody said who does. */
 export function lanesOf(rows) {
-  const names = [...new Set(rows.map((row) => row.speaker ?? null))].sort();
-  return names.map((speaker) => ({ speaker, cells: cellsOf(rows.filter((row) => (row.speaker ?? null) === speaker)) }));
+  const found = new Map();
+  for (const row of rows) {
+    const speaker = row.speaker ?? null;
+    if (!found.has(speaker)) found.set(speaker, []);
+    found.get(speaker).push(row);
+  }
+  return [...found.keys()].sort().map((speaker) => ({ speaker, cells: cellsOf(found.get(speaker)) }));
 }
 
 /** The cells at a time, of several lanes where several talk. */
@@ -58,10 +63,12 @@ export class Timeline {
       top += height + 6;
     };
     for (const track of this.tracks) {
-      for (const lane of lanesOfTrack(track)) add("ribbon", track, lane, [this.tracks.length > 1 ? track.model : "", lane.speaker], RIBBON);
+      const lanes = lanesOfTrack(track), left = lanes.length - MOST_LANES;
+      for (const lane of lanes.slice(0, MOST_LANES)) add("ribbon", track, lane, [this.tracks.length > 1 ? track.model : "", lane.speaker], RIBBON);
+      if (left > 0) add("note", track, null, [`and ${left} more speakers, who are in the table and in downloads`], 0);
     }
     top += GAP;
-    const [first] = this.tracks, lanes = first ? lanesOfTrack(first) : [];
+    const [first] = this.tracks, lanes = first ? lanesOfTrack(first).slice(0, MOST_LANES) : [];
     for (const lane of lanes) add("shares", first, lane, [lane.speaker], Math.max(LEAST_SHARES, SHARES / lanes.length));
     return { strips, height: (lanes.length ? top - 6 : top + SHARES) + AXIS };
   }
@@ -119,7 +126,7 @@ export class Timeline {
     for (const { kind, track, lane, name, top, height: tall } of strips) {
       if (name) this.paintName(pen, look, name, top);
       if (kind === "ribbon") this.paintRibbon(pen, look, track, lane, top);
-      else this.paintShares(pen, look, track, lane, top, tall);
+      else if (kind === "shares") this.paintShares(pen, look, track, lane, top, tall);
     }
     this.paintAxis(pen, look, height - AXIS);
     this.paintNow(pen, look, height - AXIS);
