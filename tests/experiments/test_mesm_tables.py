@@ -218,6 +218,11 @@ def test_published_rows_and_no_stand_beside_ours(tmp_path: Path) -> None:
     assert table.rows[3][-1] == "88.6/62.2"
     assert any("LEAKY" in note for note in table.notes)
     assert "MESM: AUC of its branches alone: text 90.0." in table.notes
+    assert not any("are alike" in note for note in table.notes)
+    never = {**of_all, "classes": [0.5, None, 0.5, 0.5, 0.5, 0.5]}
+    told = {**found, "figures": {**figures, "weighted_accuracy": never}}
+    notes = mesm_table({**document, "rows": [{**rows[0], "found": told}]}).notes
+    assert "Of excited all true answers are alike: WAcc and AUC are means over the other emotions." in notes
     assert {path.suffix for path in write_mesm_table(document, tmp_path)} == {".md", ".tex", ".csv"}
     with pytest.raises(UsageError, match="not begun"):
         read_mesm_table(tmp_path, "main")

@@ -108,6 +108,14 @@ def _published(document: Mapping[str, Any], row: Mapping[str, Any], labels: Sequ
 def _notes(done: Sequence[Mapping[str, Any]]) -> list[str]:
     first = done[0]
     notes = [f"{first['tested']:,} test utterances, {counted(len(first['labels']), 'class')}, split {first['split']}."]
+    undefined = [
+        label
+        for label, value in zip(first["labels"], first["figures"]["weighted_accuracy"]["classes"], strict=True)
+        if value is None
+    ]
+    if undefined:
+        names = ", ".join(undefined)
+        notes.append(f"Of {names} all true answers are alike: WAcc and AUC are means over the other emotions.")
     if first["leaky"] is not None:
         notes.append(f"LEAKY: {first['leaky']}. The figures are too high.")
     if first["synthetic"]:
