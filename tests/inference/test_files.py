@@ -16,12 +16,12 @@ def touch(*paths: Path) -> None:
 
 
 def test_a_folder_gives_its_recordings_in_a_fixed_order(tmp_path: Path) -> None:
-    names = ["b.wav", "a.FLAC", "notes.txt", ".hidden.wav", "z/1.mp3", "c/2.ogg", "c/d/3.opus", ".trash/4.wav", "x.m4a"]
+    names = ["b.wav", "a.FLAC", "notes.txt", ".hidden.wav", "z/1.mp3", "c/2.ogg", "c/d/3.opus", ".trash/4.wav", "x.flv"]
     touch(*(tmp_path / name for name in names))
     found = [str(path.relative_to(tmp_path)) for path in find_recordings([tmp_path]) if isinstance(path, Path)]
-    assert found == ["a.FLAC", "b.wav", "x.m4a", "c/2.ogg", "c/d/3.opus", "z/1.mp3"]
+    assert found == ["a.FLAC", "b.wav", "x.flv", "c/2.ogg", "c/d/3.opus", "z/1.mp3"]
     flat = [path.name for path in find_recordings([tmp_path], recursive=False) if isinstance(path, Path)]
-    assert flat == ["a.FLAC", "b.wav", "x.m4a"]
+    assert flat == ["a.FLAC", "b.wav", "x.flv"]
 
 
 def test_a_file_named_is_taken_whatever_its_suffix(tmp_path: Path) -> None:

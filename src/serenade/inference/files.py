@@ -13,7 +13,7 @@ SUFFIXES = frozenset(
     f".{name}"
     for name in (
         *("wav", "flac", "ogg", "oga", "opus", "mp3", "aif", "aiff", "aifc", "au", "snd", "caf", "w64", "rf64"),
-        *("m4a", "mp4", "m4v", "mov", "mkv", "webm", "wma", "aac", "amr", "3gp", "avi", "ac3"),
+        *("m4a", "mp4", "m4v", "mov", "mkv", "webm", "wma", "aac", "amr", "3gp", "avi", "flv", "ac3"),
     )
 )
 
