@@ -204,6 +204,7 @@ class _Several:
                 else:
                     self._done += 1
                 progress.advance(detail=job.path.name)
+        self._tell()
         self._output.summarise()
         self._conclude()
 
@@ -219,11 +220,13 @@ class _Several:
             else:
                 yield item
 
-    def _conclude(self) -> None:
+    def _tell(self) -> None:
         if self._skipped:
             say(f"Skipped, because their files are there already: {self._skipped}.", quiet=self._quiet)
         for failure in self._failures:
             say(f"Failed: {failure}")
+
+    def _conclude(self) -> None:
         if self._failures:
             raise PartialFailure("following recordings", failures=self._failures, done=self._done)
         if self._done + self._skipped == 0:
