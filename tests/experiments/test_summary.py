@@ -186,7 +186,7 @@ def test_fold_without_a_class_counts_ua_over_the_others(make_run):
     write_json(path, {**record, "scores": kept, "embeddings": None})
     summary = summarise(run)
     assert summary["folds"][0]["metrics"]["ua"]["mean"] == 1.0
-    assert any("4 test utterances are shorter" in note for note in summary["notes"])
+    assert any("Not scored: 4 test utterances" in note for note in summary["notes"])
 
 
 def test_leak_status_data_and_synthetic_mark(make_run):
