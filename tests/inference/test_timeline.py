@@ -13,7 +13,7 @@ from serenade.core.errors import SettingsError, UsageError
 from serenade.core.records import Prediction
 from serenade.core.settings import make_settings
 from serenade.core.timelines import SpeakerTurn, Timeline
-from serenade.inference.division import TimelineSettings
+from serenade.inference.division import TimelineSettings, make_divider
 from serenade.inference.recognizer import Recognizer
 from serenade.training.description import Calibration
 
@@ -169,6 +169,15 @@ def test_speakers_may_have_windows(recognizer: Recognizer) -> None:
     ]
 
 
+@pytest.mark.parametrize("settings", [TimelineSettings(window_s=2.0, hop_s=0.1), TimelineSettings()])
+def test_turn_far_beyond_the_end_costs_no_more_than_the_recording(settings: TimelineSettings) -> None:
+    divider = make_divider(settings, (SpeakerTurn(0.0, 9e8, "A"), SpeakerTurn(1.0, 3.0, "B")))
+    found = [*divider.add(noise(7.0)), *divider.finish()]  # a list of all its windows would not fit in memory
+    assert {piece.speaker for piece in found} == {"A", "B"}
+    assert max(piece.start + len(piece.samples) for piece in found) == 7 * RATE
+    assert len(found) <= 71
+
+
 def test_speakers_of_another_recording_are_refused(recognizer: Recognizer) -> None:
     with pytest.raises(UsageError, match="behind the end of the recording"):
         recognizer.timeline(noise(2.0), RATE, speakers=(SpeakerTurn(3.0, 4.0, "A"),))
@@ -226,7 +235,7 @@ def peak_mb(path: Path, *, window: str) -> float:
         "import sys, torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from serenade.core.labels import LabelSet\n"
-        "from serenade.inference.division import TimelineSettings\n"
+        "from serenade.inference.division import TimelineSettings, make_divider\n"
         "from serenade.inference.recognizer import Recognizer\n"
         "from serenade.systems import make_system\n"
         "small = {'network': {'filter_height': 2, 'filter_width': 2}}\n"

@@ -1,8 +1,7 @@
 """Dividing a recording of any length into the pieces that get a row, as a stream: turns, windows, speakers' turns."""
 
-import itertools
+import heapq
 import math
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -229,14 +228,16 @@ class _BySpeaker:
         self._held = _Held()
         turns = sorted(speakers, key=lambda turn: (turn.start_s, turn.end_s, turn.speaker))
         self._last_start_s = turns[-1].start_s
-        spans = [(*span, turn.speaker) for turn in turns for span in _spans_of(turn, settings)]
-        self._waiting = deque(sorted(spans))
+        # One at a time: a list may tell of turns that are far longer than the recording.
+        self._waiting = heapq.merge(*(_spans_of(turn, settings) for turn in turns))
+        self._next = next(self._waiting, None)
 
     def add(self, samples: _Samples) -> Iterator[Piece]:
         self._held.add(samples)
-        while self._waiting and self._waiting[0][1] <= self._held.end:
-            yield from self._held.piece(*self._waiting.popleft())
-        self._held.drop_before(self._waiting[0][0] if self._waiting else self._held.end)
+        while self._next is not None and self._next[1] <= self._held.end:
+            yield from self._held.piece(*self._next)
+            self._next = next(self._waiting, None)
+        self._held.drop_before(self._held.end if self._next is None else self._next[0])
 
     def finish(self) -> Iterator[Piece]:
         duration_s = self._held.end / SAMPLE_RATE
@@ -247,18 +248,21 @@ class _BySpeaker:
                 expected=f"less than {duration_s:.2f} s",
                 hint="Is the list of speakers that of another recording?",
             )
-        while self._waiting:
-            start, end, speaker = self._waiting.popleft()
+        while self._next is not None and self._next[0] < self._held.end:
+            start, end, speaker = self._next
             yield from self._held.piece(start, min(end, self._held.end), speaker)
+            self._next = next(self._waiting, None)
 
 
-def _spans_of(turn: SpeakerTurn, settings: TimelineSettings) -> list[tuple[int, int]]:
-    """First and behind the last sample of the pieces of a turn: windows, or equal parts of a long turn."""
+def _spans_of(turn: SpeakerTurn, settings: TimelineSettings) -> Iterator[tuple[int, int, str]]:
+    """First and behind the last sample of the pieces of a turn, in order: windows, or equal parts of a long turn."""
     start, end = round(turn.start_s * SAMPLE_RATE), round(turn.end_s * SAMPLE_RATE)
     if settings.grid is not None:
         window, hop = settings.grid
-        starts = range(start, max(start + 1, end - window + hop), hop)
-        return [(place, min(place + window, end)) for place in starts]
+        for place in range(start, max(start + 1, end - window + hop), hop):
+            yield place, min(place + window, end), turn.speaker
+        return
     parts = max(1, math.ceil((end - start) / (settings.longest_turn_s * SAMPLE_RATE)))
-    edges = [start + round(part * (end - start) / parts) for part in range(parts + 1)]
-    return list(itertools.pairwise(edges))
+    for part in range(parts):
+        first, last = (start + round(edge * (end - start) / parts) for edge in (part, part + 1))
+        yield first, last, turn.speaker
