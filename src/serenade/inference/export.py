@@ -5,7 +5,7 @@
 | segments (GLAM, its rivals, attention pooling) | cutting, features, normaliser, network, mean of the scores |
 | windows (MTL-AUG and its kin, SS-AAE) | features, cutting into windows, normaliser, network, mean of probabilities |
 | statistics (baseline) | features, ten statistics of each band, standardisation, linear classifier |
-| upstreams (ssl-fbank, ssl-mean, ...) | front ends or networks that take samples, fusion, aggregators, classifier |
+| upstreams (ssl-fbank, ssl-mean, ...) | front ends, or networks with what they take, fusion, aggregators, classifier |
 | mixtures (MFCC-GMM) | features, derivatives, standardisation, likelihood of every frame under each class |
 
 All rows of a batch are of one length. The transform is computed by matrix products (`signal.spectra.FactoredDft`), so
@@ -35,6 +35,7 @@ from serenade.inference.export_upstreams import UpstreamExport
 from serenade.inference.onnx_session import EXPORT_FORMAT, digest_of, make_session, require
 from serenade.signal.audio import SAMPLE_RATE
 from serenade.signal.features import build_front_end
+from serenade.signal.functionals import statistics_of_batch
 from serenade.signal.segments import SegmentSettings
 from serenade.signal.spectra import overlapping
 from serenade.systems.baseline import BaselineSystem
@@ -50,7 +51,7 @@ __all__ = ["OPSET", "Exported", "exportable", "export_onnx", "quietly"]
 OPSET = 18
 _FRAMES_PER_STEP = 4  # of the map of window networks
 _TOLERANCE = 1e-3  # of a probability; rounding is a thousandth of it
-_CHECKED_S = (0.4, 3.1, 11.3)
+_CHECKED_S = (0.025, 0.4013, 3.1, 11.3)  # the shortest, and one that no hop divides
 _LEAST = 400  # samples that a graph is promised
 _most: Any = torch.sym_max  # of lengths that are symbols while a graph is made; untyped in torch
 _least: Any = torch.sym_min
@@ -181,6 +182,7 @@ def _facts(system: System, calibration: Calibration | None, name: str) -> dict[s
         "calibrated": calibration is not None,
         "uncertain_below": 0.5 if calibration is None else calibration.uncertain_below,
         "segments": segments.model_dump(mode="json") if isinstance(segments, SegmentSettings) else None,
+        "most_samples": system.most_samples if isinstance(system, UpstreamDownstreamSystem) else None,
     }
 
 
@@ -247,7 +249,7 @@ def exportable(system: System, temperature: float = 1.0) -> nn.Module:
         "this kind of system cannot be exported",
         found=f"{type(system).__name__}: {_WHY_NOT.get(type(system).__name__, 'nothing here traces it')}",
         expected="one whose features and scores are tensors throughout: a network of segments or windows, the "
-        "baseline, mixtures of MFCC, or upstreams that take samples",
+        "baseline, mixtures of MFCC, or upstreams of speech",
         hint="Use it from its model folder, in Python or over HTTP: serenade serve",
     )
 
@@ -329,8 +331,7 @@ class _Statistics(nn.Module):
         self.network, self.temperature = system.network, temperature
 
     def forward(self, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        bands = self.front_end(waveform)  # (B, F, L)
-        logits = self.network(_statistics_of_bands(bands))
+        logits = self.network(statistics_of_batch(self.front_end, waveform))
         return (logits / self.temperature).softmax(1), logits
 
 
@@ -355,24 +356,3 @@ class _Mixtures(nn.Module):
         scores = self.network.steepness * (likelihoods.mean(1) + self.network.log_prior)
         logits = scores.float()
         return (logits / self.temperature).softmax(1), logits
-
-
-def _statistics_of_bands(bands: Tensor) -> Tensor:
-    """(B, 10 F) of (B, F, L): `signal.functionals.statistics_over_time` in operations that engines have."""
-    from serenade.signal.functionals import QUANTILES
-
-    length = bands.shape[2]
-    steps = bands[:, :, 1:] - bands[:, :, :-1]
-    ordered = bands.sort(dim=2).values
-    places = torch.tensor(QUANTILES) * (length - 1)
-    below = places.floor()
-    share = (places - below)[None, None]
-    low = ordered[:, :, below.long()]
-    high = ordered[:, :, places.ceil().long()]
-    quantiles = low + share * (high - low)  # (B, F, Q)
-    parts = [bands.mean(2), _deviation_of(bands), ordered[:, :, 0], ordered[:, :, -1], _deviation_of(steps)]
-    return torch.cat([*parts, quantiles.transpose(1, 2).flatten(1)], dim=1)
-
-
-def _deviation_of(values: Tensor) -> Tensor:
-    return (values - values.mean(2, keepdim=True)).square().mean(2).sqrt()

@@ -1,7 +1,8 @@
 """Systems of upstreams as modules fit for `torch.export`: waveform in, probabilities out.
 
-All rows of a batch have one length, so nothing is padded and nothing masked. Front ends and networks of the library
-that take samples can be traced, and upstreams of `serenade pretrain`; text, Whisper and openSMILE cannot.
+All rows of a batch have one length, so nothing is padded and nothing masked. Front ends can be traced, networks of the
+library that take samples, Whisper, upstreams of `serenade pretrain`, and the encoder of MTL-AUG; text, openSMILE and
+whole systems cannot.
 """
 
 from collections.abc import Sequence
@@ -13,16 +14,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from serenade.core.errors import UsageError
+from serenade.models.mtl_aug import as_sequence
 from serenade.models.upstreams.acoustic import SpectralUpstream
 from serenade.models.upstreams.downstream import UpstreamDownstreamNetwork
 from serenade.models.upstreams.masked_mel import LogMelPairs, MaskedMelUpstream
 from serenade.models.upstreams.upstream import Upstream
 from serenade.models.upstreams.waveform import WaveformUpstream, normalise_rows
+from serenade.models.upstreams.whisper import WhisperUpstream
 from serenade.nn.aggregators import BlstmPooling
+from serenade.nn.frame_fusion import frames_at_rate
 from serenade.nn.layer_mix import WeightedLayers, layers_needed
 from serenade.signal.audio import SAMPLE_RATE
-from serenade.signal.features import build_front_end
+from serenade.signal.features import LogMelSettings, build_front_end
+from serenade.signal.functionals import statistics_of_batch
+from serenade.signal.kaldi import SuperbFilterBank
+from serenade.signal.spectra import PowerSpectrum
 from serenade.systems.upstream_downstream import UpstreamDownstreamSystem
+from serenade.systems.upstreams.trained import EncoderUpstream
 
 __all__ = ["UpstreamExport"]
 
@@ -45,8 +53,8 @@ class UpstreamExport(nn.Module):
         super().__init__()
         self.network, self.temperature = system.network, temperature
         settings = system.settings
-        if self.network.early and (settings.frame_rates == "resample" or len(set(self.network.rates)) > 1):
-            raise _cannot("frames of different rates side by side")
+        rates = [rate for rate in self.network.rates if rate is not None]  # all have one in early fusion
+        self.ratios = [rate / rates[0] for rate in rates] if settings.frame_rates == "resample" else None
         self.branches = nn.ModuleDict(
             {name: _branch(system, name, upstream) for name, upstream in system.upstreams.items()}
         )
@@ -57,11 +65,20 @@ class UpstreamExport(nn.Module):
         frames = {name: branch(waveform) for name, branch in self.branches.items()}
         frames = {n: network.projections[n](each) if n in network.projections else each for n, each in frames.items()}
         if network.early:
-            shortest = reduce(_least, (each.shape[1] for each in frames.values()))
-            frames = {"fused": torch.cat([each[:, :shortest] for each in frames.values()], dim=2)}
+            frames = {"fused": torch.cat(self._aligned(list(frames.values())), dim=2)}
         vectors = [_pooled(network.aggregators[name], each) for name, each in frames.items()]
         logits = network.classifier(torch.cat(vectors, dim=1))
         return (logits / self.temperature).softmax(1), logits
+
+    def _aligned(self, frames: Sequence[Tensor]) -> list[Tensor]:
+        """Sequences that can stand side by side, as `concatenate_frames` makes them."""
+        if self.ratios is None:
+            shortest = reduce(_least, (each.shape[1] for each in frames))
+            return [each[:, :shortest] for each in frames]
+        count = frames[0].shape[1]
+        return [
+            frames_at_rate(each, _full(each), ratio, count) for each, ratio in zip(frames, self.ratios, strict=True)
+        ]
 
 
 def _pooled(aggregator: nn.Module, frames: Tensor) -> Tensor:
@@ -82,7 +99,7 @@ def _cannot(found: str) -> UsageError:
     return UsageError(
         "this system of upstreams cannot be exported",
         found=found,
-        expected="front ends or networks that take samples at 16 kHz",
+        expected="front ends or networks whose every step is a tensor's: no text, openSMILE or whole system",
         hint="Use it from its model folder, in Python or over HTTP: serenade serve",
     )
 
@@ -97,8 +114,16 @@ def _branch(system: UpstreamDownstreamSystem, name: str, upstream: Upstream) -> 
         heard: nn.Module = _Spectral(upstream)
     elif isinstance(upstream, WaveformUpstream):
         heard = _Waveform(upstream)
+    elif isinstance(upstream, WhisperUpstream):
+        heard = _Whisper(upstream)
     elif isinstance(upstream, MaskedMelUpstream):
         heard = _MaskedMel(upstream)
+    elif isinstance(upstream, EncoderUpstream):
+        heard = _Encoder(upstream)
+    elif upstream.kind == "filter-bank-superb":
+        heard = _Superb(upstream.least_samples)
+    elif upstream.kind == "functionals":
+        heard = _Functionals()
     else:
         raise _cannot(f"the upstream {upstream.kind}")
     kept = None if settings.fine_tune else cast(torch.dtype, getattr(torch, system.settings.stored))
@@ -151,16 +176,79 @@ class _Waveform(nn.Module):
         return (*found.hidden_states[:-1], found.last_hidden_state)
 
 
+class _Whisper(nn.Module):
+    """(B, T), T at most that of a window, to all layers (B, L, D) of Whisper's encoder."""
+
+    def __init__(self, upstream: WhisperUpstream) -> None:
+        super().__init__()
+        self.upstream, self.most, self.hop = upstream, upstream.most_samples, upstream.hop
+        self.spectrum = PowerSpectrum(
+            window="hann",
+            window_length=upstream.fft_length,
+            hop_length=upstream.mel_hop,
+            fft_length=upstream.fft_length,
+            padding="reflect",
+            exportable=True,
+        )
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        whole = functional.pad(waveform, (0, self.most))[:, : self.most]
+        found = self.upstream.network(self.upstream.log_mel_of(self.spectrum(whole)), output_hidden_states=True)
+        count = (waveform.shape[1] + self.hop - 1) // self.hop  # ONNX rounds quotients towards 0
+        return tuple(layer[:, :count] for layer in (*found.hidden_states[:-1], found.last_hidden_state))
+
+
+class _Encoder(nn.Module):
+    """(B, T) to the one layer (B, L, D) of the encoder of MTL-AUG."""
+
+    def __init__(self, upstream: EncoderUpstream) -> None:
+        super().__init__()
+        self.front_end = build_front_end(upstream.settings, exportable=True)
+        self.normaliser, self.encoder = upstream.network.normaliser, upstream.encoder
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        features = self.normaliser(self.front_end(waveform))  # (B, F, L)
+        whole = self.encoder.frames_per_step
+        steps = (features.shape[2] + whole - 1) // whole  # ONNX rounds quotients towards 0
+        # behind the end lies the training mean, as far as the network looks
+        encoded = self.encoder(functional.pad(features, (0, self.encoder.reach))[:, None])
+        return (as_sequence(encoded)[:, :steps],)
+
+
+class _Superb(nn.Module):
+    """(B, T) to the one layer (B, L, 240) of SUPERB's filter bank."""
+
+    def __init__(self, least: int) -> None:
+        super().__init__()
+        self.bank, self.least = SuperbFilterBank(), least
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        return (self.bank(_filled(waveform, self.least)),)
+
+
+class _Functionals(nn.Module):
+    """(B, T) to the one layer (B, 1, 10 F) of statistics over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.front_end = build_front_end(LogMelSettings(), exportable=True)
+
+    def forward(self, waveform: Tensor) -> tuple[Tensor, ...]:
+        return (statistics_of_batch(self.front_end, waveform)[:, None],)
+
+
 class _MaskedMel(nn.Module):
     """(B, T) to all layers (B, L, D) of an upstream of `serenade pretrain`."""
 
     def __init__(self, upstream: MaskedMelUpstream) -> None:
         super().__init__()
         self.mels = LogMelPairs(upstream.settings.num_bands, exportable=True)
-        self.encoder, self.least = upstream.encoder, upstream.least_samples
+        self.encoder, self.least, self.hop = upstream.encoder, upstream.least_samples, self.mels.hop_length
 
     def forward(self, waveform: Tensor) -> list[Tensor]:
-        layers: list[Tensor] = self.encoder(self.encoder.standardise(self.mels(_filled(waveform, self.least))), None)
+        filled = _filled(waveform, self.least)
+        whole = self.least + (filled.shape[1] - self.least) // self.hop * self.hop  # of steps that lie inside
+        layers: list[Tensor] = self.encoder(self.encoder.standardise(self.mels(filled[:, :whole])), None)
         return layers
 
 

@@ -183,7 +183,7 @@ class PowerSpectrum(nn.Module):
         """L, frames of that many samples."""
         if self.padding is not None:
             return 1 + num_samples // self.hop_length
-        return 1 + max(0, -(-(num_samples - self.window_length) // self.hop_length))
+        return 1 + max(0, (num_samples - self.window_length + self.hop_length - 1) // self.hop_length)
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """Power spectra.
