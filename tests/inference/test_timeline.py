@@ -235,7 +235,7 @@ def peak_mb(path: Path, *, window: str) -> float:
         "import sys, torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from serenade.core.labels import LabelSet\n"
-        "from serenade.inference.division import TimelineSettings, make_divider\n"
+        "from serenade.inference.division import TimelineSettings\n"
         "from serenade.inference.recognizer import Recognizer\n"
         "from serenade.systems import make_system\n"
         "small = {'network': {'filter_height': 2, 'filter_width': 2}}\n"
