@@ -57,6 +57,11 @@ def every_file(path: Path) -> bool:
     return not path.stem.startswith("_")
 
 
+def is_model(path: Path) -> bool:
+    """Whether a file is a family of its own; ``mesm_cnn`` is a part of ``mesm``."""
+    return every_file(path) and not ("_" in path.stem and path.stem.partition("_")[0] in MODELS)
+
+
 def is_command(path: Path) -> bool:
     """Whether a file is a command of its own; ``corpus_fetch`` is a part of ``corpus``."""
     return every_file(path) and not is_part(path)
@@ -69,7 +74,7 @@ def is_part(path: Path) -> bool:
 @pytest.mark.parametrize(
     ("table", "folder", "belongs"),
     [
-        (MODELS, "models", every_file),
+        (MODELS, "models", is_model),
         (SYSTEMS, "systems", every_file),
         (COMMANDS, "app/commands", is_command),
         (CORPORA, "corpora", is_corpus),
