@@ -2,15 +2,14 @@
 
     python benchmarks/mtl_aug_step.py
 
-32 examples of 1.5 to 4 s, noise instead of speech; the least of several steps. On an Intel Xeon whose two processors
-were shared with other work:
+32 examples of 1.5 to 4 s, noise instead of speech; the least of several steps. On an Intel Xeon with AMX:
 
     preset                    step s   draw and collate s
-    stl                         0.82                0.003
-    stl, padding=batch          0.50                0.003
-    mtl-aug                     1.74                0.006
-    mtl-aug, padding=batch      0.92                0.005
-    mtl-aug, bfloat16           0.84                0.007
+    stl                         0.80                0.003
+    stl, padding=batch          0.46                0.002
+    mtl-aug                     1.66                0.005
+    mtl-aug, padding=batch      0.88                0.004
+    mtl-aug, bfloat16           0.68                0.006
 """
 
 import time

@@ -12,21 +12,19 @@ of the difference by the norm, last layer), and memory is the most that the proc
 `--ratios` compares what engines take on a machine that is busy: all in one process on one thread, one after the other
 in every round, so that what else runs disturbs all alike; a ratio is of processor time to float32's of the same round.
 
-Last results (2026-11-21, torch 2.13.0, two cores of an Intel Xeon with AMX, load 8 to 12):
+Last results (2026-11-21, torch 2.13.0, two cores of an Intel Xeon with AMX, nothing else at work):
 
     engine           threads    wall     CPU  frames differ by      memory
-    float32                1     3.7     7.2           0.000 %    1143 MiB
-    bfloat16               1     4.6    12.1           1.520 %    1143 MiB
-    onnxruntime            1     3.0     7.1           0.000 %    1561 MiB
-    openvino               1     3.2     8.9           0.000 %    1822 MiB
-    openvino-bf16          1    14.0    23.9           0.912 %    1734 MiB
-    float32                2     2.3     4.1           0.000 %    1147 MiB
-    bfloat16               2     3.9     5.9           1.517 %    1143 MiB
-    onnxruntime            2     6.1     7.4           0.000 %    1562 MiB
-    openvino               2     5.8     9.5           0.000 %    1963 MiB
-    openvino-bf16          2    11.9    25.5           0.912 %    1766 MiB
-
-With --ratios --engines float32 bfloat16 --runs 5 (load 15): bfloat16 1.54, 1.44 at least, 1.58 at most.
+    float32                1     7.8     7.8           0.000 %    1147 MiB
+    bfloat16               1    12.5    12.5           1.520 %    1152 MiB
+    onnxruntime            1     7.1     7.1           0.000 %    1958 MiB
+    openvino               1     9.1     9.1           0.000 %    1822 MiB
+    openvino-bf16          1    27.7    27.7           0.912 %    1733 MiB
+    float32                2    14.5     7.3           0.000 %    1143 MiB
+    bfloat16               2    22.5    11.3           1.517 %    1147 MiB
+    onnxruntime            2    13.5     7.2           0.000 %    1513 MiB
+    openvino               2    17.2     8.8           0.000 %    1939 MiB
+    openvino-bf16          2    47.8    24.6           0.912 %    1932 MiB
 """
 
 import argparse
