@@ -221,3 +221,16 @@ def test_state_and_metrics_are_told(service: Running) -> None:
     answered = {tuple(s.labels.values()): s.value for s in families["serenade_requests"].samples if "_total" in s.name}
     assert answered["/v1/recognize", "200"] >= 1
     assert families["serenade_audio_seconds"].samples[0].value >= 3
+
+
+@pytest.mark.parametrize("format_", [{}, {"format": "csv"}])
+def test_answer_of_too_many_rows_is_told_line_by_line_alone(
+    service: Running, monkeypatch: pytest.MonkeyPatch, format_: dict[str, str]
+) -> None:
+    monkeypatch.setattr("serenade.service.recognition._MOST_ROWS", 3)
+    wishes = {"division": "windows", "window_s": 0.5, "hop_s": 0.5, "detector": "none"}
+    data = sound_file(voice(3.0))
+    refused = service.post(data, params=wishes | format_)
+    assert (refused.status_code, refused.json()["kind"]) == (400, "bad-request")
+    assert "line by line" in refused.json()["detail"]
+    assert sum(line["kind"] == "row" for line in service.lines(data, params=wishes)) == 6

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import PurePath
@@ -54,6 +55,7 @@ LEVEL_S = 0.05
 _Samples = NDArray[np.float32]
 _WINDOW_S = 2.0
 _MOST_AT_ONCE = 16  # people
+_MOST_ROWS = 200_000  # of an answer that is held in memory as a whole
 
 Watch = Callable[[Iterator[_Samples]], Iterator[_Samples]]
 """Hands on blocks of sound, (n,) at 16 kHz, and looks at them."""
@@ -229,7 +231,7 @@ class Listener:
 
     def lines(
         self, file: IO[bytes], model: Model, wishes: Wishes, speakers: Sequence[SpeakerTurn] = ()
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Generator[dict[str, Any]]:
         """An answer, line by line: a `start`, `row`s with `levels` among them if they are wished, an `end`.
 
         Args:
@@ -278,13 +280,13 @@ class Listener:
         Raises:
             AudioError: as `lines`, like the others.
             Problem: it is too long, or takes too long.
-            UsageError: the wishes contradict each other.
+            UsageError: the wishes contradict each other, or there are too many rows.
         """
         settings = wishes.timeline
-        decoded = self.decoded(file)
-        sound = _Sound(decoded if watch is None else watch(decoded), levels=False)
-        found = self._rows(sound.blocks(), model, wishes.division, settings, speakers)
-        rows = tuple(replace(row, file=name) for row in found)
+        with closing(self.decoded(file)) as decoded:
+            sound = _Sound(decoded if watch is None else watch(decoded), levels=False)
+            found = self._rows(sound.blocks(), model, wishes.division, settings, speakers)
+            rows = tuple(replace(row, file=name) for row in _bounded(found))
         self._metrics.heard(sound.duration_s)
         summariser = Summariser()
         summariser.add(rows)
@@ -294,16 +296,23 @@ class Listener:
     def whole(
         self, file: IO[bytes], model: Model, wishes: Wishes, speakers: Sequence[SpeakerTurn] = ()
     ) -> dict[str, Any]:
-        """The same as one object, with `rows` and, if they are wished, `levels`."""
+        """The same as one object, with `rows` and, if they are wished, `levels`.
+
+        Raises:
+            AudioError: as `lines`, like the others.
+            UsageError: there are too many rows.
+        """
         answer: dict[str, Any] = {"rows": []} | ({"levels": []} if wishes.levels else {})
-        for line in self.lines(file, model, wishes, speakers):
-            kind = line.pop("kind")
-            if kind == "row":
-                answer["rows"].append(line)
-            elif kind == "levels":
-                answer["levels"] += line["values"]
-            else:
-                answer |= line
+        with closing(self.lines(file, model, wishes, speakers)) as lines:
+            for line in lines:
+                kind = line.pop("kind")
+                if kind == "row":
+                    _require_room(len(answer["rows"]))
+                    answer["rows"].append(line)
+                elif kind == "levels":
+                    answer["levels"] += line["values"]
+                else:
+                    answer |= line
         return answer
 
     def samples(self, file: IO[bytes], start_s: float, end_s: float) -> _Samples:
@@ -356,6 +365,26 @@ class Listener:
         ):
             self._require_time(end_s)
             yield row
+
+
+def _bounded(rows: Iterator[Prediction]) -> Iterator[Prediction]:
+    for number, row in enumerate(rows):
+        _require_room(number)
+        yield row
+
+
+def _require_room(rows: int) -> None:
+    """Pass unless so many rows are as many as are held.
+
+    Raises:
+        UsageError: they are.
+    """
+    if rows >= _MOST_ROWS:
+        raise UsageError(
+            "an answer in one piece has too many rows",
+            expected=f"{_MOST_ROWS} at most",
+            hint="Make hop_s longer, or ask line by line: Accept: application/x-ndjson",
+        )
 
 
 class _Sound:
