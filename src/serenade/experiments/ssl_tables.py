@@ -23,6 +23,7 @@ from serenade.experiments.summary import summary_of
 from serenade.models.upstreams import full_name
 from serenade.models.upstreams.upstream import Modality
 from serenade.systems.upstreams import named_upstream
+from serenade.training.averaging import PUBLISHED_EPOCHS
 
 __all__ = [
     "EXPERIMENTS",
@@ -41,7 +42,6 @@ Part = Literal["wav2vec2", "hubert", "text", "fbank"]
 _FORMAT = 1
 _FILE = "ssl.json"
 _FOUR = ("angry", "happy", "neutral", "sad")
-_AVERAGED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +252,7 @@ def _cell(experiment: Experiment, joint: bool, absent: Mapping[Part, str]) -> Ss
 
 def _first_member(part: Part, request: SslRequest) -> Member:
     text = part == "text"
-    average = {"training": {"average_best": _AVERAGED, "test_single": not text}}
+    average = {"training": {"average_best": PUBLISHED_EPOCHS, "test_single": not text}}
     branch = {"branches": {"text" if text else "speech": {"upstream": full_name(request.upstreams[part])}}}
     preset = "ssl-text-finetune" if text else "ssl-finetune"
     return Member(_first_stage(part), preset, recipe=merge(average, request.first), changes=branch)

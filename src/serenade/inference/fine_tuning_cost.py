@@ -14,13 +14,13 @@ from serenade.models.upstreams.upstream import Modality
 from serenade.signal.audio import SAMPLE_RATE
 from serenade.systems import PRESETS, make_system, system_settings
 from serenade.systems.upstream_downstream import UpstreamDownstreamSystem
+from serenade.training.averaging import PUBLISHED_EPOCHS
 from serenade.training.steps import Steps
 from serenade.training.system import Example
 
 __all__ = ["FineTuningCost", "FineTuningPace", "fine_tuning_cost", "measure_fine_tuning"]
 
 _GIB = 2**30
-_AVERAGED = 5  # epochs, as the published experiments do
 _STEPS = 2  # the first one warms up, and makes room for what the optimiser remembers
 _PRESETS = {"speech": ("ssl-finetune", "speech"), "text": ("ssl-text-finetune", "text")}  # preset, its branch
 
@@ -108,7 +108,7 @@ def fine_tuning_cost(pace: FineTuningPace, amount: float) -> FineTuningCost:
         amount: seconds of sound, or transcripts, that are trained on in an epoch.
     """
     hours = pace.epochs * amount / pace.speed / 3600
-    return FineTuningCost(hours, (_AVERAGED + 3) * pace.model_gib, pace.model_gib)
+    return FineTuningCost(hours, (PUBLISHED_EPOCHS + 3) * pace.model_gib, pace.model_gib)
 
 
 def _forget_peak(device: torch.device) -> None:
@@ -127,4 +127,5 @@ def _peak_gib(device: torch.device) -> float | None:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
         return None
-    return int(status.partition("VmHWM:")[2].split()[0]) / 2**20
+    told = status.partition("VmHWM:")[2].split()  # kiB; some kernels do not tell it
+    return int(told[0]) / 2**20 if told else None

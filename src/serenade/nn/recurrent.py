@@ -13,7 +13,7 @@ class PackedBlstm(nn.Module):
 
     What `pack_padded_sequence` gives, without packing: each direction goes through the padded sequences, the backward
     one with the valid steps turned round. So a CPU makes one call for each direction instead of several for each step:
-    forward and backward take a 0.4 of the time in bfloat16 and 0.8 in float32 (`benchmarks/blstm.py`).
+    forward and backward take 0.4 of the time in bfloat16 and 0.8 in float32 (`benchmarks/blstm.py`).
 
     Args:
         width: D of the steps.

@@ -14,7 +14,10 @@ from torch import Tensor, nn
 from serenade.core.errors import CheckpointError
 from serenade.core.files import write_bytes
 
-__all__ = ["BestEpochs", "WeightAverage", "mean_of_states"]
+__all__ = ["PUBLISHED_EPOCHS", "BestEpochs", "WeightAverage", "mean_of_states"]
+
+PUBLISHED_EPOCHS = 5
+"""How many of the best epochs the self-supervised experiments average (ICASSP 2022)."""
 
 
 class WeightAverage:
