@@ -10,6 +10,7 @@
     mtl-aug                     1.66                0.005
     mtl-aug, padding=batch      0.88                0.004
     mtl-aug, bfloat16           0.68                0.006
+    mtl-aug, both               0.37                0.004
 """
 
 import time
@@ -32,6 +33,7 @@ ROWS = (
     ("mtl-aug", "mtl-aug", ()),
     ("mtl-aug, padding=batch", "mtl-aug", ("padding=batch",)),
     ("mtl-aug, bfloat16", "mtl-aug", ("training.precision=bfloat16",)),
+    ("mtl-aug, both", "mtl-aug", ("padding=batch", "training.precision=bfloat16")),
 )
 
 

@@ -12,6 +12,7 @@ classifier 164,484. An input may have any number of bands and frames: each layer
 
 from itertools import pairwise
 
+import torch
 from pydantic import Field, field_validator
 from torch import Tensor, nn
 
@@ -210,8 +211,14 @@ class Decoder(nn.Module):
         """(B, C, F', T) map to (B, 1, height, width): the size of the encoder's input."""
         sizes = Encoder.sizes(height, width)[-2::-1]
         for layer, norm, (bands, frames) in zip(self.layers, self.norms, sizes, strict=True):
-            encoded = norm(layer(encoded)[:, :, :bands, :frames])
+            encoded = norm(_cut(layer(encoded), bands, frames))
         return encoded
+
+
+def _cut(x: Tensor, height: int, width: int) -> Tensor:
+    """The upper left part of a map, without gaps in memory: over them batch normalisation takes three times as long."""
+    layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+    return x[:, :, :height, :width].contiguous(memory_format=layout)
 
 
 class CnnBlstm(nn.Module):
