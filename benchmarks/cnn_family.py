@@ -92,12 +92,14 @@ class Data:
         arguments: of `serenade table`.
         leaky: those of the published protocol; None where it is not run.
         pooling: changes of settings for the attention-pooling table, after `SHORT_POOLING`.
+        on_request: trained only where `--only` names it.
     """
 
     title: str
     arguments: tuple[str, ...]
     leaky: tuple[str, ...] | None = None
     pooling: tuple[str, ...] = ()
+    on_request: bool = False
 
 
 def data_sets(options: argparse.Namespace) -> dict[str, Data]:
@@ -109,6 +111,7 @@ def data_sets(options: argparse.Namespace) -> dict[str, Data]:
         made[name] = Data(title, (*corpus, "--split", "loso:0"), corpus)
     lists = ("--corpus", f"ravdess={options.ravdess}", "--split", f"emobox:{options.emobox}")
     made["ravdess"] = Data("RAVDESS, 8 classes", lists, pooling=SHORTER)
+    made["ravdess-long"] = Data("RAVDESS, ten epochs", lists, on_request=True)
     return made
 
 
@@ -241,7 +244,7 @@ def main() -> int:
     data = data_sets(options)
     leaky = {f"{name}-leaky": of for name, of in data.items() if of.leaky is not None}
     for name, of in () if options.table else {**data, **leaky}.items():
-        if options.only is None or name in options.only:
+        if name in options.only if options.only else not of.on_request:
             for table in options.tables:
                 train(name, of, table, options)
     made = [table(data, options.out) for table in (accuracy_table, pair_table, leak_table)]
