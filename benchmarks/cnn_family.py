@@ -244,7 +244,8 @@ def main() -> int:
     data = data_sets(options)
     leaky = {f"{name}-leaky": of for name, of in data.items() if of.leaky is not None}
     for name, of in () if options.table else {**data, **leaky}.items():
-        if name in options.only if options.only else not of.on_request:
+        wanted = name in options.only if options.only else not of.on_request
+        if wanted:
             for table in options.tables:
                 train(name, of, table, options)
     made = [table(data, options.out) for table in (accuracy_table, pair_table, leak_table)]
