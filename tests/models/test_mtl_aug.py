@@ -56,6 +56,17 @@ def test_any_size_is_encoded_and_reconstructed(bands: int, frames: int) -> None:
     assert network(x).shape == (2, 3)
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("sizes", [(26, 57), (17, 481), (80, 48)])
+def test_decoder_cuts_what_the_encoder_rounded_up(sizes: tuple[int, int], layout: torch.memory_format) -> None:
+    encoder, decoder = Encoder(SMALL), Decoder(SMALL)
+    encoded = encoder(torch.randn(3, 1, *sizes)).detach().contiguous(memory_format=layout)
+    expected = encoded
+    for layer, norm, (bands, frames) in zip(decoder.layers, decoder.norms, Encoder.sizes(*sizes)[-2::-1], strict=True):
+        expected = norm(layer(expected)[:, :, :bands, :frames])
+    torch.testing.assert_close(decoder(encoded, *sizes), expected)
+
+
 def test_last_layer_of_the_decoder_is_linear() -> None:
     decoded = Decoder(SMALL)(torch.randn(2, 5, 5, 12), 80, 48)
     assert (decoded < 0).any()
