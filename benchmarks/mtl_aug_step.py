@@ -5,11 +5,11 @@
 32 examples of 1.5 to 4 s, noise instead of speech; the least of several steps. On an Intel Xeon with AMX:
 
     preset                    step s   draw and collate s
-    stl                         0.80                0.003
-    stl, padding=batch          0.46                0.002
-    mtl-aug                     1.66                0.005
-    mtl-aug, padding=batch      0.88                0.004
-    mtl-aug, bfloat16           0.68                0.006
+    stl                         0.81                0.003
+    stl, padding=batch          0.41                0.002
+    mtl-aug                     1.53                0.004
+    mtl-aug, padding=batch      0.80                0.003
+    mtl-aug, bfloat16           0.60                0.004
     mtl-aug, both               0.37                0.004
 """
 
