@@ -192,9 +192,8 @@ def _listed(numbers: Sequence[int]) -> str:
 def pair_table(data: Mapping[str, Data], out: Path) -> Table:
     """Every model against GLAM, and poolings against averaging: points of UA, interval and p."""
     pairs = [(model, REFERENCE) for model in MODELS if model.title != REFERENCE]
-    pairs += [
-        (model, AVERAGING) for model in MODELS if model.preset in ("attention-pooling-bilinear", "attention-pooling")
-    ]
+    pooling = [model for model in MODELS if model.table == "attention-pooling" and model.title != AVERAGING]
+    pairs += [(model, AVERAGING) for model in pooling]
     rows = []
     for name, of in data.items():
         for model, against in pairs:
