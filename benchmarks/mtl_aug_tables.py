@@ -33,7 +33,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     turevdb = ["--corpus", f"turevdb={options.turevdb}"]
     within = {
         "emodb": [*emodb, "--labels", SIX, "--split", "kfold:4", *_epochs(12)],
-        "ravdess": [*ravdess, "--split", "kfold:4", *SHORT_WINDOW, *_epochs(6)],
+        "ravdess": [*ravdess, "--split", "kfold:3", *SHORT_WINDOW, *_epochs(6)],
     }
     noise = ["--table", "noise", "--noise", str(options.noise), "--condition", "noise:0,10,20"]
     attacks = ["--table", "attacks", *(part for name in HEADLINE for part in ("--condition", name))]
