@@ -34,8 +34,9 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     """The arguments of `serenade table mtl-aug` by the name of the table."""
     emodb, ravdess = ["--corpus", f"emodb={options.emodb}"], ["--corpus", f"ravdess={options.ravdess}"]
     turevdb = ["--corpus", f"turevdb={options.turevdb}"]
+    six = [*emodb, "--labels", SIX, "--split", "kfold:4"]
     within = {
-        "emodb": [*emodb, "--labels", SIX, "--split", "kfold:4", *_epochs(12)],
+        "emodb": [*six, *_epochs(12)],
         "ravdess": [*ravdess, "--split", "kfold:3", *SHORT_WINDOW, *_epochs(6)],
     }
     noise = ["--table", "noise", "--noise", str(options.noise), "--condition", "noise:0,10,20"]
@@ -46,6 +47,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     made["ravdess"] = within["ravdess"]
     made |= {f"ravdess/{name}": [*within["ravdess"], *more] for name, more in (("noise", noise), ("attacks", attacks))}
     made["turev"] = [*emodb, *turevdb, "--table", "cross", "--labels", "angry,happy,sad", *SHORT_WINDOW, *_epochs(6)]
+    made["emodb-long"] = [*six, *_epochs(36)]
     made["cross-aligned"] = [*made["cross"], *SHORT_WINDOW, *ALIGNED]
     made["turev-aligned"] = [*made["turev"], *ALIGNED]
     return made
