@@ -5,13 +5,17 @@
 PATHs: the corpora's folders; LibriSpeech, or a part of it, as speech without labels (not the speakers of a babble in
 the noise); a folder of noise recordings. Every table is an ordinary `serenade table mtl-aug` below `--out`, all with
 the short recipe below; started again it goes on where it stopped. `--only` takes some of the tables, `--rows` some of
-their rows.
+their rows, and `--table` trains nothing. At the end all of them are in one file, `mtl-aug.md`.
 """
 
 import argparse
+import csv
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+
+from serenade.reports.tables import Bounds, Figure, Table, p_text, to_markdown
 
 SHORT = (
     "padding=batch", "training.precision=bfloat16", "training.batch_size=16", "training.unlabelled_batch_size=16",
@@ -57,6 +61,65 @@ def _epochs(count: int) -> list[str]:
     return ["--set", f"training.epochs={count}"]
 
 
+def overview(out: Path) -> str:
+    """All tables that are there, as Markdown: within corpora, across them, noise, attacks, orderings."""
+    whole = {
+        "Within corpora": {
+            "emodb/within": "EMO-DB",
+            "ravdess/within": "RAVDESS",
+            "emodb-long/within": "EMO-DB, 36 epochs",
+        },
+        "Across corpora": {"cross/cross": "", "turev/cross": ""},
+        "Across corpora, each normalised by itself (TRANSDUCTIVE)": {
+            "cross-aligned/cross": "",
+            "turev-aligned/cross": "",
+        },
+        "Noise, EMO-DB": {"emodb/noise": ""},
+        "Noise, RAVDESS": {"ravdess/noise": ""},
+        "Attacks, EMO-DB": {"emodb/attacks": ""},
+        "Attacks, RAVDESS": {"ravdess/attacks": ""},
+    }
+    parts = []
+    for title, tables in whole.items():
+        there = {path: head for path, head in tables.items() if (out / f"{path}.csv").is_file()}
+        if there:
+            parts += [f"{title}:", to_markdown(_figures(out, there)), to_markdown(_orderings(out, there))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _figures(out: Path, tables: Mapping[str, str]) -> Table:
+    """A row for each model; a column for each table, direction or condition."""
+    columns: dict[str, dict[str, str]] = {}
+    for path, head in tables.items():
+        for row in _read(out / f"{path}.csv"):
+            if row["UA"]:
+                ua = Figure(float(row["pooled UA"]), float(row["pooled UA std"]) if row["pooled UA std"] else None)
+                bounds = Bounds(float(row["interval low"]), float(row["interval high"]))
+                name = head or row["condition"] or row["data"].replace(" > ", " → ")
+                columns.setdefault(name, {})[row["model"]] = f"{ua.text()} ({bounds.text()})"
+    models = dict.fromkeys(model for column in columns.values() for model in column)
+    rows = tuple((model, *(column.get(model, "–") for column in columns.values())) for model in models)
+    return Table(("model", *columns), rows)
+
+
+def _orderings(out: Path, tables: Mapping[str, str]) -> Table:
+    """Those that were tested."""
+    rows = []
+    for path, head in tables.items():
+        for row in _read(out / f"{path}-orderings.csv"):
+            if row["difference"]:
+                bounds = Bounds(float(row["95 % interval low"]), float(row["95 % interval high"]), signed=True)
+                figure = Figure(float(row["difference"]), signed=True)
+                p = p_text(float(row["p"]) if row["p"] else None)
+                rows.append((row["ordering"], head or row["where"], row["pair"], figure, bounds, p, row["verdict"]))
+    return Table(("", "where", "pair", "difference", "95 % interval", "p", "verdict"), tuple(rows))
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 def main() -> int:
     """Make the tables that are asked for, or take them up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,6 +129,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="tables to make: emodb, emodb/noise, cross and so on")
     parser.add_argument("--rows", help="rows to make, separated by commas: stl,mtl-aug and so on")
+    parser.add_argument("--table", action="store_true", help="train nothing: write what is there")
     parser.add_argument("--workers", type=int, default=1, help="jobs at once")
     options = parser.parse_args()
     made = commands(options)
@@ -73,10 +137,13 @@ def main() -> int:
     shared += ["--workers", str(options.workers), *(part for change in SHORT for part in ("--set", change))]
     shared += ["--rows", options.rows] if options.rows else []
     for name, arguments in made.items():
-        if options.only is None or name in options.only:
+        if not options.table and (options.only is None or name in options.only):
             out = options.out / name.split("/")[0]
             command = [sys.executable, "-m", "serenade.app", "table", "mtl-aug", *arguments, *shared, "--out", str(out)]
             subprocess.run(command, check=True)
+    text = overview(options.out)
+    (options.out / "mtl-aug.md").write_text(text, encoding="utf-8")
+    print(text)
     return 0
 
 
