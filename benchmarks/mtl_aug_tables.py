@@ -39,9 +39,10 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     emodb, ravdess = ["--corpus", f"emodb={options.emodb}"], ["--corpus", f"ravdess={options.ravdess}"]
     turevdb = ["--corpus", f"turevdb={options.turevdb}"]
     six = [*emodb, "--labels", SIX, "--split", "kfold:4"]
+    eight = [*ravdess, "--split", "kfold:3", *SHORT_WINDOW]
     within = {
         "emodb": [*six, *_epochs(12)],
-        "ravdess": [*ravdess, "--split", "kfold:3", *SHORT_WINDOW, *_epochs(6)],
+        "ravdess": [*eight, *_epochs(6)],
     }
     noise = ["--table", "noise", "--noise", str(options.noise), "--condition", "noise:0,10,20"]
     attacks = ["--table", "attacks", *(part for name in HEADLINE for part in ("--condition", name))]
@@ -51,7 +52,7 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     made["ravdess"] = within["ravdess"]
     made |= {f"ravdess/{name}": [*within["ravdess"], *more] for name, more in (("noise", noise), ("attacks", attacks))}
     made["turev"] = [*emodb, *turevdb, "--table", "cross", "--labels", "angry,happy,sad", *SHORT_WINDOW, *_epochs(6)]
-    made["emodb-long"] = [*six, *_epochs(36)]
+    made |= {"emodb-long": [*six, *_epochs(36)], "ravdess-long": [*eight, *_epochs(18)]}
     made["cross-aligned"] = [*made["cross"], *SHORT_WINDOW, *ALIGNED]
     made["turev-aligned"] = [*made["turev"], *ALIGNED]
     return made
@@ -68,6 +69,7 @@ def overview(out: Path) -> str:
             "emodb/within": "EMO-DB",
             "ravdess/within": "RAVDESS",
             "emodb-long/within": "EMO-DB, 36 epochs",
+            "ravdess-long/within": "RAVDESS, 18 epochs",
         },
         "Across corpora": {"cross/cross": "", "turev/cross": ""},
         "Across corpora, each normalised by itself (TRANSDUCTIVE)": {
