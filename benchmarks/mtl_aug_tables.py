@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from serenade.reports.tables import Bounds, Figure, Table, p_text, to_markdown
+from serenade.reports.tables import Bounds, Figure, Table, to_markdown
 
 SHORT = (
     "padding=batch", "training.precision=bfloat16", "training.batch_size=16", "training.unlabelled_batch_size=16",
@@ -31,6 +31,7 @@ ALIGNED = ("--set", "normaliser.kind=per_corpus")
 """Every corpus by its own statistics (TRANSDUCTIVE): of corpora recorded at different levels a model otherwise says the
 same of all. Asked for after the tables without it."""
 SIX = "angry,bored,fearful,happy,neutral,sad"
+TITLES = {"emodb": "EMO-DB", "ravdess": "RAVDESS", "turevdb": "TurEV-DB"}
 HEADLINE = ("fgsm:0.08", "bim:0.08")
 
 
@@ -90,31 +91,37 @@ def overview(out: Path) -> str:
 
 
 def _figures(out: Path, tables: Mapping[str, str]) -> Table:
-    """A row for each model; a column for each table, direction or condition."""
-    columns: dict[str, dict[str, str]] = {}
+    """A row for each model, a column for each table, direction or condition: pooled UA, its interval in brackets."""
+    cells: dict[tuple[str, ...], dict[str, str]] = {}
     for path, head in tables.items():
         for row in _read(out / f"{path}.csv"):
             if row["UA"]:
                 ua = Figure(float(row["pooled UA"]), float(row["pooled UA std"]) if row["pooled UA std"] else None)
                 bounds = Bounds(float(row["interval low"]), float(row["interval high"]))
-                name = head or row["condition"] or row["data"].replace(" > ", " → ")
-                columns.setdefault(name, {})[row["model"]] = f"{ua.text()} ({bounds.text()})"
-    models = dict.fromkeys(model for column in columns.values() for model in column)
-    rows = tuple((model, *(column.get(model, "–") for column in columns.values())) for model in models)
-    return Table(("model", *columns), rows)
+                column = head or row["condition"] or " → ".join(TITLES[name] for name in row["data"].split(" > "))
+                cells.setdefault((row["model"],), {})[column] = f"{ua.text()} ({bounds.text()})"
+    return _pivoted(("model",), cells)
 
 
 def _orderings(out: Path, tables: Mapping[str, str]) -> Table:
-    """Those that were tested."""
-    rows = []
+    """A row for each ordering that was tested, columns as for the figures: difference, its interval, the verdict."""
+    cells: dict[tuple[str, ...], dict[str, str]] = {}
     for path, head in tables.items():
         for row in _read(out / f"{path}-orderings.csv"):
             if row["difference"]:
                 bounds = Bounds(float(row["95 % interval low"]), float(row["95 % interval high"]), signed=True)
-                figure = Figure(float(row["difference"]), signed=True)
-                p = p_text(float(row["p"]) if row["p"] else None)
-                rows.append((row["ordering"], head or row["where"], row["pair"], figure, bounds, p, row["verdict"]))
-    return Table(("", "where", "pair", "difference", "95 % interval", "p", "verdict"), tuple(rows))
+                text = f"{Figure(float(row['difference']), signed=True).text()} ({bounds.text()})"
+                verdict = "" if row["verdict"] == "not shown" else f" {row['verdict']}"
+                where = row["where"]
+                column = head or (where.split()[-1] if ":" in where else where)  # of a condition its name alone
+                cells.setdefault((row["ordering"], row["pair"]), {})[column] = text + verdict
+    return _pivoted(("", "ordering"), cells)
+
+
+def _pivoted(heads: tuple[str, ...], cells: Mapping[tuple[str, ...], Mapping[str, str]]) -> Table:
+    columns = list(dict.fromkeys(column for of_row in cells.values() for column in of_row))
+    rows = tuple((*row, *(of_row.get(column, "–") for column in columns)) for row, of_row in cells.items())
+    return Table((*heads, *columns), rows)
 
 
 def _read(path: Path) -> list[dict[str, str]]:
