@@ -96,7 +96,8 @@ def _figures(out: Path, tables: Mapping[str, str]) -> Table:
     for path, head in tables.items():
         for row in _read(out / f"{path}.csv"):
             if row["UA"]:
-                ua = Figure(float(row["pooled UA"]), float(row["pooled UA std"]) if row["pooled UA std"] else None)
+                std = row.get("pooled UA std")  # none with one seed
+                ua = Figure(float(row["pooled UA"]), float(std) if std else None)
                 bounds = Bounds(float(row["interval low"]), float(row["interval high"]))
                 column = head or row["condition"] or " → ".join(TITLES[name] for name in row["data"].split(" > "))
                 cells.setdefault((row["model"],), {})[column] = f"{ua.text()} ({bounds.text()})"
