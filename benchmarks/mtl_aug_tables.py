@@ -41,22 +41,22 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     turevdb = ["--corpus", f"turevdb={options.turevdb}"]
     six = [*emodb, "--labels", SIX, "--split", "kfold:4"]
     eight = [*ravdess, "--split", "kfold:3", *SHORT_WINDOW]
-    within = {
-        "emodb": [*six, *_epochs(12)],
-        "ravdess": [*eight, *_epochs(6)],
-    }
+    within = {"emodb": [*six, *_epochs(12)], "ravdess": [*eight, *_epochs(6)]}
     noise = ["--table", "noise", "--noise", str(options.noise), "--condition", "noise:0,10,20"]
     attacks = ["--table", "attacks", *(part for name in HEADLINE for part in ("--condition", name))]
-    made = {"emodb": within["emodb"]}
-    made |= {f"emodb/{name}": [*within["emodb"], *more] for name, more in (("noise", noise), ("attacks", attacks))}
-    made["cross"] = [*emodb, *ravdess, "--table", "cross", "--labels", "angry,happy,neutral,sad", *_epochs(10)]
-    made["ravdess"] = within["ravdess"]
-    made |= {f"ravdess/{name}": [*within["ravdess"], *more] for name, more in (("noise", noise), ("attacks", attacks))}
-    made["turev"] = [*emodb, *turevdb, "--table", "cross", "--labels", "angry,happy,sad", *SHORT_WINDOW, *_epochs(6)]
-    made |= {"emodb-long": [*six, *_epochs(36)], "ravdess-long": [*eight, *_epochs(18)]}
-    made["cross-aligned"] = [*made["cross"], *SHORT_WINDOW, *ALIGNED]
-    made["turev-aligned"] = [*made["turev"], *ALIGNED]
-    return made
+    cross = [*emodb, *ravdess, "--table", "cross", "--labels", "angry,happy,neutral,sad", *_epochs(10)]
+    turev = [*emodb, *turevdb, "--table", "cross", "--labels", "angry,happy,sad", *SHORT_WINDOW, *_epochs(6)]
+    return {
+        **within,
+        **{f"{name}/noise": [*trained, *noise] for name, trained in within.items()},
+        **{f"{name}/attacks": [*trained, *attacks] for name, trained in within.items()},
+        "cross": cross,
+        "turev": turev,
+        "cross-aligned": [*cross, *SHORT_WINDOW, *ALIGNED],
+        "turev-aligned": [*turev, *ALIGNED],
+        "emodb-long": [*six, *_epochs(36)],
+        "ravdess-long": [*eight, *_epochs(18)],
+    }
 
 
 def _epochs(count: int) -> list[str]:
@@ -100,7 +100,8 @@ def _figures(out: Path, tables: Mapping[str, str]) -> Table:
                 ua = Figure(float(row["pooled UA"]), float(std) if std else None)
                 bounds = Bounds(float(row["interval low"]), float(row["interval high"]))
                 column = head or row["condition"] or " → ".join(TITLES[name] for name in row["data"].split(" > "))
-                cells.setdefault((row["model"],), {})[column] = f"{ua.text()} ({bounds.text()})"
+                unfinished = "" if row["complete"] == "yes" else " unfinished"
+                cells.setdefault((row["model"],), {})[column] = f"{ua.text()} ({bounds.text()}){unfinished}"
     return _pivoted(("model",), cells)
 
 
