@@ -28,8 +28,8 @@ SHORT_WINDOW = ("--set", "window_frames=256")
 """4.1 s instead of 7.7 for RAVDESS and TurEV-DB, whose recordings are seldom longer: speech without labels always fills
 the window, and a step with it takes half the time."""
 ALIGNED = ("--set", "normaliser.kind=per_corpus")
-"""Every corpus by its own statistics (TRANSDUCTIVE): of corpora recorded at different levels a model otherwise says the
-same of all. Asked for after the tables without it."""
+"""Every corpus by its own statistics (TRANSDUCTIVE): between EMO-DB and RAVDESS a model otherwise says the same of
+nearly all. Asked for after the tables without it."""
 SIX = "angry,bored,fearful,happy,neutral,sad"
 TITLES = {"emodb": "EMO-DB", "ravdess": "RAVDESS", "turevdb": "TurEV-DB"}
 HEADLINE = ("fgsm:0.08", "bim:0.08")
