@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 import torch
@@ -22,6 +23,7 @@ pytest.importorskip("prometheus_client", reason="needs the extra serve")
 httpx2 = pytest.importorskip("httpx2", reason="needs the extra dev")
 
 from serenade.service.http import Service  # noqa: E402 - behind the check that it can be imported
+from serenade.service.sandbox import Sandbox  # noqa: E402
 from serenade.service.server import _listen, _server  # noqa: E402
 from serenade.service.settings import ServiceSettings  # noqa: E402
 
@@ -130,6 +132,12 @@ def start(model_folder: Path) -> Iterator[Start]:
             return stack.enter_context(running(ServiceSettings(**values)))
 
         yield make
+
+
+def children_of(sandbox: Sandbox) -> list[psutil.Process]:
+    """The decoders at work."""
+    nursery = sandbox._nursery
+    return [] if nursery is None else psutil.Process(nursery.pid).children()
 
 
 def soon(true: Callable[[], bool], within_s: float = 20) -> bool:

@@ -224,8 +224,28 @@ def test_decoder_is_killed_when_it_is_over(start: Start) -> None:
 def test_decoder_that_is_silent_is_given_up() -> None:
     reading, writing = os.pipe()
     with pytest.raises(Problem) as caught:
-        list(_frames(reading, stall_s=0.1))
+        list(_frames(reading, lambda waited_s: waited_s < 0.1))
     assert caught.value.kind == "decoder-stopped"
+    os.close(reading)
+    os.close(writing)
+
+
+def test_decoder_that_dribbles_is_given_up() -> None:
+    reading, writing = os.pipe()
+    over = threading.Event()
+
+    def dribble() -> None:
+        os.write(writing, b"p\0\0\1\0")
+        while not over.wait(0.02):
+            os.write(writing, b"\0")
+
+    thread = threading.Thread(target=dribble)
+    thread.start()
+    with pytest.raises(Problem) as caught:
+        list(_frames(reading, lambda waited_s: waited_s < 0.3))
+    assert caught.value.kind == "decoder-stopped"
+    over.set()
+    thread.join()
     os.close(reading)
     os.close(writing)
 
@@ -246,7 +266,7 @@ def test_decoder_that_talks_nonsense_is_not_believed(told: bytes) -> None:
     os.write(writing, told)
     os.close(writing)
     with pytest.raises(Problem) as caught:
-        list(_frames(reading, stall_s=5))
+        list(_frames(reading, lambda waited_s: waited_s < 5))
     assert caught.value.kind == "decoder-stopped"
     os.close(reading)
 

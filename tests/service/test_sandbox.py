@@ -1,18 +1,25 @@
 """What a decoder is kept from, tried from inside."""
 
+import fcntl
+import os
+import resource
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from serenade.service.sandbox import Sandbox
+from serenade.core.errors import AudioError
+from serenade.service.problems import Problem
+from serenade.service.sandbox import LiveDecoding, Sandbox, _frames
 from serenade.service.settings import ServiceSettings
 
-from .conftest import sound_file, voice
+from .conftest import children_of, soon, sound_file, voice
 from .media import webm
 
 # Becomes what a child is before it decodes, opens its input as the decoder does, and then does what it must not.
@@ -114,3 +121,120 @@ def test_nothing_lies_in_the_folder_of_temporary_files(sandbox: Sandbox, tmp_pat
         file.flush()
         list(sandbox.decode(file.fileno()))
         assert list(tmp_path.iterdir()) == []
+
+
+def at_once(act: Callable[[], object]) -> tuple[threading.Thread, list[str]]:
+    """A thread that does it, and the kind of problem it is told in the end."""
+    told: list[str] = []
+
+    def run() -> None:
+        try:
+            act()
+        except (Problem, AudioError) as error:
+            told.append(error.kind if isinstance(error, Problem) else error.reason)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, told
+
+
+def drawn(live: LiveDecoding) -> tuple[threading.Thread, list[str]]:
+    return at_once(lambda: list(live.blocks()))
+
+
+def test_live_decoding_that_was_given_up_begins_no_more(sandbox: Sandbox) -> None:
+    live = sandbox.decode_live("webm")
+    live.close()
+    live.close()
+    live.finish()
+    for act in (lambda: list(live.blocks()), lambda: live.feed(b"x")):
+        with pytest.raises(Problem):
+            act()
+
+
+def test_giving_up_ends_who_draws(sandbox: Sandbox) -> None:
+    live = sandbox.decode_live("webm")
+    drawing, told = drawn(live)
+    assert soon(lambda: len(children_of(sandbox)) == 1)
+    live.close()
+    drawing.join(5)
+    assert told in (["undecodable"], ["decoder-stopped"])  # its input was at an end, or it was not waited for
+    assert soon(lambda: children_of(sandbox) == [])
+
+
+def test_giving_up_a_decoder_that_hangs_ends_who_feeds_and_who_draws(sandbox: Sandbox) -> None:
+    live = sandbox.decode_live("webm")
+    drawing, draws = drawn(live)
+    assert soon(lambda: len(children_of(sandbox)) == 1)
+    children_of(sandbox)[0].send_signal(signal.SIGSTOP)
+    feeding, feeds = at_once(lambda: live.feed(bytes(50_000_000)))
+    drawing.join(0.5)
+    assert drawing.is_alive()
+    assert feeding.is_alive()  # the way in is full
+    live.close()
+    drawing.join(5)
+    feeding.join(5)
+    assert draws == ["decoder-stopped"]
+    assert feeds == ["not-media"]
+    assert soon(lambda: children_of(sandbox) == [])
+
+
+def test_decoder_that_hangs_when_it_has_everything_is_given_up() -> None:
+    sandbox = Sandbox(ServiceSettings(decode_stall_s=0.3))
+    live = sandbox.decode_live("webm")
+    drawing, told = drawn(live)
+    assert soon(lambda: len(children_of(sandbox)) == 1)
+    children_of(sandbox)[0].send_signal(signal.SIGSTOP)
+    drawing.join(1)
+    assert drawing.is_alive()  # a client may be silent for longer
+    live.finish()
+    drawing.join(5)
+    assert told == ["decoder-stopped"]
+    live.close()
+    sandbox.close()
+
+
+def test_nobody_decodes_when_all_is_over() -> None:
+    sandbox = Sandbox(ServiceSettings())
+    lives = [sandbox.decode_live("webm") for _ in range(4)]
+    drawing = [drawn(live) for live in lives]
+    assert soon(lambda: len(children_of(sandbox)) == 4)
+    children = children_of(sandbox)
+    sandbox.close()
+    for thread, told in drawing:
+        thread.join(5)
+        assert told == ["decoder-stopped"]
+    assert soon(lambda: not any(child.is_running() for child in children))
+    with tempfile.TemporaryFile() as file, pytest.raises(Problem) as caught:
+        list(sandbox.decode(file.fileno()))
+    assert caught.value.kind == "draining"
+    for live in lives:
+        live.close()
+
+
+def test_child_whose_parent_is_gone_goes_too() -> None:
+    code = "import os\nfrom serenade.service.decoder import _die_with\n_die_with(os.getppid())\n"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code.replace("getppid", "getpid")], check=False).returncode == 1
+
+
+def test_descriptor_that_is_none_costs_nobody_else_a_decoder(sandbox: Sandbox) -> None:
+    sandbox.open()
+    before = sandbox._nursery
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        list(sandbox.decode(1_000_000))
+    assert sandbox._nursery is before
+
+
+def test_any_number_of_descriptors_may_be_open() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        reading, writing = os.pipe()
+        high = fcntl.fcntl(reading, fcntl.F_DUPFD, 1500)  # select() ends at 1024
+        os.write(writing, b"p\4\0\0\0" + np.array([0.5], "<f4").tobytes() + b"d\0\0\0\0")
+        assert [block.tolist() for block in _frames(high, lambda waited_s: True)] == [[0.5]]
+        for descriptor in (reading, writing, high):
+            os.close(descriptor)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,17 +1,20 @@
 """Live streams: rows are those of the recogniser's own stream, and whatever is off is told."""
 
+import gc
 import json
+import signal
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from serenade.inference.division import TimelineSettings
 from serenade.inference.formats import to_row
 from serenade.inference.recognizer import Recognizer
 
-from .conftest import Running, Start, soon, voice
+from .conftest import Running, Start, children_of, soon, sound_file, voice
 from .media import webm
 
 OPENING = {"type": "start", "window_s": 1, "hop_s": 0.5, "detector": "energy"}
@@ -110,6 +113,48 @@ def test_client_that_leaves_takes_nothing_with_it(service: Running) -> None:
             assert json.loads(socket.recv(timeout=30))["kind"] == "start"
             socket.send(webm(voice(1.0, rate=48_000))[:900])
     assert soon(lambda: service.service.gate.streams == 0)
+
+
+def test_clients_that_leave_at_any_moment_cost_nobody_else_a_decoder(
+    service: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    from websockets.sync.client import connect
+
+    service.post(sound_file(voice(1.0)))
+    sandbox = service.service.sandbox
+    nursery, descriptors = sandbox._nursery, psutil.Process().num_fds()
+    data = webm(voice(1.0, rate=48_000))
+    for number in range(40):
+        with connect(service.address.replace("http", "ws") + "v1/stream") as socket:
+            socket.send(json.dumps(OPENING | {"encoding": "webm"}))
+            if number % 2:
+                assert json.loads(socket.recv(timeout=30))["kind"] == "start"
+                socket.send(data[: number * 100])
+            time.sleep(number % 5 / 1000)
+    assert soon(lambda: service.service.gate.streams == 0)
+    assert sandbox._nursery is nursery
+    assert soon(lambda: children_of(sandbox) == [])
+    assert soon(lambda: psutil.Process().num_fds() <= descriptors + 2)
+    gc.collect()  # a task that failed unheard is told when it is collected
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("stops", ["client", "service"])
+def test_decoder_that_hangs_holds_up_nobody(start: Start, stops: str) -> None:
+    from websockets.sync.client import connect
+
+    there = start(drain_s=0.2)
+    with connect(there.address.replace("http", "ws") + "v1/stream") as socket:
+        socket.send(json.dumps(OPENING | {"encoding": "webm"}))
+        assert json.loads(socket.recv(timeout=30))["kind"] == "start"
+        assert soon(lambda: len(children_of(there.service.sandbox)) == 1)
+        child = children_of(there.service.sandbox)[0]
+        child.send_signal(signal.SIGSTOP)
+        if stops == "service":
+            there.server.should_exit = True
+            assert soon(lambda: there.service.gate.streams == 0)
+    assert soon(lambda: there.service.gate.streams == 0)
+    assert soon(lambda: not child.is_running())
 
 
 def test_line_that_cannot_be_told_is_a_bug_and_no_client_that_left(

@@ -51,6 +51,7 @@ def main(control: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the service
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children need no burial
     _warm_up()
+    nursery = os.getpid()
     with socket.socket(fileno=control) as channel:
         channel.sendall(b"r")
         while True:
@@ -59,6 +60,7 @@ def main(control: int) -> None:
                 return
             child = os.fork()
             if child == 0:
+                _die_with(nursery)
                 channel.close()
                 _be_child(json.loads(message), *descriptors)
             socket.send_fds(channel, [b"s"], [process := os.pidfd_open(child)])
@@ -80,6 +82,13 @@ def _warm_up() -> None:
     file.seek(0)
     with suppress(MissingExtraError), open_media(file, "the first breath", "") as media:
         list(media.blocks)
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent is, which may have been just now."""
+    ctypes.CDLL(None).prctl(_PARENT_DEATH, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _be_child(job: dict[str, Any], media: int, sound: int) -> None:
@@ -129,9 +138,7 @@ def _give_up_rights(memory_mb: int, cpu_s: int) -> None:
         (resource.RLIMIT_NOFILE, _SOUND + 2),
     ):
         resource.setrlimit(what, (most, most))
-    prctl = ctypes.CDLL(None).prctl
-    prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
-    prctl(_PARENT_DEATH, signal.SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None).prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def _live(container: str) -> Iterator[NDArray[np.float32]]:

@@ -176,7 +176,7 @@ def build_app(service: Service) -> Callable[..., Any]:
         await asyncio.to_thread(service.sandbox.open)
         await asyncio.to_thread(service.models.warm_up)
         yield
-        service.sandbox.close()
+        await asyncio.to_thread(service.sandbox.close)
         await asyncio.to_thread(service.models.close)
 
     app = FastAPI(

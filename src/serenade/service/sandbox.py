@@ -12,9 +12,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from threading import Lock
+from threading import Event, Lock
 from typing import Any, get_args
 
 import numpy as np
@@ -34,6 +34,8 @@ LIVE_CONTAINERS = {"webm": "matroska", "ogg": "ogg"}
 """What a stream of media may be, and FFmpeg's name of it."""
 
 _START_S = 60.0  # for the warm process on a busy machine
+_LOOK_S = 0.25  # between two looks whether a decoder is still waited for
+_BEHIND_S = 0.01  # between two tries to feed a decoder that is behind
 _REASONS = get_args(AudioErrorReason)
 
 
@@ -53,7 +55,7 @@ class Sandbox:
                 "the service needs Linux, to keep decoders of foreign media within bounds", found=sys.platform
             )
         self._settings = settings
-        self._lock = Lock()
+        self._lock, self._closed = Lock(), False
         self._nursery: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
 
@@ -63,8 +65,9 @@ class Sandbox:
             self._ensure()
 
     def close(self) -> None:
-        """End the warm process; children that still decode are killed with it."""
+        """End the warm process; children that still decode are killed with it, and nobody gets another."""
         with self._lock:
+            self._closed = True
             self._end()
 
     def decode(self, media: int) -> Iterator[_Samples]:
@@ -81,7 +84,7 @@ class Sandbox:
             Problem: it is too long, or decoding took more than it may.
         """
         with self._child(media, live=None) as sound:
-            yield from self._limited(_frames(sound, self._settings.decode_stall_s))
+            yield from self._limited(_frames(sound, lambda waited_s: waited_s < self._settings.decode_stall_s))
 
     def decode_live(self, container: str) -> "LiveDecoding":
         """Decode media that are still arriving.
@@ -127,14 +130,18 @@ class Sandbox:
                 try:
                     socket.send_fds(channel, [json.dumps(job).encode()], [media, sound])
                     answer, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
-                except OSError:
+                except (ConnectionError, TimeoutError):
                     answer, descriptors = b"", []
-                if answer == b"s":
+                if descriptors:
                     return descriptors[0]
+                if answer:  # there is no room for a descriptor more; the child sees that nobody listens
+                    raise Problem("overloaded", "The service has too many files open.", retry_after_s=1)
                 self._end()
         raise Problem("internal", "No decoder could be started.")
 
     def _ensure(self) -> socket.socket:
+        if self._closed:
+            raise Problem("draining", "The service is stopping.", retry_after_s=5)
         if self._channel is not None:
             return self._channel
         ours, theirs = socket.socketpair()
@@ -169,7 +176,9 @@ class Sandbox:
 
 
 class LiveDecoding:
-    """A decoder that is fed; a context, with `blocks` drawn in one thread and `feed` called from another.
+    """A decoder that is fed from one thread while another draws `blocks`; `close` may come from a third at any time.
+
+    Whoever feeds or draws then gets an end within a moment, also where the decoder hangs.
 
     Args:
         sandbox: starts the child.
@@ -178,7 +187,11 @@ class LiveDecoding:
 
     def __init__(self, sandbox: Sandbox, container: str) -> None:
         self._sandbox, self._container = sandbox, container
-        self._way_in, self._far_end = socket.socketpair()
+        self._way_in, far_end = socket.socketpair()
+        self._far_end: socket.socket | None = far_end
+        self._way_in.setblocking(False)
+        self._lock = Lock()  # whoever uses a descriptor holds it, or owns the socket: its number may be another's soon
+        self._closed, self._finished = Event(), Event()
 
     def feed(self, data: bytes) -> None:
         """Give more of the media; waits while the decoder is behind.
@@ -186,42 +199,65 @@ class LiveDecoding:
         Raises:
             Problem: the decoder takes nothing more.
         """
-        try:
-            self._way_in.sendall(data)
-        except OSError as error:
-            raise Problem("not-media", "The stream cannot be decoded any further.") from error
+        left = memoryview(data)
+        while left:
+            try:
+                with self._lock:
+                    left = left[self._way_in.send(left) :]
+            except BlockingIOError:
+                self._closed.wait(_BEHIND_S)
+            except OSError as error:
+                raise Problem("not-media", "The stream cannot be decoded any further.") from error
 
     def finish(self) -> None:
         """Nothing follows."""
-        with suppress(OSError):
+        with self._lock, suppress(OSError):
             self._way_in.shutdown(socket.SHUT_WR)
+        self._finished.set()
 
     def close(self) -> None:
-        """Give up; whoever draws blocks gets the end of them."""
-        with suppress(OSError):
-            self._way_in.shutdown(socket.SHUT_RDWR)
-        self._way_in.close()
-        self._far_end.close()
+        """Give up, if there is anything left to give up."""
+        self._closed.set()
+        with self._lock:
+            with suppress(OSError):
+                self._way_in.shutdown(socket.SHUT_RDWR)
+            self._way_in.close()
+        if (far_end := self._take_far_end()) is not None:
+            far_end.close()
 
-    def blocks(self) -> Iterator[_Samples]:
-        """(n,) samples at 16 kHz as they can be decoded.
+    def blocks(self) -> Generator[_Samples]:
+        """(n,) samples at 16 kHz as they can be decoded; may be drawn once.
 
         Raises:
             AudioError: it cannot be decoded.
-            Problem: it is too long, or decoding took more than it may.
+            Problem: it is too long, decoding took more than it may, or it was given up.
         """
-        with self._sandbox._child(self._far_end.fileno(), live=self._container) as sound:
-            self._far_end.close()
-            yield from self._sandbox._limited(_frames(sound, stall_s=None))
+        far_end = self._take_far_end()
+        if far_end is None:
+            raise _stopped()
+        with far_end, self._sandbox._child(far_end.fileno(), live=self._container) as sound:
+            far_end.close()
+            yield from self._sandbox._limited(_frames(sound, self._is_awaited))
+
+    def _take_far_end(self) -> socket.socket | None:
+        with self._lock:
+            far_end, self._far_end = self._far_end, None
+        return far_end
+
+    def _is_awaited(self, waited_s: float) -> bool:
+        """Whether to wait on: for the client for as long as it likes, for the decoder only once it has everything."""
+        if self._closed.is_set():
+            return False
+        return not self._finished.is_set() or waited_s < self._sandbox._settings.decode_stall_s
 
 
-def _frames(sound: int, stall_s: float | None) -> Iterator[_Samples]:
-    """What a child tells, until it is done."""
+def _frames(sound: int, is_awaited: Callable[[float], bool]) -> Iterator[_Samples]:
+    """What a child tells, until it is done or, told the seconds that it was waited for, `is_awaited` says no."""
     while True:
-        kind, length = FRAME.unpack(_exactly(sound, FRAME.size, stall_s))
+        kind, length = FRAME.unpack(_exactly(sound, FRAME.size, is_awaited))
         if length > MOST_BYTES or kind not in (b"p", b"e", b"d"):
             raise _stopped()
-        data = _exactly(sound, length, stall_s)
+        data = _exactly(sound, length, is_awaited)
         if kind == b"d":
             return
         if kind == b"e":
@@ -232,16 +268,18 @@ def _frames(sound: int, stall_s: float | None) -> Iterator[_Samples]:
         yield samples
 
 
-def _exactly(sound: int, count: int, stall_s: float | None) -> bytes:
-    parts = bytearray()
-    end_s = None if stall_s is None else time.monotonic() + stall_s
+def _exactly(sound: int, count: int, is_awaited: Callable[[float], bool]) -> bytes:
+    parts, begun_s = bytearray(), time.monotonic()
+    readable = select.poll()  # unlike select() it takes any number of a descriptor
+    readable.register(sound, select.POLLIN)
     while len(parts) < count:
-        left_s = None if end_s is None else max(0.0, end_s - time.monotonic())
-        ready, _, _ = select.select([sound], [], [], left_s)
-        data = os.read(sound, count - len(parts)) if ready else b""
-        if not data:
+        if readable.poll(_LOOK_S * 1000):
+            data = os.read(sound, count - len(parts))
+            if not data:
+                raise _stopped()
+            parts += data
+        if len(parts) < count and not is_awaited(time.monotonic() - begun_s):
             raise _stopped()
-        parts += data
     return bytes(parts)
 
 

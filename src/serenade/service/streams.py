@@ -7,7 +7,8 @@ The client begins with a message of JSON (`Opening`), sends sound in binary mess
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator, MutableMapping
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -207,7 +208,7 @@ class _Session:
 
     async def _hear_media(self) -> None:
         live = self._service.sandbox.decode_live(self._opening.encoding)
-        hearing = asyncio.ensure_future(self._draw(live))
+        hearing = asyncio.ensure_future(asyncio.to_thread(self._draw, live, asyncio.get_running_loop()))
         try:
             async for data in self._messages():
                 if hearing.done():
@@ -221,17 +222,13 @@ class _Session:
             raise
         finally:
             live.close()
-            if not hearing.done():
-                hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)  # the decoder ends before its stream does
 
-    async def _draw(self, live: LiveDecoding) -> None:
-        blocks: Iterator[NDArray[np.float32]] = live.blocks()
-        try:
-            while (block := await asyncio.to_thread(next, blocks, None)) is not None:
-                await self._add(block)
-        finally:
-            live.close()
-            await asyncio.shield(asyncio.to_thread(blocks.close))  # type: ignore[attr-defined]  # a generator
+    def _draw(self, live: LiveDecoding, loop: asyncio.AbstractEventLoop) -> None:
+        """Hear what is decoded; from the first block to the last in one thread, which alone owns the decoder."""
+        with closing(live.blocks()) as blocks:
+            for block in blocks:
+                asyncio.run_coroutine_threadsafe(self._add(block), loop).result()
 
     async def _add(self, samples: NDArray[np.float32]) -> None:
         if self._stream.position_s + len(samples) / self._stream.sample_rate > self._most_s:
