@@ -83,6 +83,35 @@ def test_decoder_that_spends_too_much_time_is_killed() -> None:
     assert done.returncode < 0
 
 
+# The warm process with children that end at once and a parent that is slow to look; prints what it answers to three.
+NURSERY = """
+import os, socket, threading, time
+from serenade.service import decoder
+
+look = os.pidfd_open
+os.pidfd_open = lambda process: (time.sleep(0.1), look(process))[1]
+decoder._be_child = lambda job, media, sound: os._exit(0)
+ours, theirs = socket.socketpair()
+
+def ask():
+    ours.recv(1)
+    for _ in range(3):
+        socket.send_fds(ours, [b"{}"], [0, 1])
+        answer, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
+        print(answer, len(descriptors))
+    ours.close()
+
+threading.Thread(target=ask).start()
+decoder.main(theirs.detach())
+"""
+
+
+def test_children_that_end_at_once_do_not_end_the_warm_process() -> None:
+    done = subprocess.run([sys.executable, "-c", NURSERY], capture_output=True, check=False, text=True, timeout=60)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["b's' 1"] * 3
+
+
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     made = Sandbox(ServiceSettings(max_duration_s=20))

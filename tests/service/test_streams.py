@@ -116,22 +116,23 @@ def test_client_that_leaves_takes_nothing_with_it(service: Running) -> None:
 
 
 def test_clients_that_leave_at_any_moment_cost_nobody_else_a_decoder(
-    service: Running, caplog: pytest.LogCaptureFixture
+    start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     from websockets.sync.client import connect
 
-    service.post(sound_file(voice(1.0)))
-    sandbox = service.service.sandbox
+    there = start(concurrent_streams=40)
+    there.post(sound_file(voice(1.0)))
+    sandbox = there.service.sandbox
     nursery, descriptors = sandbox._nursery, psutil.Process().num_fds()
     data = webm(voice(1.0, rate=48_000))
     for number in range(40):
-        with connect(service.address.replace("http", "ws") + "v1/stream") as socket:
+        with connect(there.address.replace("http", "ws") + "v1/stream") as socket:
             socket.send(json.dumps(OPENING | {"encoding": "webm"}))
             if number % 2:
                 assert json.loads(socket.recv(timeout=30))["kind"] == "start"
                 socket.send(data[: number * 100])
             time.sleep(number % 5 / 1000)
-    assert soon(lambda: service.service.gate.streams == 0)
+    assert soon(lambda: there.service.gate.streams == 0)
     assert sandbox._nursery is nursery
     assert soon(lambda: children_of(sandbox) == [])
     assert soon(lambda: psutil.Process().num_fds() <= descriptors + 2)

@@ -58,13 +58,17 @@ def main(control: int) -> None:
             message, descriptors, _, _ = socket.recv_fds(channel, 4096, 2)
             if not message:
                 return
+            begun, begin = os.pipe()
             child = os.fork()
             if child == 0:
                 _die_with(nursery)
+                os.read(begun, 1)  # one that ended at once would leave nothing that a descriptor can be had of
                 channel.close()
                 _be_child(json.loads(message), *descriptors)
-            socket.send_fds(channel, [b"s"], [process := os.pidfd_open(child)])
-            for descriptor in (*descriptors, process):
+            process = os.pidfd_open(child)
+            os.write(begin, b"b")
+            socket.send_fds(channel, [b"s"], [process])
+            for descriptor in (*descriptors, begun, begin, process):
                 os.close(descriptor)
 
 
