@@ -193,12 +193,8 @@ class LiveDecoding:
         self._lock = Lock()  # whoever uses a descriptor holds it, or owns the socket: its number may be another's soon
         self._closed, self._finished = Event(), Event()
 
-    def feed(self, data: bytes) -> None:
-        """Give more of the media; waits while the decoder is behind.
-
-        Raises:
-            Problem: the decoder takes nothing more.
-        """
+    def feed(self, data: bytes) -> bool:
+        """Give more of the media; waits while the decoder is behind. False where it takes nothing more."""
         left = memoryview(data)
         while left:
             try:
@@ -206,8 +202,9 @@ class LiveDecoding:
                     left = left[self._way_in.send(left) :]
             except BlockingIOError:
                 self._closed.wait(_BEHIND_S)
-            except OSError as error:
-                raise Problem("not-media", "The stream cannot be decoded any further.") from error
+            except OSError:
+                return False
+        return True
 
     def finish(self) -> None:
         """Nothing follows."""

@@ -211,14 +211,13 @@ class _Session:
         hearing = asyncio.ensure_future(asyncio.to_thread(self._draw, live, asyncio.get_running_loop()))
         try:
             async for data in self._messages():
-                if hearing.done():
+                if hearing.done() or not await asyncio.to_thread(live.feed, data):
                     break  # it says why below
-                await asyncio.to_thread(live.feed, data)
             live.finish()
             await hearing
         except Problem:
             if hearing.done():
-                hearing.result()  # the reason behind a decoder that takes nothing more
+                hearing.result()  # what went wrong first
             raise
         finally:
             live.close()
