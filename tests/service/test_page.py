@@ -264,11 +264,12 @@ def test_microphone_is_followed_live_and_kept_as_a_recording(opened: Opened) -> 
     page.click("#speak")
     page.locator('#speak[aria-pressed="true"]').wait_for()
     page.locator("#now", has_text=HEARD).wait_for(timeout=30_000)  # rows come while it is spoken
+    heard_s = float(re.findall(r"to 0:(\d+\.\d)", page.locator("#now").inner_text())[0])
     page.click("#speak")
     opened.verdict()
     page.locator("#player:not([hidden])").wait_for()
     page.wait_for_timeout(300)
-    assert page.evaluate("document.querySelector('audio').duration") > 2.5
+    assert page.evaluate("document.querySelector('audio').duration") >= heard_s > 0
 
 
 @pytest.mark.slow
