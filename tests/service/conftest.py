@@ -1,6 +1,8 @@
 """A service on a port of its own, with a model whose weights are drawn."""
 
+import faulthandler
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -110,6 +112,8 @@ def running(settings: ServiceSettings) -> Iterator[Running]:
             there.client.close()
             server.should_exit = True
             thread.join(60)
+            if thread.is_alive():
+                faulthandler.dump_traceback(all_threads=True, file=sys.__stderr__)  # who keeps it
             assert not thread.is_alive()
 
 

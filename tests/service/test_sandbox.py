@@ -224,6 +224,17 @@ def test_decoder_that_hangs_when_it_has_everything_is_given_up() -> None:
     sandbox.close()
 
 
+def test_decoder_that_hangs_while_it_is_fed_is_given_up() -> None:
+    sandbox = Sandbox(ServiceSettings(decode_stall_s=0.3))
+    live = sandbox.decode_live("webm")
+    drawn(live)
+    assert soon(lambda: len(children_of(sandbox)) == 1)
+    children_of(sandbox)[0].send_signal(signal.SIGSTOP)
+    assert not live.feed(bytes(50_000_000))
+    live.close()
+    sandbox.close()
+
+
 def test_nobody_decodes_when_all_is_over() -> None:
     sandbox = Sandbox(ServiceSettings())
     lives = [sandbox.decode_live("webm") for _ in range(4)]

@@ -194,13 +194,16 @@ class LiveDecoding:
         self._closed, self._finished = Event(), Event()
 
     def feed(self, data: bytes) -> bool:
-        """Give more of the media; waits while the decoder is behind. False where it takes nothing more."""
-        left = memoryview(data)
+        """Give more of the media; waits while the decoder is behind. False where it takes nothing more, or hangs."""
+        left, taken_s = memoryview(data), time.monotonic()
         while left:
             try:
                 with self._lock:
                     left = left[self._way_in.send(left) :]
+                taken_s = time.monotonic()
             except BlockingIOError:
+                if time.monotonic() - taken_s > self._sandbox._settings.decode_stall_s:
+                    return False
                 self._closed.wait(_BEHIND_S)
             except OSError:
                 return False
